@@ -1,0 +1,1 @@
+"""The receiving end: verifies, unseals, de-duplicates, stores and confirms reads."""

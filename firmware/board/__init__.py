@@ -1,0 +1,1 @@
+"""The real parts of a unit: the only imports of hardware and network libraries."""

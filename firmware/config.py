@@ -1,0 +1,109 @@
+"""The typed configuration of a unit: every option once, with its default, bounds and unit; unknown keys are refused.
+
+An option exists only where two sites need two values. All else is a constant beside the code that it belongs to.
+"""
+
+import base64
+import binascii
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from firmware.faults import ConfigRejected
+
+DEVICE_ID_PATTERN = r"^k-[0-9a-z]{4,24}$"
+"""A unit's name: certificate subject, MQTT user name and topic level. It says nothing about where the unit hangs."""
+
+Base64Key = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{43}=$", description="32 bytes, base64")]
+
+
+class _Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A part of the configuration: immutable, and a misspelt key stops the start."""
+
+
+class SiteConfig(_Section):
+    """Where the unit hangs; travels sealed inside each read."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=80)]
+    latitude_deg: Annotated[float, Meta(ge=-90, le=90)]
+    longitude_deg: Annotated[float, Meta(ge=-180, le=180)]
+    bearing_deg: Annotated[float, Meta(ge=0, lt=360)] = 0.0
+
+
+class SealConfig(_Section):
+    """The agency's public keys. The unit cannot open what it has sealed."""
+
+    agency_key: Base64Key  # X25519, raw
+    receipt_key: Base64Key  # Ed25519, raw
+
+
+class CaptureConfig(_Section):
+    """When to look."""
+
+    pir_pin: Annotated[int, Meta(ge=0, le=27, description="BCM number")] | None = 17
+    ir_beam_pin: Annotated[int, Meta(ge=0, le=27, description="BCM number")] | None = 27
+    pre_trigger_s: Annotated[float, Meta(ge=1, le=3)] = 1.0
+    post_trigger_s: Annotated[float, Meta(ge=0.1, le=5)] = 0.5
+    motion_ratio: Annotated[float, Meta(ge=0.0005, le=0.5, description="share of changed pixels")] = 0.004
+
+
+class ReadingConfig(_Section):
+    """What counts as a plate."""
+
+    detection_score_ratio: Annotated[float, Meta(ge=0.05, le=0.99)] = 0.4
+    reporting_score_ratio: Annotated[float, Meta(ge=0.0, le=0.999, description="below: no read is made")] = 0.5
+
+
+class UplinkConfig(_Section):
+    """The one place where the unit calls."""
+
+    host: Annotated[str, Meta(pattern=r"^[0-9A-Za-z.:-]{1,253}$")]
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8883
+    window: Annotated[int, Meta(ge=1, le=100, description="messages unacknowledged at most")] = 10
+    keepalive_s: Annotated[int, Meta(ge=15, le=1800)] = 300
+    retention_days: Annotated[int, Meta(ge=1, le=30)] = 30
+    outbox_mb: Annotated[int, Meta(ge=1, le=64000)] = 2000
+
+
+class DeviceConfig(_Section):
+    """All that two units may differ in."""
+
+    version: Annotated[int, Meta(ge=1)]
+    device_id: Annotated[str, Meta(pattern=DEVICE_ID_PATTERN)]
+    site: SiteConfig
+    seal: SealConfig
+    uplink: UplinkConfig
+    capture: CaptureConfig = CaptureConfig()
+    reading: ReadingConfig = ReadingConfig()
+
+
+def load(path: Path) -> DeviceConfig:
+    """Read and check the configuration at `path`. Raises ConfigRejected with one sentence for a technician."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigRejected(f"{path}: cannot be read ({error.strerror}); make it with `kestrel-provision unit new`") from error
+    return decode(data, str(path))
+
+
+def decode(data: bytes, name: str) -> DeviceConfig:
+    """Decode configuration bytes; `name` says in an error where they came from. Raises ConfigRejected."""
+    try:
+        return msgspec.json.decode(data, type=DeviceConfig)
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigRejected(f"{name}: {error}; correct that key and start again") from error
+
+
+def encode(config: DeviceConfig) -> bytes:
+    """Return `config` as indented JSON that `decode` takes back."""
+    return msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"
+
+
+def key_bytes(text: str) -> bytes:
+    """Return the 32 bytes of a base64 key of the configuration. Raises ConfigRejected."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ConfigRejected("a key of the configuration is not base64") from error

@@ -1,0 +1,83 @@
+"""The error families of the camera, and the book in which faults are latched.
+
+Three families, three fates: a rejected document is counted and dropped, a device fault is latched and reported, and
+anything else is a bug that stops the process so that systemd starts it again.
+"""
+
+import enum
+import threading
+from dataclasses import dataclass
+
+
+class KestrelError(Exception):
+    """Everything that this product raises on purpose."""
+
+
+class ConfigRejected(KestrelError):
+    """A configuration file is missing, unreadable or out of bounds. The message names the key and what to do."""
+
+
+class DocumentRejected(KestrelError):
+    """Bytes from outside are not what they should be. The message never holds the bytes themselves."""
+
+
+class FaultCode(enum.StrEnum):
+    """What can be wrong with a unit. The value is what the health report carries."""
+
+    CAMERA_SILENT = "camera-silent"
+    CAMERA_ABSENT = "camera-absent"
+    TRIGGER_ABSENT = "trigger-absent"
+    MODEL_REFUSED = "model-refused"
+    STORAGE_REFUSED = "storage-refused"
+    BROKER_REFUSED = "broker-refused"
+    BROKER_UNREACHABLE = "broker-unreachable"
+    CLOCK_UNTRUSTED = "clock-untrusted"
+    STAGE_STUCK = "stage-stuck"
+
+
+class DeviceFault(KestrelError):
+    """A part of this device does not do its work."""
+
+    def __init__(self, code: FaultCode, hint: str) -> None:
+        super().__init__(f"{code}: {hint}")  # the hint tells a technician what to check
+        self.code, self.hint = code, hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultReport:
+    """One latched fault: since when (monotonic seconds), how often, and what a technician should check."""
+
+    code: FaultCode
+    first_s: float
+    count: int
+    hint: str
+
+
+class FaultBook:
+    """Latches faults until they are cleared by name. Safe to call from every stage."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reports: dict[FaultCode, FaultReport] = {}
+
+    def latch(self, fault: DeviceFault, now_s: float) -> bool:
+        """Note `fault`; return True if it is new, so that the caller logs it once and not a thousand times."""
+        with self._lock:
+            known = self._reports.get(fault.code)
+            self._reports[fault.code] = FaultReport(
+                code=fault.code,
+                first_s=known.first_s if known else now_s,
+                count=known.count + 1 if known else 1,
+                hint=fault.hint,
+            )
+            return known is None
+
+    def clear(self, code: FaultCode) -> bool:
+        """Forget `code` because its part works again; return True if it had been latched."""
+        with self._lock:
+            return self._reports.pop(code, None) is not None
+
+    def reports(self) -> list[FaultReport]:
+        """Return the latched faults, oldest first."""
+        with self._lock:
+            return sorted(self._reports.values(), key=lambda report: report.first_s)

@@ -1,0 +1,106 @@
+"""The seams: what the camera needs from the world, as protocols of a few methods. `Board` bundles them.
+
+firmware.board has the real parts, hw_sim the simulated ones; no other file knows which it was given. Foreign threads
+behind a port do two things only: append to a deque, and set the `wake` event that `listen` was given.
+"""
+
+import threading
+from dataclasses import dataclass
+from typing import Protocol
+
+from firmware.records import Frame, LinkEvent, TriggerEdge
+
+
+class Camera(Protocol):
+    """A sensor that runs all the time at a fixed size and rate."""
+
+    def listen(self, wake: threading.Event) -> None:
+        """Start delivering; set `wake` at every new frame. Raises DeviceFault(CAMERA_ABSENT)."""
+        ...
+
+    def frames(self) -> list[Frame]:
+        """Return and forget the frames since the last call, oldest first. Raises DeviceFault(CAMERA_SILENT)."""
+        ...
+
+    def close(self) -> None:
+        """Stop the sensor and give its buffers back."""
+        ...
+
+
+class TriggerInput(Protocol):
+    """A line that rises when something passes."""
+
+    def listen(self, wake: threading.Event) -> None:
+        """Set `wake` at every rising edge from now on."""
+        ...
+
+    def edges(self) -> list[TriggerEdge]:
+        """Return and forget the edges since the last call, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Give the line back."""
+        ...
+
+
+class Link(Protocol):
+    """One outbound MQTT 5 session: calls out, events in. Being offline is normal, so it is a value."""
+
+    def listen(self, wake: threading.Event) -> None:
+        """Set `wake` at every new event from now on."""
+        ...
+
+    def connect(self) -> None:
+        """Begin to connect. The outcome is an event: Connected, Refused(None, ...) or Lost."""
+        ...
+
+    def publish(self, topic: str, payload: bytes, token: int, expiry_s: int) -> bool:
+        """Hand one QoS 1 message to the session; False when offline. Acked(token) or Refused(token, ...) follows."""
+        ...
+
+    def events(self) -> list[LinkEvent]:
+        """Return and forget the events since the last call, oldest first."""
+        ...
+
+    def disconnect(self) -> None:
+        """End the session within a few seconds, whatever is unacknowledged."""
+        ...
+
+
+class Clock(Protocol):
+    """The only source of time."""
+
+    def monotonic_s(self) -> float:
+        """Seconds that never jump, from an arbitrary zero; they go on during suspend (CLOCK_BOOTTIME on a device)."""
+        ...
+
+    def utc_ms(self) -> int:
+        """Wall clock, milliseconds since 1970."""
+        ...
+
+    def is_trusted(self) -> bool:
+        """Whether the wall clock has been set by NTP or the modem since boot."""
+        ...
+
+
+class System(Protocol):
+    """What the service manager and the kernel offer to the process itself."""
+
+    def notify(self, state: str) -> None:
+        """Tell systemd `READY=1`, `WATCHDOG=1` or `STOPPING=1` (sd_notify(3)); nothing without systemd."""
+        ...
+
+    def random_bytes(self, count: int) -> bytes:
+        """Return bytes of the kernel's generator."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """All parts of one unit. `__main__` opens one, and nobody else."""
+
+    camera: Camera
+    triggers: tuple[TriggerInput, ...]
+    link: Link
+    clock: Clock
+    system: System

@@ -1,0 +1,215 @@
+"""Every record that crosses a file boundary: frozen, typed, units in the names.
+
+`_s` is monotonic seconds, `_utc_ms` the wall clock, `_ratio` lies in 0..1. What must not leak has a masked repr.
+"""
+
+import enum
+import uuid
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+"""uint8 (H, W, 3), BGR."""
+
+
+class TriggerSource(enum.StrEnum):
+    """What said that something passes."""
+
+    PIR = "pir"
+    IR_BEAM = "ir-beam"
+    MOTION = "motion"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerEdge:
+    """A rising edge of a trigger, at monotonic seconds."""
+
+    source: TriggerSource
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One exposure. `image` is uint8 (H, W, 3) BGR; exposure and gain are what the sensor reported, not what was asked."""
+
+    number: int
+    at_s: float
+    taken_utc_ms: int
+    clock_trusted: bool
+    image: Image = field(repr=False)
+    exposure_us: float
+    gain: float
+    infrared: bool
+
+
+class BoxKind(enum.StrEnum):
+    """What a box holds."""
+
+    PLATE = "plate"
+    VEHICLE = "vehicle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A box in pixels of the full frame, with the detector's score.
+
+    `corners_px` holds the four corners (top left, top right, bottom right, bottom left) where the detector answers
+    them, so that a tilted plate can be rectified.
+    """
+
+    x_px: float
+    y_px: float
+    w_px: float
+    h_px: float
+    score_ratio: float
+    kind: BoxKind = BoxKind.PLATE
+    corners_px: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """One character that the OCR believes in, with its confidence."""
+
+    char: str = field(repr=False)
+    score_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one plate box of one frame says. `alternatives` are whole texts, best first, without the best one."""
+
+    frame_number: int
+    at_s: float
+    box: Box
+    characters: tuple[Character, ...] = field(repr=False)
+    score_ratio: float
+    region: str | None
+    region_score_ratio: float
+    alternatives: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def text(self) -> str:
+        """The characters as one string; may be empty."""
+        return "".join(character.char for character in self.characters)
+
+
+@dataclass(frozen=True, slots=True)
+class PlateText:
+    """A normalised plate. Its repr is masked, so no log line or traceback can hold a plate."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not (self.text.isascii() and self.text.isalnum() and self.text == self.text.upper() and 2 <= len(self.text) <= 10):
+            raise ValueError("not a normalised plate")  # the value itself is not in the message
+
+    def __repr__(self) -> str:
+        return f"PlateText({'*' * len(self.text)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """One vehicle's way past the camera, voted over its frames. `plate_jpeg` is the crop of the sharpest frame read."""
+
+    first_utc_ms: int
+    last_utc_ms: int
+    clock_trusted: bool
+    plate: PlateText | None
+    character_scores: tuple[float, ...]
+    score_ratio: float
+    region: str | None
+    region_score_ratio: float
+    frames: int
+    infrared: bool
+    plate_jpeg: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a unit hangs. Coordinates are degrees (WGS 84), the bearing is where the lens points, degrees from north."""
+
+    name: str
+    latitude_deg: float = field(repr=False)
+    longitude_deg: float = field(repr=False)
+    bearing_deg: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """One read in the clear. It exists in memory only, and only until it is sealed."""
+
+    read_id: uuid.UUID
+    device_id: str
+    sequence: int
+    site: Site = field(repr=False)
+    passage: Passage
+    model_version: str
+    config_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedRead:
+    """A read that only the agency can open. Everything but `ciphertext` is on the wire in the clear."""
+
+    read_id: uuid.UUID
+    device_id: str
+    sequence: int
+    urgent: bool
+    created_utc_ms: int
+    key_id: bytes
+    suite: int
+    ciphertext: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The receiver's word that it has stored these sequence numbers: inclusive ranges, ascending, not touching."""
+
+    device_id: str
+    ranges: tuple[tuple[int, int], ...]
+    issued_utc_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """The broker took the session. Limits are the broker's own, from its CONNACK."""
+
+    session_present: bool
+    receive_maximum: int
+    maximum_packet_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """The broker took the message with this token. It frees the sending window and nothing else."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The broker refused the message with this token, or the session (token None)."""
+
+    token: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection is gone or was never made."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message came on one of this unit's own topics."""
+
+    topic: str
+    payload: bytes = field(repr=False)
+
+
+LinkEvent = Connected | Acked | Refused | Lost | Received

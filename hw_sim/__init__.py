@@ -1,0 +1,1 @@
+"""The other board: a simulated road, sensors and link for the same camera service."""

@@ -1,0 +1,1 @@
+"""The technician's tool: from a blank card to a unit that the fleet trusts."""

@@ -1,0 +1,51 @@
+"""What is installed, and what it needs. Tool settings are in pyproject.toml."""
+
+from setuptools import setup
+
+TRAIN = ["torch==2.13.0", "litert-torch==0.10.0", "ai-edge-quantizer==0.10.0", "pillow>=10", "tqdm>=4.66"]
+
+DEV = [
+    "coverage>=7.6",
+    "hypothesis>=6.100",
+    "import-linter>=2.0",
+    "mypy>=1.11",
+    "pytest>=8.2",
+    "pytest-mock>=3.14",
+    "ruff>=0.6",
+]
+
+setup(
+    name="kestrel-camera",
+    version="0.1.0",
+    description="Open edge firmware for a solar-powered cellular licence-plate camera",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=["firmware", "firmware.board", "hw_sim", "models", "provisioning", "cloud"],
+    package_data={"models": ["*.tflite", "manifest.json"], "cloud": ["mosquitto.conf.in"]},
+    install_requires=[
+        "numpy>=1.26",
+        "opencv-python-headless>=4.10",
+        "ai-edge-litert>=2.0",
+        "cryptography>=50",
+        "cbor2>=5.6",  # the wire format: CBOR payload and envelope
+        "paho-mqtt>=2.1,<3",
+        "gpiozero>=2.0.1",
+        "msgspec>=0.19",
+    ],
+    extras_require={
+        # picamera2 imports only beside the system's libcamera (apt install python3-libcamera); lgpio drives the pins.
+        "pi": ["picamera2>=0.3.31", "simplejpeg>=1.9", "lgpio>=0.2.2; python_version < '3.13'"],
+        # tflite-runtime fails on NumPy 2 when an interpreter is made, and has no wheel after Python 3.11.
+        "tflite": ["tflite-runtime==2.14.0; python_version < '3.12'", "numpy<2"],
+        "train": TRAIN,
+        "dev": DEV,
+    },
+    entry_points={
+        "console_scripts": [
+            "kestrel=firmware.__main__:main",
+            "kestrel-sim=hw_sim.__main__:main",
+            "kestrel-provision=provisioning.__main__:main",
+            "kestrel-cloud=cloud.__main__:main",
+        ]
+    },
+)

@@ -1,0 +1,26 @@
+"""The topics of the broker: each unit has its own two, and the broker's access list lets it use no others."""
+
+from typing import Final
+
+ALL_READS: Final = "kestrel/v1/+/read"
+SHARED_READS: Final = f"$share/receivers/{ALL_READS}"
+"""Receivers share the reads of all units among them (MQTT 5, section 4.8.2)."""
+
+
+def read_topic(device_id: str) -> str:
+    """Return the topic on which this unit publishes its reads."""
+    return f"kestrel/v1/{device_id}/read"
+
+
+def receipt_topic(device_id: str) -> str:
+    """Return the topic on which this unit hears the receiver's receipts."""
+    return f"kestrel/v1/{device_id}/receipt"
+
+
+def device_of_read_topic(topic: str) -> str | None:
+    """Return the unit whose read topic this is, or None."""
+    match topic.split("/"):
+        case ["kestrel", "v1", device_id, "read"]:
+            return device_id
+        case _:
+            return None

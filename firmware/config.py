@@ -23,7 +23,7 @@ class _Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     """A part of the configuration: immutable, and a misspelt key stops the start."""
 
 
-class SiteConfig(_Section):
+class SiteConfig(_Section, frozen=True, kw_only=True):
     """Where the unit hangs; travels sealed inside each read."""
 
     name: Annotated[str, Meta(min_length=1, max_length=80)]
@@ -32,14 +32,14 @@ class SiteConfig(_Section):
     bearing_deg: Annotated[float, Meta(ge=0, lt=360)] = 0.0
 
 
-class SealConfig(_Section):
+class SealConfig(_Section, frozen=True, kw_only=True):
     """The agency's public keys. The unit cannot open what it has sealed."""
 
     agency_key: Base64Key  # X25519, raw
     receipt_key: Base64Key  # Ed25519, raw
 
 
-class CaptureConfig(_Section):
+class CaptureConfig(_Section, frozen=True, kw_only=True):
     """When to look."""
 
     pir_pin: Annotated[int, Meta(ge=0, le=27, description="BCM number")] | None = 17
@@ -49,14 +49,14 @@ class CaptureConfig(_Section):
     motion_ratio: Annotated[float, Meta(ge=0.0005, le=0.5, description="share of changed pixels")] = 0.004
 
 
-class ReadingConfig(_Section):
+class ReadingConfig(_Section, frozen=True, kw_only=True):
     """What counts as a plate."""
 
     detection_score_ratio: Annotated[float, Meta(ge=0.05, le=0.99)] = 0.4
     reporting_score_ratio: Annotated[float, Meta(ge=0.0, le=0.999, description="below: no read is made")] = 0.5
 
 
-class UplinkConfig(_Section):
+class UplinkConfig(_Section, frozen=True, kw_only=True):
     """The one place where the unit calls."""
 
     host: Annotated[str, Meta(pattern=r"^[0-9A-Za-z.:-]{1,253}$")]
@@ -67,7 +67,7 @@ class UplinkConfig(_Section):
     outbox_mb: Annotated[int, Meta(ge=1, le=64000)] = 2000
 
 
-class DeviceConfig(_Section):
+class DeviceConfig(_Section, frozen=True, kw_only=True):
     """All that two units may differ in."""
 
     version: Annotated[int, Meta(ge=1)]

@@ -13,7 +13,6 @@ import ssl
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -22,9 +21,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from firmware.board.tls import tls_context, unreachable
 from firmware.config import UplinkConfig
-from firmware.faults import ConfigRejected
-from firmware.identity import MAKE_AGAIN, Identity
+from firmware.identity import Identity
 from firmware.records import Acked, Connected, LinkEvent, Lost, Received, Refused
 from firmware.topics import receipt_topic
 
@@ -39,57 +38,6 @@ DISCONNECT_LIMIT_S: Final = 5.0
 # MQTT 5, section 3.2.2.3: what holds if CONNACK does not say
 RECEIVE_MAXIMUM_DEFAULT: Final = 65_535
 PACKET_BYTES_DEFAULT: Final = 268_435_455
-
-
-def tls_context(authority: Path, certificate: Path, key: Path) -> ssl.SSLContext:
-    """Return a client context: TLS 1.3 only, this one authority, names checked, this certificate shown.
-
-    Raises ConfigRejected if the files do not belong together.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and host name
-    context.sslsocket_class = _ClosedWhenRefused
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
-    try:
-        context.load_verify_locations(cafile=authority)
-        context.load_cert_chain(certificate, key)
-    except (ssl.SSLError, OSError) as error:
-        raise ConfigRejected(f"{certificate.parent}: TLS refuses key or certificate ({error}); {MAKE_AGAIN}") from error
-    return context
-
-
-class _ClosedWhenRefused(ssl.SSLSocket):
-    """A TLS socket that closes itself if its handshake fails: paho would leave it to the garbage collector."""
-
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002  the ssl module's own signature
-        try:
-            super().do_handshake(block)
-        except OSError:
-            self.close()
-            raise
-
-
-def unreachable(host: str, port: int, error: OSError) -> LinkEvent:
-    """Return what a failed connection means, in a sentence that tells a technician what to check."""
-    match error:
-        case ssl.SSLCertVerificationError():
-            return Refused(
-                None,
-                f"the certificate of {host} was not accepted ({error.verify_message}); "
-                "check uplink.host, fleet-ca.crt and the date of this unit",
-            )
-        case ssl.SSLError():
-            return Refused(
-                None, f"{host} refused TLS 1.3 ({error.reason}); check the broker's log and this unit's certificate"
-            )
-        case socket.gaierror():
-            return Lost(f"the name {host} is not known; check uplink.host and the modem's connection")
-        case ConnectionRefusedError():
-            return Lost(f"nothing listens at {host} port {port}; check uplink.port and that the broker runs")
-        case TimeoutError():
-            return Lost(f"{host} port {port} does not answer; check the modem's signal and the broker's firewall")
-        case _:
-            return Lost(f"{host} port {port} cannot be reached ({error.strerror or type(error).__name__})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,7 +313,7 @@ class _Session:
 
 
 def _properties(packet_type: int) -> Properties:
-    return Properties(packet_type)  # type: ignore[no-untyped-call]  paho's one class without types
+    return Properties(packet_type)  # type: ignore[no-untyped-call]
 
 
 def _has_pending(connection: Any) -> bool:

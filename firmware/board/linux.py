@@ -1,0 +1,59 @@
+"""Time, randomness and the service manager as Linux offers them. The only file of the firmware that reads a clock."""
+
+import ctypes
+import os
+import socket
+import time
+from pathlib import Path
+
+TIMESYNC_MARK = Path("/run/systemd/timesync/synchronized")
+"""systemd-timesyncd touches this file when it has set the clock (systemd-timesyncd.service(8))."""
+
+TIME_ERROR = 5
+"""adjtimex(2): the clock is not synchronised."""
+
+TIMEX_BYTES = 512
+"""More than `struct timex` needs on any Linux (208 bytes on 64 bit). All zero means: change nothing, only tell."""
+
+
+class LinuxClock:
+    """Monotonic time that goes on during suspend, and the wall clock."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+
+    def monotonic_s(self) -> float:
+        """Return CLOCK_BOOTTIME in seconds."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def utc_ms(self) -> int:
+        """Return the wall clock in milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def is_trusted(self) -> bool:
+        """Say whether the kernel counts the clock as synchronised, or systemd-timesyncd says that it has set it.
+
+        A sandbox may forbid adjtimex even to ask; then it answers -1 and only the mark counts.
+        """
+        state = int(self._libc.adjtimex(ctypes.create_string_buffer(TIMEX_BYTES)))
+        return 0 <= state < TIME_ERROR or TIMESYNC_MARK.exists()
+
+
+class LinuxSystem:
+    """The service manager, by the protocol of sd_notify(3), and the kernel's random generator."""
+
+    def __init__(self, notify_socket: str = "") -> None:
+        """Take the address in $NOTIFY_SOCKET; an empty one means that no service manager listens."""
+        self._address = "\0" + notify_socket[1:] if notify_socket.startswith("@") else notify_socket
+
+    def notify(self, state: str) -> None:
+        """Send `state` to the service manager; nothing without one. Raises OSError when the manager is gone."""
+        if not self._address:
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
+            line.settimeout(1.0)
+            line.sendto(state.encode(), self._address)
+
+    def random_bytes(self, count: int) -> bytes:
+        """Return `count` bytes of the kernel's generator."""
+        return os.urandom(count)

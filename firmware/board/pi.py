@@ -1,0 +1,38 @@
+"""The Raspberry Pi board: which part hangs on which connector."""
+
+import os
+from pathlib import Path
+
+from firmware import identity
+from firmware.board.gpio_pins import GpioTrigger
+from firmware.board.linux import LinuxClock, LinuxSystem
+from firmware.board.mqtt_link import MqttLink
+from firmware.board.pi_camera import PiCamera
+from firmware.config import CaptureConfig, DeviceConfig
+from firmware.ports import Board, Clock, TriggerInput
+from firmware.records import TriggerSource
+
+
+def open_board(config: DeviceConfig, folder: Path) -> Board:
+    """Return the parts of the unit whose folder this is. No part is started yet.
+
+    Raises DeviceFault(CAMERA_ABSENT) without picamera2, and ConfigRejected for keys and certificates.
+    """
+    clock = LinuxClock()
+    return Board(
+        camera=PiCamera(clock),
+        triggers=triggers(config.capture, clock),
+        link=MqttLink(config.uplink, identity.load(folder, config.device_id)),
+        clock=clock,
+        system=LinuxSystem(os.environ.get("NOTIFY_SOCKET", "")),
+    )
+
+
+def triggers(config: CaptureConfig, clock: Clock) -> tuple[TriggerInput, ...]:
+    """Return the trigger lines that the configuration names. A beam pulls its line low while it is broken."""
+    lines: list[TriggerInput] = []
+    if config.pir_pin is not None:
+        lines.append(GpioTrigger(config.pir_pin, TriggerSource.PIR, clock))
+    if config.ir_beam_pin is not None:
+        lines.append(GpioTrigger(config.ir_beam_pin, TriggerSource.IR_BEAM, clock, is_active_low=True))
+    return tuple(lines)

@@ -1,0 +1,21 @@
+"""What all tests share: which board the contract tests run against, and a unit's configuration without secrets."""
+
+import pytest
+
+from firmware.config import DeviceConfig, SealConfig, SiteConfig, UplinkConfig
+
+
+def pytest_addoption(parser):
+    parser.addoption("--board", choices=["sim", "pi"], default="sim", help="whose parts the contract tests run against")
+
+
+@pytest.fixture
+def device_config():
+    """A configuration whose keys are well formed and open nothing."""
+    return DeviceConfig(
+        version=1,
+        device_id="k-test0001",
+        site=SiteConfig(name="Test Street", latitude_deg=37.0, longitude_deg=-122.0),
+        seal=SealConfig(agency_key="A" * 43 + "=", receipt_key="A" * 43 + "="),
+        uplink=UplinkConfig(host="localhost"),
+    )

@@ -1,0 +1,67 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware import config
+from firmware.config import CaptureConfig, ReadingConfig
+from firmware.faults import ConfigRejected
+
+
+def as_json(settings, **changes):
+    return json.dumps(json.loads(config.encode(settings)) | changes).encode()
+
+
+def test_what_is_encoded_is_decoded(device_config):
+    assert config.decode(config.encode(device_config), "here") == device_config
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"capture": {"motion_ration": 0.1}}, "motion_ration"),
+        ({"capture": {"pre_trigger_s": 0.5}}, "pre_trigger_s"),
+        ({"capture": {"pir_pin": 28}}, "pir_pin"),
+        ({"device_id": "Camera on Main Street"}, "device_id"),
+        ({"site": {"name": "x", "latitude_deg": 91, "longitude_deg": 0}}, "latitude_deg"),
+        ({"uplink": {"host": "a b"}}, "host"),
+        ({"seal": {"agency_key": "short", "receipt_key": "A" * 43 + "="}}, "agency_key"),
+        ({"is_simulated": True}, "is_simulated"),
+    ],
+)
+def test_what_is_out_of_bounds_or_unknown_is_refused_by_name(device_config, changes, named):
+    with pytest.raises(ConfigRejected, match=named) as refused:
+        config.decode(as_json(device_config, **changes), "config.json")
+    assert str(refused.value).startswith("config.json: ")
+    assert "\n" not in str(refused.value)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_do_more_than_be_refused(data):
+    with pytest.raises(ConfigRejected):
+        config.decode(data, "config.json")
+
+
+def test_a_missing_file_says_how_to_make_it(tmp_path):
+    with pytest.raises(ConfigRejected, match="kestrel-provision unit new"):
+        config.load(tmp_path / "config.json")
+
+
+def test_a_file_is_loaded(device_config, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_bytes(config.encode(device_config))
+    assert config.load(path) == device_config
+
+
+def test_keys_are_raw_bytes():
+    assert config.key_bytes("A" * 43 + "=") == bytes(32)
+    with pytest.raises(ConfigRejected):
+        config.key_bytes("not base64!")
+
+
+def test_options_cannot_be_changed_after_loading():
+    with pytest.raises(AttributeError):
+        CaptureConfig().motion_ratio = 0.5
+    with pytest.raises(TypeError):
+        ReadingConfig(0.5)

@@ -1,0 +1,50 @@
+"""The broker's configuration as files: the template beside this module, filled in for one machine.
+
+The broker itself is Mosquitto as Debian packages it. Owns no process and no key.
+"""
+
+import string
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+CONFIGURATION_NAME: Final = "mosquitto.conf"
+ACCESS_NAME: Final = "access.acl"
+AUTHORITY_NAME: Final = "fleet-ca.crt"
+CERTIFICATE_NAME: Final = "broker.crt"
+KEY_NAME: Final = "broker.key"
+RECEIVER_USER: Final = "receiver"
+"""The common name of the receiver's certificate; the access list knows it by this name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerPlace:
+    """Where one broker runs: what `configuration` fills into the template.
+
+    `address` is the local address to listen on, empty for all; `user` is the account that Mosquitto changes to when it
+    is started as root, and that must be able to read `folder` and to write `state_folder`.
+    """
+
+    port: int
+    folder: Path
+    state_folder: Path
+    user: str = "mosquitto"
+    address: str = ""
+
+
+def configuration(place: BrokerPlace) -> str:
+    """Return mosquitto.conf for `place`."""
+    template = string.Template(resources.files("cloud").joinpath("mosquitto.conf.in").read_text(encoding="utf-8"))
+    return template.substitute(
+        port=place.port,
+        address=f" {place.address}" if place.address else "",
+        folder=place.folder,
+        state_folder=place.state_folder,
+        user=place.user,
+    )
+
+
+def access_list() -> str:
+    """Return the access list; the same for every fleet."""
+    return resources.files("cloud").joinpath("access.acl").read_text(encoding="utf-8")

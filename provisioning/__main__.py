@@ -1,0 +1,103 @@
+"""The technician's command line: `fleet init`, `fleet list`, `unit new`."""
+
+import argparse
+import datetime as dt
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cloud.registry import Registry
+from firmware.config import SiteConfig
+from firmware.faults import ConfigRejected, KestrelError
+from provisioning import fleet, unit
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code: 0 done, 1 the disk refused, 2 usage or configuration."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], None] = options.command
+    try:
+        command(options)
+    except KestrelError as error:
+        sys.stderr.write(f"kestrel-provision: {error}\n")
+        return 2 if isinstance(error, ConfigRejected) else 1
+    except OSError as error:
+        sys.stderr.write(f"kestrel-provision: {error.filename}: {error.strerror}; check the folder and its owner\n")
+        return 1
+    return 0
+
+
+def _fleet_init(options: argparse.Namespace) -> None:
+    made = fleet.init(options.folder, host=options.host, port=options.port, now=_now())
+    sys.stdout.write(
+        f"Fleet made in {options.folder}; its units will call {made.host} port {made.port}.\n"
+        f"Copy {options.folder / fleet.BROKER_FOLDER} to {fleet.INSTALLED_FOLDER} on the broker's machine, owned by "
+        "mosquitto.\n"
+        f"Keep {options.folder / fleet.OPENING_KEY} safe: it opens every read, and nothing else does.\n"
+    )
+
+
+def _fleet_list(options: argparse.Namespace) -> None:
+    fleet.load(options.folder)
+    units = Registry(options.folder / fleet.REGISTRY_FOLDER).units()
+    for entry in units:
+        sys.stdout.write(f"{entry.device_id:<12} {entry.enrolled_utc}  {entry.site_name}\n")
+    sys.stdout.write(f"{len(units)} {'unit' if len(units) == 1 else 'units'}\n")
+
+
+def _unit_new(options: argparse.Namespace) -> None:
+    site = SiteConfig(
+        name=options.name,
+        latitude_deg=options.latitude,
+        longitude_deg=options.longitude,
+        bearing_deg=options.bearing,
+    )
+    made = unit.enrol(options.fleet_folder, options.unit_folder, site, _now(), device_id=options.id)
+    sys.stdout.write(
+        f"{made.device_id} made in {options.unit_folder}; copy it to /var/lib/kestrel on the unit's card.\n"
+    )
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(microsecond=0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kestrel-provision",
+        description="Makes fleets and units: keys, certificates, configuration.",
+        epilog="Exit codes: 0 done, 1 the disk refused, 2 usage or configuration.",
+    )
+    subjects = parser.add_subparsers(title="what to work on", required=True, metavar="fleet|unit")
+    _add_fleet_commands(subjects.add_parser("fleet", help="make and list fleets"))
+    _add_unit_commands(subjects.add_parser("unit", help="make units"))
+    return parser
+
+
+def _add_fleet_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(title="command", required=True, metavar="init|list")
+    init = commands.add_parser("init", help="make a fleet: authority, agency keys, broker and receiver files")
+    init.add_argument("folder", type=Path, help="where; the office keeps it, no unit ever sees it")
+    init.add_argument("--host", required=True, help="name or address of the broker, as the units can reach it")
+    init.add_argument("--port", type=int, default=8883, help="the broker's port (default: %(default)s)")
+    init.set_defaults(command=_fleet_init)
+    listing = commands.add_parser("list", help="list the units of a fleet")
+    listing.add_argument("folder", type=Path, help="the fleet's folder")
+    listing.set_defaults(command=_fleet_list)
+
+
+def _add_unit_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(title="command", required=True, metavar="new")
+    new = commands.add_parser("new", help="make a unit: key, certificate, configuration; and register it")
+    new.add_argument("fleet_folder", type=Path, help="the fleet's folder")
+    new.add_argument("unit_folder", type=Path, help="where the unit's files go")
+    new.add_argument("--name", required=True, help="what people call the site, such as 'North gate'")
+    new.add_argument("--latitude", type=float, required=True, help="degrees (WGS 84)")
+    new.add_argument("--longitude", type=float, required=True, help="degrees (WGS 84)")
+    new.add_argument("--bearing", type=float, default=0.0, help="where the lens points, degrees from north")
+    new.add_argument("--id", help="a name of your own, k-..., 4 to 24 small letters and digits (default: random)")
+    new.set_defaults(command=_unit_new)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

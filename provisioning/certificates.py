@@ -1,0 +1,153 @@
+"""The fleet's own certificate authority: who may speak to whom. Pure: keys and names in, certificates out.
+
+The authority, the broker and the receiver have ECDSA P-256 keys, which every TLS library knows; a unit has one Ed25519
+key for both TLS and signing. Profiles follow RFC 5280 and are strict enough for OpenSSL's X509_STRICT.
+"""
+
+import datetime as dt
+import ipaddress
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+SubjectKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+AUTHORITY_DAYS: Final = 20 * 365
+UNIT_DAYS: Final = 10 * 365  # the life of a unit: until certificates can be renewed over the air, none may run out
+BROKER_DAYS: Final = 5 * 365
+RECEIVER_DAYS: Final = 5 * 365
+CLOCK_SLACK: Final = dt.timedelta(days=1)  # a machine whose clock is a little behind may still connect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """The fleet's authority: its key and its own certificate."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+
+def new_tls_key() -> ec.EllipticCurvePrivateKey:
+    """Return a new P-256 key."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def key_pem(key: object) -> bytes:
+    """Return a private key of the `cryptography` package as unencrypted PKCS #8 PEM."""
+    pem: bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())  # type: ignore[attr-defined]
+    return pem
+
+
+def certificate_pem(certificate: x509.Certificate) -> bytes:
+    """Return a certificate as PEM."""
+    return certificate.public_bytes(Encoding.PEM)
+
+
+def new_authority(now: dt.datetime) -> Authority:
+    """Return a new self-signed authority that can sign leaf certificates and nothing deeper."""
+    key = new_tls_key()
+    name = _name("Kestrel fleet authority")
+    builder = (
+        _builder(name, name, key.public_key(), now, AUTHORITY_DAYS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(is_authority=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+    return Authority(key=key, certificate=builder.sign(key, hashes.SHA256()))
+
+
+def signing_request(key: SubjectKey, common_name: str) -> x509.CertificateSigningRequest:
+    """Return the request that leaves a unit: its name and public key, signed. The private key stays where it is."""
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return x509.CertificateSigningRequestBuilder().subject_name(_name(common_name)).sign(key, algorithm)
+
+
+def client_certificate(
+    authority: Authority, request: x509.CertificateSigningRequest, common_name: str, now: dt.datetime, days: int
+) -> x509.Certificate:
+    """Return a certificate with which a client may connect.
+
+    Raises ValueError if the request is not signed by its own key or asks for another name than `common_name`.
+    """
+    if not request.is_signature_valid or request.subject != _name(common_name):
+        raise ValueError("the signing request is not what it should be")
+    return _leaf(authority, request, now, days, ExtendedKeyUsageOID.CLIENT_AUTH).sign(authority.key, hashes.SHA256())
+
+
+def server_certificate(
+    authority: Authority, request: x509.CertificateSigningRequest, host: str, now: dt.datetime, days: int
+) -> x509.Certificate:
+    """Return the broker's certificate for `host`, a name or an address. Raises ValueError for a bad request."""
+    if not request.is_signature_valid:
+        raise ValueError("the signing request is not what it should be")
+    builder = _leaf(authority, request, now, days, ExtendedKeyUsageOID.SERVER_AUTH)
+    builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
+    return builder.sign(authority.key, hashes.SHA256())
+
+
+def _leaf(
+    authority: Authority,
+    request: x509.CertificateSigningRequest,
+    now: dt.datetime,
+    days: int,
+    purpose: x509.ObjectIdentifier,
+) -> x509.CertificateBuilder:
+    public_key = request.public_key()
+    authority_id = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return (
+        _builder(request.subject, authority.certificate.subject, public_key, now, days)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(is_authority=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority_id), critical=False)
+    )
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: CertificatePublicKeyTypes,
+    now: dt.datetime,
+    days: int,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_SLACK)
+        .not_valid_after(now + dt.timedelta(days=days))
+    )
+
+
+def _key_usage(*, is_authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not is_authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

@@ -20,8 +20,6 @@ MAX_RANGES: Final = 256
 MAX_RECEIPT_BYTES: Final = 8192
 """256 ranges of two 9-byte integers are below 5 KB."""
 
-_MAX_SEQUENCE: Final = 2**63 - 1
-_MAX_UTC_MS: Final = 2**48 - 1
 _ED25519_SIGNATURE_BYTES: Final = 64
 
 
@@ -79,12 +77,12 @@ def verify_receipt(data: bytes, public_key: Ed25519PublicKey, device_id: str) ->
 def _parse(body_bytes: bytes) -> Receipt:
     """Return the receipt of a body whose signature is good. Raises DocumentRejected."""
     fields = wire.Fields(wire.decode(body_bytes, "receipt body"), ReceiptKey, "receipt body")
-    if fields.integer(ReceiptKey.VERSION, 0, _MAX_SEQUENCE) != RECEIPT_VERSION:
+    if fields.integer(ReceiptKey.VERSION, 0, wire.MAX_SEQUENCE) != RECEIPT_VERSION:
         raise DocumentRejected("receipt body: the version is not known here; update this unit")
     receipt = Receipt(
         device_id=fields.device_id(ReceiptKey.DEVICE_ID),
         ranges=_ranges(fields.array(ReceiptKey.RANGES, MAX_RANGES)),
-        issued_utc_ms=fields.integer(ReceiptKey.ISSUED_UTC_MS, 0, _MAX_UTC_MS),
+        issued_utc_ms=fields.integer(ReceiptKey.ISSUED_UTC_MS, 0, wire.MAX_UTC_MS),
     )
     if body(receipt) != body_bytes:
         raise DocumentRejected("receipt body: not canonical CBOR")
@@ -97,7 +95,7 @@ def _ranges(pairs: list[object]) -> tuple[tuple[int, int], ...]:
     lowest = 0
     for pair in pairs:
         match pair:
-            case [low, high] if type(low) is int and type(high) is int and lowest <= low <= high <= _MAX_SEQUENCE:
+            case [low, high] if type(low) is int and type(high) is int and lowest <= low <= high <= wire.MAX_SEQUENCE:
                 ranges.append((low, high))
                 lowest = high + 2  # one free number at least, or the two would be one range
             case _:

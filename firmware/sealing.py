@@ -34,9 +34,6 @@ MAX_WIRE_BYTES: Final = 65_536
 MAX_PLATE_JPEG_BYTES: Final = 32_768
 """A crop above this is a mistake of whoever made it; about 4 KB is usual."""
 
-MAX_SEQUENCE: Final = 2**63 - 1
-MAX_UTC_MS: Final = 2**48 - 1  # what a UUIDv7 can hold
-
 _READ_ID_BYTES: Final = 16
 _KEY_ID_BYTES: Final = 8
 _ED25519_SIGNATURE_BYTES: Final = 64
@@ -90,7 +87,7 @@ def uuid7(utc_ms: int, random10: bytes) -> uuid.UUID:
 
     Raises ValueError if the time does not fit 48 bits or there are not ten bytes.
     """
-    if not 0 <= utc_ms <= MAX_UTC_MS or len(random10) != 10:
+    if not 0 <= utc_ms <= wire.MAX_UTC_MS or len(random10) != 10:
         raise ValueError("a UUIDv7 needs 48 bits of milliseconds and ten random bytes")
     random_a, random_b = random10[:2], random10[2:]
     version_and_a = 0x7000 | int.from_bytes(random_a, "big") & 0x0FFF
@@ -127,16 +124,16 @@ def from_wire(data: bytes) -> SealedRead:
     """
     header_bytes, ciphertext, signature = _envelope_parts(data)
     fields = wire.Fields(wire.decode(header_bytes, "header"), HeaderKey, "header")
-    if fields.integer(HeaderKey.SCHEMA, 0, MAX_SEQUENCE) != SCHEMA_VERSION:
+    if fields.integer(HeaderKey.SCHEMA, 0, wire.MAX_SEQUENCE) != SCHEMA_VERSION:
         raise DocumentRejected("header: the schema version is not known here; update this receiver")
-    if fields.integer(HeaderKey.SUITE, 0, MAX_SEQUENCE) != SUITE_X25519_AES256GCM:
+    if fields.integer(HeaderKey.SUITE, 0, wire.MAX_SEQUENCE) != SUITE_X25519_AES256GCM:
         raise DocumentRejected("header: the HPKE suite is not known here; update this receiver")
     sealed = SealedRead(
         read_id=uuid.UUID(bytes=fields.octets(HeaderKey.READ_ID, _READ_ID_BYTES, _READ_ID_BYTES)),
         device_id=fields.device_id(HeaderKey.DEVICE_ID),
-        sequence=fields.integer(HeaderKey.SEQUENCE, 0, MAX_SEQUENCE),
+        sequence=fields.integer(HeaderKey.SEQUENCE, 0, wire.MAX_SEQUENCE),
         urgent=fields.boolean(HeaderKey.URGENT),
-        created_utc_ms=fields.integer(HeaderKey.CREATED_UTC_MS, 0, MAX_UTC_MS),
+        created_utc_ms=fields.integer(HeaderKey.CREATED_UTC_MS, 0, wire.MAX_UTC_MS),
         key_id=fields.octets(HeaderKey.KEY_ID, _KEY_ID_BYTES, _KEY_ID_BYTES),
         suite=SUITE_X25519_AES256GCM,
         ciphertext=ciphertext,

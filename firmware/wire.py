@@ -6,14 +6,20 @@ idea: whoever parses compares the re-encoded result with what came, so a documen
 
 import enum
 import re
+from typing import Final
 
 import cbor2
 
 from firmware.config import DEVICE_ID_PATTERN
 from firmware.faults import DocumentRejected
 
-_MAX_DEPTH = 8
-_DEVICE_ID = re.compile(DEVICE_ID_PATTERN)
+MAX_SEQUENCE: Final = 2**62 - 1
+"""One more still fits the 63 bits of a database's integer."""
+
+MAX_UTC_MS: Final = 2**48 - 1  # what a UUIDv7 can hold
+
+_MAX_DEPTH: Final = 8
+_DEVICE_ID: Final = re.compile(DEVICE_ID_PATTERN)
 
 
 def encode(value: object) -> bytes:

@@ -1,0 +1,80 @@
+"""The receiver's side of sealing: with the agency's private key, a sealed read becomes a read again.
+
+Strict like every parser of this product: what a device signed and what only the agency can open is still checked field
+by field, because a stolen device signs too.
+"""
+
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from firmware import sealing, wire
+from firmware.faults import DocumentRejected
+from firmware.records import Passage, PlateText, Read, SealedRead, Site
+from firmware.sealing import PayloadKey
+
+MAX_CHARACTERS: Final = 16
+MAX_FRAMES: Final = 1_000_000
+MAX_TEXT: Final = 80
+_OPTIONAL: Final = frozenset({int(PayloadKey.PLATE_JPEG)})
+
+
+def open_read(sealed: SealedRead, agency_private_key: X25519PrivateKey) -> Read:
+    """Return the read in `sealed`, whose signature has been verified.
+
+    Raises DocumentRejected: sealed to another key, altered, moved under another header, or not a read inside.
+    """
+    if sealed.key_id != sealing.key_id(agency_private_key.public_key()):
+        raise DocumentRejected("payload: sealed to another agency key than this receiver's")
+    info = sealing.INFO_PREFIX + sealing.header(sealed)
+    try:
+        plaintext = sealing.suite().decrypt(sealed.ciphertext, agency_private_key, info=info)
+    except (InvalidTag, ValueError):  # ValueError: an encapsulated key of low order
+        raise DocumentRejected("payload: cannot be opened; altered, or under another header") from None
+    fields = wire.Fields(wire.decode(plaintext, "payload"), PayloadKey, "payload", optional=_OPTIONAL)
+    read = Read(
+        read_id=sealed.read_id,
+        device_id=sealed.device_id,
+        sequence=sealed.sequence,
+        site=_site(fields.array(PayloadKey.SITE, 4)),
+        passage=_passage(fields),
+        model_version=fields.text(PayloadKey.MODEL_VERSION, MAX_TEXT),
+        config_version=fields.integer(PayloadKey.CONFIG_VERSION, 0, wire.MAX_SEQUENCE),
+    )
+    if sealing.payload(read) != plaintext:
+        raise DocumentRejected("payload: not canonical CBOR")
+    return read
+
+
+def _passage(fields: wire.Fields) -> Passage:
+    return Passage(
+        first_utc_ms=fields.integer(PayloadKey.FIRST_UTC_MS, 0, wire.MAX_UTC_MS),
+        last_utc_ms=fields.integer(PayloadKey.LAST_UTC_MS, 0, wire.MAX_UTC_MS),
+        clock_trusted=fields.boolean(PayloadKey.CLOCK_TRUSTED),
+        plate=_plate(fields.text_or_none(PayloadKey.PLATE, MAX_CHARACTERS)),
+        character_scores=tuple(score / 255 for score in fields.octets(PayloadKey.CHARACTER_SCORES, 0, MAX_CHARACTERS)),
+        score_ratio=fields.integer(PayloadKey.SCORE, 0, 255) / 255,
+        region=fields.text_or_none(PayloadKey.REGION, MAX_TEXT),
+        region_score_ratio=fields.integer(PayloadKey.REGION_SCORE, 0, 255) / 255,
+        frames=fields.integer(PayloadKey.FRAMES, 0, MAX_FRAMES),
+        infrared=fields.boolean(PayloadKey.INFRARED),
+        plate_jpeg=fields.octets(PayloadKey.PLATE_JPEG, 0, sealing.MAX_PLATE_JPEG_BYTES),
+    )
+
+
+def _plate(text: str | None) -> PlateText | None:
+    try:
+        return None if text is None else PlateText(text)
+    except ValueError:
+        raise DocumentRejected("payload: plate is not a normalised plate") from None
+
+
+def _site(parts: list[object]) -> Site:
+    match parts:
+        case [str() as name, float() as latitude, float() as longitude, float() as bearing] if (
+            1 <= len(name) <= MAX_TEXT and abs(latitude) <= 90 and abs(longitude) <= 180 and 0 <= bearing < 360
+        ):
+            return Site(name=name, latitude_deg=latitude, longitude_deg=longitude, bearing_deg=bearing)
+        case _:
+            raise DocumentRejected("payload: site is not a name, latitude, longitude and bearing")

@@ -1,0 +1,118 @@
+"""What the receiver decides about one message, and about when a receipt is due. No network, no clock.
+
+A message becomes a stored read or a counted cause; both are acknowledged to the broker, because sending the same bytes
+again would not make them better.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from cloud.opening import open_read
+from cloud.registry import Registry
+from cloud.store import Outcome, ReadStore
+from firmware import sealing
+from firmware.faults import DocumentRejected
+from firmware.receipts import MAX_RANGES, sign_receipt
+from firmware.records import Read, Receipt
+from firmware.topics import device_of_read_topic
+
+RECEIPT_PERIOD_S: Final = 1.0
+"""At most one receipt a second and unit: a backlog of hundreds of reads is confirmed by a few messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A read, what became of it, and its latency: from the passage's last frame to the receiver, milliseconds."""
+
+    read: Read = field(repr=False)
+    outcome: Outcome
+    received_utc_ms: int
+
+    @property
+    def latency_ms(self) -> int:
+        """Return how long the read was on its way, by the two machines' wall clocks; never negative."""
+        return max(0, self.received_utc_ms - self.read.passage.last_utc_ms)
+
+
+class Receiving:
+    """Verifies, opens, de-duplicates and stores; keeps account of who is owed a receipt."""
+
+    def __init__(
+        self, registry: Registry, store: ReadStore, opening_key: X25519PrivateKey, receipt_key: Ed25519PrivateKey
+    ) -> None:
+        self.stored = 0
+        self.duplicates = 0
+        self.rejected: dict[str, int] = {}
+        self._registry = registry
+        self._store = store
+        self._opening_key = opening_key
+        self._receipt_key = receipt_key
+        self._owed: dict[str, set[int]] = {}  # sequence numbers that came since the last receipt, by unit
+        self._receipted_at_s: dict[str, float] = {}
+
+    def take(self, topic: str, payload: bytes, received_utc_ms: int) -> Taken | None:
+        """Take one message; return the read in it, or None if it was rejected and counted.
+
+        Raises StoreRefused if the disk does: then the message must not be acknowledged.
+        """
+        try:
+            read = self._opened(topic, payload)
+        except DocumentRejected as rejected:
+            cause = str(rejected)
+            self.rejected[cause] = self.rejected.get(cause, 0) + 1
+            self._store.count_rejected(cause)
+            return None
+        outcome = self._store.put(read, received_utc_ms)
+        if outcome is Outcome.STORED:
+            self.stored += 1
+        elif outcome is Outcome.DUPLICATE:
+            self.duplicates += 1
+        else:
+            self.rejected[outcome] = self.rejected.get(outcome, 0) + 1
+        self._owed.setdefault(read.device_id, set()).add(read.sequence)
+        return Taken(read=read, outcome=outcome, received_utc_ms=received_utc_ms)
+
+    def due_receipts(self, now_s: float, issued_utc_ms: int) -> dict[str, bytes]:
+        """Return the receipts to be sent now, by unit: at once after a quiet second, else one a second."""
+        due = [
+            device_id
+            for device_id in self._owed
+            if now_s - self._receipted_at_s.get(device_id, -math.inf) >= RECEIPT_PERIOD_S
+        ]
+        return {device_id: self._receipt(device_id, now_s, issued_utc_ms) for device_id in due}
+
+    def all_receipts(self, now_s: float, issued_utc_ms: int) -> dict[str, bytes]:
+        """Return every receipt that is owed, by unit, for a receiver that is about to end."""
+        return {device_id: self._receipt(device_id, now_s, issued_utc_ms) for device_id in list(self._owed)}
+
+    def next_receipt_s(self) -> float:
+        """Return when the next receipt becomes due (monotonic seconds); infinity if none is owed."""
+        return min(
+            (self._receipted_at_s.get(device_id, -math.inf) + RECEIPT_PERIOD_S for device_id in self._owed),
+            default=math.inf,
+        )
+
+    def _opened(self, topic: str, payload: bytes) -> Read:
+        """Return the read in a message; nothing of it is interpreted before its signature is good but its header."""
+        sealed = sealing.from_wire(payload)
+        if device_of_read_topic(topic) != sealed.device_id:
+            raise DocumentRejected("envelope: it came on another unit's topic")
+        key = self._registry.key(sealed.device_id)
+        if key is None:
+            raise DocumentRejected("envelope: the unit is not in the registry")
+        sealing.verify(sealed, key)
+        return open_read(sealed, self._opening_key)
+
+    def _receipt(self, device_id: str, now_s: float, issued_utc_ms: int) -> bytes:
+        asked = self._owed.pop(device_id)
+        self._receipted_at_s[device_id] = now_s
+        receipt = Receipt(
+            device_id=device_id,
+            ranges=self._store.ranges(device_id, asked, MAX_RANGES),
+            issued_utc_ms=issued_utc_ms,
+        )
+        return sign_receipt(receipt, self._receipt_key)

@@ -1,0 +1,248 @@
+"""The receiver's store: each read once, and per unit the ranges of sequence numbers that a receipt may confirm.
+
+SQLite with WAL and synchronous=FULL: a receipt is sent only after the commit. The table `reads` is in the clear, on the
+agency's own disk, for its owner's eyes only. `confirmed` outlives the reads, so that what retention deletes later is
+still recognised when it comes again.
+"""
+
+import enum
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from firmware.faults import KestrelError
+from firmware.records import Read
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS reads (
+    read_id BLOB PRIMARY KEY,
+    device_id TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    received_utc_ms INTEGER NOT NULL,
+    first_utc_ms INTEGER NOT NULL,
+    last_utc_ms INTEGER NOT NULL,
+    clock_trusted INTEGER NOT NULL,
+    plate TEXT,
+    character_scores BLOB NOT NULL,  -- one byte a character, 255 is certain
+    score_ratio REAL NOT NULL,
+    region TEXT,
+    region_score_ratio REAL NOT NULL,
+    frames INTEGER NOT NULL,
+    infrared INTEGER NOT NULL,
+    site_name TEXT NOT NULL,
+    latitude_deg REAL NOT NULL,
+    longitude_deg REAL NOT NULL,
+    bearing_deg REAL NOT NULL,
+    model_version TEXT NOT NULL,
+    config_version INTEGER NOT NULL,
+    plate_jpeg BLOB NOT NULL,
+    UNIQUE (device_id, sequence)
+) STRICT;
+CREATE INDEX IF NOT EXISTS reads_by_arrival ON reads (received_utc_ms);
+CREATE TABLE IF NOT EXISTS confirmed (
+    device_id TEXT NOT NULL,
+    first_sequence INTEGER NOT NULL,
+    last_sequence INTEGER NOT NULL,
+    PRIMARY KEY (device_id, first_sequence)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counters (cause TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
+"""
+
+
+class StoreRefused(KestrelError):
+    """The store cannot be opened or written. The message says what to do."""
+
+
+class Outcome(enum.StrEnum):
+    """What became of a read."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"  # this very read is or was here
+    SEQUENCE_REUSED = "sequence-reused"  # another read of this unit had this number: a copied card, or a broken unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRead:
+    """One row, as far as lists show it."""
+
+    received_utc_ms: int
+    last_utc_ms: int
+    device_id: str
+    site_name: str
+    plate: str | None = field(repr=False)
+    region: str | None
+    score_ratio: float
+
+
+class ReadStore:
+    """The reads of a fleet in one file. Used from one thread. A context manager."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the store at `path`, mode 0600. Raises StoreRefused."""
+        self._path = path
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            path.chmod(0o600)
+            self._connection = sqlite3.connect(path, timeout=10.0)
+        except (OSError, sqlite3.Error) as error:
+            raise self._unavailable(error) from error
+        try:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise self._unavailable(error) from error
+
+    def put(self, read: Read, received_utc_ms: int) -> Outcome:
+        """Store `read` if it is new; when this returns it is on the disk. Raises StoreRefused."""
+        try:
+            with self._connection:
+                outcome = self._outcome(read)
+                if outcome is Outcome.STORED:
+                    self._insert(read, received_utc_ms)
+                    self._extend_confirmed(read.device_id, read.sequence)
+                else:
+                    self._count(outcome)
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from error
+        return outcome
+
+    def count_rejected(self, cause: str) -> None:
+        """Count a message that was no read. Raises StoreRefused."""
+        try:
+            with self._connection:
+                self._count(cause)
+        except sqlite3.Error as error:
+            raise self._unavailable(error) from error
+
+    def ranges(self, device_id: str, asked: set[int], limit: int) -> tuple[tuple[int, int], ...]:
+        """Return at most `limit` ranges of stored sequence numbers of a unit, ascending, not touching.
+
+        Those that hold the numbers in `asked` come first, then the newest: an old read that was sent again gets its
+        receipt however many gaps there are.
+        """
+        chosen: set[tuple[int, int]] = set()
+        for sequence in sorted(asked):
+            found = self._range_around(device_id, sequence)
+            if found and len(chosen) < limit:
+                chosen.add(found)
+        newest = self._connection.execute(
+            """SELECT first_sequence, last_sequence FROM confirmed
+               WHERE device_id = ? ORDER BY first_sequence DESC LIMIT ?""",
+            (device_id, limit),
+        )
+        for row in newest:
+            if len(chosen) < limit:
+                chosen.add((row[0], row[1]))
+        newest.close()
+        return tuple(sorted(chosen))
+
+    def reads(self, limit: int) -> Iterator[StoredRead]:
+        """Yield the newest `limit` reads, oldest first."""
+        rows = self._connection.execute(
+            """SELECT * FROM (
+                   SELECT received_utc_ms, last_utc_ms, device_id, site_name, plate, region, score_ratio
+                   FROM reads ORDER BY received_utc_ms DESC LIMIT ?
+               ) ORDER BY received_utc_ms""",
+            (limit,),
+        )
+        for row in rows:
+            yield StoredRead(
+                received_utc_ms=row[0],
+                last_utc_ms=row[1],
+                device_id=row[2],
+                site_name=row[3],
+                plate=row[4],
+                region=row[5],
+                score_ratio=row[6],
+            )
+
+    def count(self) -> int:
+        """Return how many reads are stored."""
+        return int(self._connection.execute("SELECT COUNT(*) FROM reads").fetchone()[0])
+
+    def counters(self) -> dict[str, int]:
+        """Return how many messages were not stored, by cause, since the store was made."""
+        return dict(self._connection.execute("SELECT cause, count FROM counters ORDER BY cause").fetchall())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _outcome(self, read: Read) -> Outcome:
+        if self._connection.execute("SELECT 1 FROM reads WHERE read_id = ?", (read.read_id.bytes,)).fetchone():
+            return Outcome.DUPLICATE
+        if self._range_around(read.device_id, read.sequence) is None:
+            return Outcome.STORED
+        holder = self._connection.execute(
+            "SELECT 1 FROM reads WHERE device_id = ? AND sequence = ?", (read.device_id, read.sequence)
+        ).fetchone()
+        return Outcome.SEQUENCE_REUSED if holder else Outcome.DUPLICATE
+
+    def _insert(self, read: Read, received_utc_ms: int) -> None:
+        passage, site = read.passage, read.site
+        row = (
+            read.read_id.bytes,
+            read.device_id,
+            read.sequence,
+            received_utc_ms,
+            passage.first_utc_ms,
+            passage.last_utc_ms,
+            passage.clock_trusted,
+            passage.plate.text if passage.plate else None,
+            bytes(round(255 * score) for score in passage.character_scores),
+            passage.score_ratio,
+            passage.region,
+            passage.region_score_ratio,
+            passage.frames,
+            passage.infrared,
+            site.name,
+            site.latitude_deg,
+            site.longitude_deg,
+            site.bearing_deg,
+            read.model_version,
+            read.config_version,
+            passage.plate_jpeg,
+        )
+        self._connection.execute(f"INSERT INTO reads VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
+
+    def _range_around(self, device_id: str, sequence: int) -> tuple[int, int] | None:
+        row = self._connection.execute(
+            """SELECT first_sequence, last_sequence FROM confirmed
+               WHERE device_id = ? AND first_sequence <= ? ORDER BY first_sequence DESC LIMIT 1""",
+            (device_id, sequence),
+        ).fetchone()
+        return (row[0], row[1]) if row and sequence <= row[1] else None
+
+    def _extend_confirmed(self, device_id: str, sequence: int) -> None:
+        """Add one number, joining it with the ranges that it touches."""
+        before = self._range_around(device_id, sequence - 1)
+        after = self._range_around(device_id, sequence + 1)
+        for neighbour in (before, after):
+            if neighbour:
+                self._connection.execute(
+                    "DELETE FROM confirmed WHERE device_id = ? AND first_sequence = ?", (device_id, neighbour[0])
+                )
+        first, last = before[0] if before else sequence, after[1] if after else sequence
+        self._connection.execute("INSERT INTO confirmed VALUES (?, ?, ?)", (device_id, first, last))
+
+    def _count(self, cause: str) -> None:
+        self._connection.execute(
+            "INSERT INTO counters VALUES (?, 1) ON CONFLICT (cause) DO UPDATE SET count = count + 1", (str(cause),)
+        )
+
+    def _unavailable(self, error: Exception) -> StoreRefused:
+        return StoreRefused(f"{self._path}: the store cannot be used ({error}); check the disk and the folder")

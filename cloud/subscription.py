@@ -1,0 +1,173 @@
+"""The receiver's session with the broker: messages in, receipts out, acknowledged by hand after the store's commit.
+
+One thread, the caller's. As on a unit, a paho client lives for one connection and is then thrown away; the session
+itself lives at the broker, which keeps what comes while no receiver is there.
+"""
+
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Self
+
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from cloud.broker_files import RECEIVER_USER
+from firmware.board.tls import unreachable
+from firmware.faults import KestrelError
+from firmware.records import Refused
+from firmware.topics import SHARED_READS, receipt_topic
+
+SESSION_EXPIRY_S: Final = 30 * 86_400  # the longest retention time of a unit
+RECEIPT_EXPIRY_S: Final = 86_400  # a later receipt says the same and more
+RECEIVE_MAXIMUM: Final = 100
+KEEPALIVE_S: Final = 30
+CONNECT_LIMIT_S: Final = 10.0
+
+
+class BrokerRefused(KestrelError):
+    """The broker, or this end's check of it, refuses for a reason that does not go away by waiting."""
+
+
+class BrokerLost(KestrelError):
+    """There is no connection to the broker; a later attempt may succeed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message, and the number by which it is acknowledged."""
+
+    topic: str
+    payload: bytes = field(repr=False)
+    number: int
+    qos: int
+
+
+class Subscription:
+    """One connection that hears the reads of all units. A context manager; `take` is called for each message."""
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext, take: Callable[[Message], None]) -> None:
+        self._host = host
+        self._port = port
+        self._take = take
+        self._is_subscribed = False
+        self._refusal = ""
+        self._unconfirmed: set[int] = set()  # receipts that the broker has not acknowledged
+        self._client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=RECEIVER_USER,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        self._client.tls_set_context(tls)
+        self._client.connect_timeout = CONNECT_LIMIT_S
+        self._client.max_inflight_messages_set(0)
+        self._client.on_socket_open = _send_at_once
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_publish = self._on_publish
+        self._client.on_message = self._on_message
+
+    def __enter__(self) -> Self:
+        """Connect and subscribe. Raises BrokerRefused or BrokerLost."""
+        properties = _properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        try:
+            self._client.connect(
+                self._host, self._port, keepalive=KEEPALIVE_S, clean_start=False, properties=properties
+            )
+        except OSError as error:
+            match unreachable(self._host, self._port, error):
+                case Refused(reason=reason):
+                    raise BrokerRefused(reason) from error
+                case event:
+                    raise BrokerLost(getattr(event, "reason", "the broker cannot be reached")) from error
+        deadline_s = time.monotonic() + CONNECT_LIMIT_S
+        while not self._is_subscribed:
+            self.serve(0.2)
+            if time.monotonic() > deadline_s:
+                self._close()
+                raise BrokerLost(f"{self._host} took the connection and then said nothing")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError):
+            self._client.disconnect()
+        self._close()
+
+    def serve(self, wait_s: float) -> None:
+        """Move bytes for up to `wait_s`, calling `take` for what comes. Raises BrokerRefused or BrokerLost."""
+        status = self._client.loop(wait_s)
+        if self._refusal:
+            self._close()
+            raise BrokerRefused(self._refusal)
+        if status != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._close()
+            if not self._is_subscribed:
+                raise BrokerRefused(
+                    f"{self._host} closed the connection before it let the receiver in; "
+                    "check that the receiver's certificate is of this fleet and valid today"
+                )
+            raise BrokerLost(f"the connection to {self._host} is gone")
+
+    def acknowledge(self, message: Message) -> None:
+        """Tell the broker that it may forget this message."""
+        self._client.ack(message.number, message.qos)
+
+    def send_receipt(self, device_id: str, receipt: bytes) -> None:
+        """Publish a receipt to its unit."""
+        properties = _properties(PacketTypes.PUBLISH)
+        properties.MessageExpiryInterval = RECEIPT_EXPIRY_S
+        sent = self._client.publish(receipt_topic(device_id), receipt, qos=1, properties=properties)
+        self._unconfirmed.add(sent.mid)
+
+    def flush(self, limit_s: float) -> None:
+        """Serve until the broker has all receipts, or `limit_s` have passed. Raises BrokerRefused or BrokerLost."""
+        deadline_s = time.monotonic() + limit_s
+        while self._unconfirmed and time.monotonic() < deadline_s:
+            self.serve(0.1)
+
+    def _close(self) -> None:
+        connection = self._client.socket()
+        if connection is not None:
+            connection.close()
+
+    def _on_connect(
+        self, client: Client, _userdata: Any, _flags: ConnectFlags, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if reason.is_failure:
+            self._refusal = f"{self._host} does not let the receiver in ({reason}); check the broker's configuration"
+        else:
+            client.subscribe(SHARED_READS, qos=1)
+
+    def _on_subscribe(
+        self, _client: Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._refusal = f"{self._host} lets the receiver hear no reads; check the broker's access list"
+        self._is_subscribed = True
+
+    def _on_publish(self, _client: Client, _userdata: Any, mid: int, _reason: ReasonCode, _properties: Any) -> None:
+        self._unconfirmed.discard(mid)
+
+    def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+        self._take(Message(topic=message.topic, payload=bytes(message.payload), number=message.mid, qos=message.qos))
+
+
+def _send_at_once(_client: Client, _userdata: Any, connection: Any) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _properties(packet_type: int) -> Properties:
+    return Properties(packet_type)  # type: ignore[no-untyped-call]

@@ -1,0 +1,128 @@
+"""A real Mosquitto on loopback, with the fleet's own files: the broker of the simulation and of the tests.
+
+World face: start, stop, kill, start again. It is the product's configuration with another port and other folders, so
+what is refused here is refused on the road.
+"""
+
+import contextlib
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from cloud import broker_files
+from cloud.broker_files import BrokerPlace
+from firmware.faults import KestrelError
+from provisioning import durable_files, fleet
+
+START_LIMIT_S: Final = 10.0
+STOP_LIMIT_S: Final = 10.0
+LOOK_EVERY_S: Final = 0.02
+ADDRESS: Final = "127.0.0.1"
+
+
+class BrokerAbsent(KestrelError):
+    """The broker cannot be started here. The message says what to do."""
+
+
+def free_port() -> int:
+    """Return a port of loopback on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind((ADDRESS, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_listening(port: int) -> bool:
+    """Say whether something accepts connections on this port of loopback."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((ADDRESS, port)) == 0
+
+
+class Broker:
+    """One Mosquitto for the fleet in `fleet_folder`; its state and its log lie in `folder`. A context manager."""
+
+    def __init__(self, fleet_folder: Path, folder: Path) -> None:
+        self.port = fleet.load(fleet_folder).port
+        self.log_path = folder / "broker.log"
+        self._folder = folder
+        self._fleet_folder = fleet_folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and return when it takes connections. Raises BrokerAbsent."""
+        program = _program()
+        if is_listening(self.port):
+            raise BrokerAbsent(
+                f"port {self.port} of this machine is in use; end what listens there, or make a fleet with another port"
+            )
+        configuration = self._write_configuration()
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603  a program found by us, no shell, no outside word
+                [program, "-c", str(configuration)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        try:
+            self._await_start(self._process)
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """End it in order, so that it saves its state."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+            self._process = None
+
+    def kill(self) -> None:
+        """End it as a power cut does: what it had not yet saved is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _write_configuration(self) -> Path:
+        state_folder = self._folder / "broker-state"
+        durable_files.make_folder(state_folder)
+        place = BrokerPlace(
+            port=self.port,
+            folder=(self._fleet_folder / fleet.BROKER_FOLDER).absolute(),
+            state_folder=state_folder.absolute(),
+            user=getpass.getuser() if os.geteuid() else "root",
+            address=ADDRESS,
+        )
+        path = self._folder / broker_files.CONFIGURATION_NAME
+        durable_files.write(path, broker_files.configuration(place).encode())
+        return path
+
+    def _await_start(self, process: subprocess.Popen[bytes]) -> None:
+        deadline_s = time.monotonic() + START_LIMIT_S
+        while not is_listening(self.port):
+            if process.poll() is not None or time.monotonic() > deadline_s:
+                raise BrokerAbsent(f"mosquitto did not start; {self.log_path} says why")
+            time.sleep(LOOK_EVERY_S)
+
+
+def _program() -> str:
+    # Debian puts it where only root's search path looks
+    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    if program is None:
+        raise BrokerAbsent("mosquitto is not installed; run `apt install mosquitto`")
+    return program

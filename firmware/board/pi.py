@@ -29,10 +29,10 @@ def open_board(config: DeviceConfig, folder: Path) -> Board:
 
 
 def triggers(config: CaptureConfig, clock: Clock) -> tuple[TriggerInput, ...]:
-    """Return the trigger lines that the configuration names. A beam pulls its line low while it is broken."""
+    """Return the trigger lines that the configuration names. A beam has an open collector."""
     lines: list[TriggerInput] = []
     if config.pir_pin is not None:
         lines.append(GpioTrigger(config.pir_pin, TriggerSource.PIR, clock))
     if config.ir_beam_pin is not None:
-        lines.append(GpioTrigger(config.ir_beam_pin, TriggerSource.IR_BEAM, clock, is_active_low=True))
+        lines.append(GpioTrigger(config.ir_beam_pin, TriggerSource.IR_BEAM, clock, is_pulled_up=True))
     return tuple(lines)

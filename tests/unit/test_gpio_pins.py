@@ -50,11 +50,13 @@ def test_a_falling_edge_is_nothing_and_a_held_line_is_one_edge(pins, clock):
     trigger.close()
 
 
-def test_a_beam_is_active_low_with_the_pull_up_on(pins, clock):
-    trigger, wake, line = listening(pins, clock, is_active_low=True)
+def test_a_beam_with_the_pull_up_on_fires_when_the_rear_end_has_left_it(pins, clock):
+    trigger, wake, line = listening(pins, clock, is_pulled_up=True)
     assert line.pull == "up"
-    assert not wake.is_set()
     line.drive_low()
+    assert not wake.is_set()
+    line.drive_high()
+    assert wake.is_set()
     assert len(trigger.edges()) == 1
     trigger.close()
 

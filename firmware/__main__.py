@@ -1,0 +1,52 @@
+"""Start the camera service on a Raspberry Pi: arguments, configuration, board, run; nothing else."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from firmware import app, config
+from firmware.board.pi import open_board
+from firmware.faults import ConfigRejected, KestrelError
+
+MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the service; return its exit code: 0 stopped on request, 1 fault or bug, 2 usage or configuration."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=options.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    try:
+        with app.stop_requests() as request:
+            settings = config.load(options.folder / "config.json")
+            board = open_board(settings, options.folder)
+            return app.run(board, app.build(board, settings, options.folder, options.models), request)
+    except KestrelError as error:
+        sys.stderr.write(f"kestrel: {error}\n")
+        return app.EXIT_USAGE if isinstance(error, ConfigRejected) else app.EXIT_FAULT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kestrel",
+        description="The camera service: sees, reads, seals and publishes licence plates.",
+        epilog="Exit codes: 0 stopped on request, 1 fault or bug, 2 usage or configuration.",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("/var/lib/kestrel"),
+        help="the unit's folder: config.json, keys, outbox (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--models", type=Path, default=MODELS_FOLDER, help="folder of the networks (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--log-level", choices=["debug", "info", "warning", "error"], default="info", help="default: %(default)s"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

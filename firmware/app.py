@@ -1,0 +1,192 @@
+"""The whole machine as one table: which stages run, how they are watched, and how they stop.
+
+Every board runs through this very file. Stages start, are watched and stop in the order in which data flows, so that
+nothing upstream produces while something downstream has already gone.
+"""
+
+import contextlib
+import logging
+import select
+import signal
+import socket
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from firmware import identity
+from firmware.capture import CaptureStage
+from firmware.config import DeviceConfig
+from firmware.faults import DeviceFault, FaultBook, FaultCode, KestrelError
+from firmware.outbox import Outbox
+from firmware.ports import Board
+from firmware.reading import ReadingStage
+from firmware.recognition import PlateReader
+from firmware.sealing import Sealer
+from firmware.stage import Stage, StageThread
+from firmware.uplink import UplinkStage
+
+WATCH_EVERY_S = 1.0
+"""How often heartbeats are compared; systemd's WatchdogSec is 15 s at most, the limit of the Pi's hardware watchdog."""
+
+HEARTBEAT_LIMIT_S = 10.0
+"""A stage that does not come back for so long is stuck: the slowest step, one large frame on a Pi 4, takes a second."""
+
+STOP_LIMIT_S = 15.0
+"""How long one stage may take to stop: reading finishes the frames that wait, uplink says goodbye to the broker."""
+
+EXIT_STOPPED, EXIT_FAULT, EXIT_USAGE = 0, 1, 2
+
+BYTES_PER_MB = 1_000_000
+SECONDS_PER_DAY = 86_400.0
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What `build` made. `stages` is the table, in data order, which is the order of starting and of stopping."""
+
+    stages: tuple[Stage, ...]
+    capture: CaptureStage
+    reading: ReadingStage
+    uplink: UplinkStage
+    outbox: Outbox
+    faults: FaultBook
+
+
+def build(board: Board, config: DeviceConfig, folder: Path, models: Path) -> Machine:
+    """Return the machine of the unit in `folder` with the networks in `models`.
+
+    Raises ConfigRejected (keys and certificates) and DeviceFault (MODEL_REFUSED, STORAGE_REFUSED), each with a hint.
+    """
+    faults = FaultBook()
+    unit = identity.load(folder, config.device_id)
+    sealer = Sealer(config.device_id, unit.device_key, identity.agency_public_key(config.seal))
+    receipt_key = identity.receipt_public_key(config.seal)
+    recogniser = PlateReader.load(models, detection_score_ratio=config.reading.detection_score_ratio)
+    outbox = Outbox(
+        folder / identity.OUTBOX_NAME,
+        capacity_bytes=config.uplink.outbox_mb * BYTES_PER_MB,
+        retention_s=config.uplink.retention_days * SECONDS_PER_DAY,
+        clock=board.clock,
+        system=board.system,
+    )
+    reading = ReadingStage(recogniser, sealer, outbox, system=board.system, config=config, faults=faults)
+    capture = CaptureStage(board.camera, board.triggers, reading.frames, config.capture, faults)
+    uplink = UplinkStage(
+        board.link,
+        outbox,
+        config.uplink,
+        device_id=config.device_id,
+        receipt_key=receipt_key,
+        system=board.system,
+        faults=faults,
+    )
+    return Machine(
+        stages=(capture, reading, uplink),
+        capture=capture,
+        reading=reading,
+        uplink=uplink,
+        outbox=outbox,
+        faults=faults,
+    )
+
+
+class StopRequest:
+    """Whether SIGTERM or SIGINT has come. Made by `stop_requests`."""
+
+    def __init__(self, bell: socket.socket) -> None:
+        self._bell = bell
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for a request, `timeout_s` at most; return whether there was one, then and ever after."""
+        return bool(select.select([self._bell], [], [], timeout_s)[0])
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Take SIGTERM and SIGINT as requests to stop, from the first line of the service to its last.
+
+    The signal only writes a byte that the main thread waits for. A handler that did more could interrupt the main
+    thread within a lock; a blocked signal would kill us through threads that libraries started before.
+    """
+    bell, push = socket.socketpair()
+    with bell, push:
+        push.setblocking(False)  # noqa: FBT003  the socket module's own signature
+        descriptor_before = signal.set_wakeup_fd(push.fileno(), warn_on_full_buffer=False)
+        before = {number: signal.signal(number, _note_nothing) for number in STOP_SIGNALS}
+        try:
+            yield StopRequest(bell)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(descriptor_before)
+
+
+def _note_nothing(_number: int, _frame: FrameType | None) -> None:
+    """Handle a signal whose byte has already been written."""
+
+
+def run(board: Board, machine: Machine, request: StopRequest) -> int:
+    """Run `machine` until it is asked to stop or a bug ends it; return the exit code."""
+    bugs: list[str] = []
+
+    def on_bug(name: str, bug: BaseException) -> None:
+        bugs.append(name)
+        LOG.critical("stage %s ends the process: %s", name, described(bug))
+
+    threads = [StageThread(stage, board.clock.monotonic_s, on_bug) for stage in machine.stages]
+    for thread in threads:
+        thread.start()
+    try:
+        board.system.notify("READY=1")
+        while not bugs and not request.wait(WATCH_EVERY_S):
+            if is_alive(threads, machine.faults, board.clock.monotonic_s()):
+                board.system.notify("WATCHDOG=1")
+        board.system.notify("STOPPING=1")
+    finally:
+        ended = stop(threads)
+        machine.outbox.close()
+    return EXIT_STOPPED if ended and not bugs else EXIT_FAULT
+
+
+def is_alive(threads: Sequence[StageThread], faults: FaultBook, now_s: float) -> bool:
+    """Say whether the watchdog may be fed: every stage comes back, and the camera delivers.
+
+    A silent camera does not come back in the same process (picamera2), so starting again is the repair.
+    """
+    late = [thread.stage.name for thread in threads if now_s - thread.heartbeat_s > HEARTBEAT_LIMIT_S]
+    if not late:
+        faults.clear(FaultCode.STAGE_STUCK)
+    elif faults.latch(_stuck(late), now_s):
+        LOG.error("%s", _stuck(late))
+    return not late and all(report.code is not FaultCode.CAMERA_SILENT for report in faults.reports())
+
+
+def stop(threads: Sequence[StageThread]) -> bool:
+    """Stop the stages one after the other in data order; return whether all ended in time."""
+    ended = True
+    for thread in threads:
+        thread.ask_to_stop()
+        if not thread.join(STOP_LIMIT_S):
+            LOG.critical(
+                "stage %s did not stop within %d s; the service manager must kill it", thread.stage.name, STOP_LIMIT_S
+            )
+            ended = False
+    return ended
+
+
+def described(error: BaseException) -> str:
+    """Return what `error` is and where it came from, without any value: a message of Python may quote a plate."""
+    path = [f"{entry.filename}:{entry.lineno} in {entry.name}" for entry in traceback.extract_tb(error.__traceback__)]
+    what = str(error) if isinstance(error, KestrelError) else type(error).__name__
+    return f"{what} ({'; '.join(path)})"
+
+
+def _stuck(names: Sequence[str]) -> DeviceFault:
+    hint = f"{', '.join(names)} did not come back for {HEARTBEAT_LIMIT_S:.0f} s; the watchdog restarts the service"
+    return DeviceFault(FaultCode.STAGE_STUCK, hint)

@@ -1,0 +1,166 @@
+"""From frames to sealed reads: the stage in which a plate is in the clear, in memory only, until it is sealed."""
+
+import logging
+import threading
+from collections import deque
+from typing import Protocol
+
+import numpy as np
+
+from firmware.config import DeviceConfig
+from firmware.faults import DeviceFault, FaultBook, FaultCode
+from firmware.outbox import Outbox
+from firmware.ports import System
+from firmware.records import Frame, Image, Passage, Read, Reading, SealedRead, Site
+from firmware.sealing import Sealer, uuid7
+from firmware.stage import NEVER_S, Mailbox
+from firmware.tracking import Tracker
+
+FRAMES_WAITING = 16
+"""A burst and a half; more would only be older pictures of vehicles that the tracker has given up."""
+
+SMALLEST_SIDE_PX, LARGEST_SIDE_PX = 16, 8192
+"""A frame outside these did not come from a sensor; native code downstream multiplies its sides."""
+
+STORE_AGAIN_S = 10.0
+"""A disk that refused is asked again this often."""
+
+UNSTORED_AT_MOST = 64
+"""Sealed reads that wait in memory for a disk that refuses: about 300 kB."""
+
+LOG = logging.getLogger(__name__)
+
+
+class Recogniser(Protocol):
+    """What the stage needs of `firmware.recognition.PlateReader`."""
+
+    version: str
+
+    def read(self, image: Image, *, frame_number: int, at_s: float) -> list[Reading]:
+        """Return what each plate in the picture says."""
+        ...
+
+
+class ReadingStage:
+    """Reads plates out of frames, joins them to passages, seals each passage and puts it in the outbox.
+
+    Counters for the health report: `frames_read`, `frames_rejected`, `reads_sealed`, `reads_lost`, and the tracker's.
+    """
+
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        sealer: Sealer,
+        outbox: Outbox,
+        *,
+        system: System,
+        config: DeviceConfig,
+        faults: FaultBook,
+    ) -> None:
+        self.name = "reading"
+        self.wake = threading.Event()
+        self.frames: Mailbox[Frame] = Mailbox(self.wake, FRAMES_WAITING)
+        self.tracker = Tracker(reporting_score_ratio=config.reading.reporting_score_ratio)
+        self.frames_read = 0
+        self.frames_rejected = 0
+        self.reads_sealed = 0
+        self.reads_lost = 0
+        self._recogniser = recogniser
+        self._sealer = sealer
+        self._outbox = outbox
+        self._system = system
+        self._config = config
+        self._faults = faults
+        self._unstored: deque[SealedRead] = deque()
+        self._store_again_s = NEVER_S
+
+    def step(self, now_s: float) -> float:
+        """Read one frame, so that the heartbeat shows between two; without one, end the tracks that are over."""
+        if now_s >= self._store_again_s:
+            self._store(now_s)
+        frame = self.frames.take()
+        if frame is None:
+            self._report(self.tracker.end_unseen(now_s), now_s)
+            return min(self.tracker.next_end_s(), self._store_again_s)
+        self._take_in(frame, now_s)
+        return now_s
+
+    def close(self) -> None:
+        """Read the frames that wait, and seal what the tracker holds: a passage seen is a passage reported."""
+        last_s = 0.0
+        while (frame := self.frames.take()) is not None:
+            last_s = frame.at_s
+            self._take_in(frame, last_s)
+        self._report(self.tracker.end_all(), last_s)
+        self.reads_lost += len(self._unstored)
+
+    def _take_in(self, frame: Frame, now_s: float) -> None:
+        """Read `frame`, unless it is not a picture, and report the passages that ended before it."""
+        if not is_picture(frame.image):
+            self.frames_rejected += 1
+            return
+        readings = self._recogniser.read(frame.image, frame_number=frame.number, at_s=frame.at_s)
+        self.frames_read += 1
+        self._report(self.tracker.see(frame, readings), now_s)
+
+    def _report(self, passages: list[Passage], now_s: float) -> None:
+        """Seal each passage and put it on disk."""
+        for passage in passages:
+            try:
+                sequence = self._outbox.reserve_sequence()
+            except DeviceFault as fault:
+                self._latch(fault, now_s)
+                self.reads_lost += 1
+                continue
+            self._unstored.append(self._sealer.seal(self._read_of(passage, sequence)))
+            self.reads_sealed += 1
+        if passages:
+            self._store(now_s)
+
+    def _read_of(self, passage: Passage, sequence: int) -> Read:
+        site = self._config.site
+        return Read(
+            read_id=uuid7(passage.last_utc_ms, self._system.random_bytes(10)),
+            device_id=self._config.device_id,
+            sequence=sequence,
+            site=Site(
+                name=site.name,
+                latitude_deg=site.latitude_deg,
+                longitude_deg=site.longitude_deg,
+                bearing_deg=site.bearing_deg,
+            ),
+            passage=passage,
+            model_version=self._recogniser.version,
+            config_version=self._config.version,
+        )
+
+    def _store(self, now_s: float) -> None:
+        """Put what is sealed in the outbox; while the disk refuses, keep a bounded number of sealed reads in memory."""
+        self._store_again_s = NEVER_S
+        while self._unstored:
+            try:
+                self._outbox.put(self._unstored[0])
+            except DeviceFault as fault:
+                self._latch(fault, now_s)
+                self._store_again_s = now_s + STORE_AGAIN_S
+                break
+            self._faults.clear(FaultCode.STORAGE_REFUSED)
+            LOG.info("read %s is sealed and stored", self._unstored.popleft().read_id)
+        while len(self._unstored) > UNSTORED_AT_MOST:
+            self._unstored.popleft()
+            self.reads_lost += 1
+
+    def _latch(self, fault: DeviceFault, now_s: float) -> None:
+        if self._faults.latch(fault, now_s):
+            LOG.error("%s", fault)
+
+
+def is_picture(image: Image) -> bool:
+    """Say whether `image` is what a `Frame` promises: uint8 (H, W, 3) with sides that a sensor can have."""
+    return (
+        isinstance(image, np.ndarray)
+        and image.dtype == np.uint8
+        and image.ndim == 3
+        and image.shape[2] == 3
+        and all(SMALLEST_SIDE_PX <= side <= LARGEST_SIDE_PX for side in image.shape[:2])
+    )

@@ -1,0 +1,221 @@
+import logging
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from cloud.opening import open_read
+from firmware.board.linux import LinuxSystem
+from firmware.faults import DeviceFault, FaultBook, FaultCode
+from firmware.outbox import Outbox
+from firmware.reading import UNSTORED_AT_MOST, ReadingStage, is_picture
+from firmware.records import Box, Character, Frame, Reading
+from firmware.sealing import Sealer, from_wire
+from firmware.stage import NEVER_S
+from hw_sim.runner import EPOCH_UTC_MS, VirtualClock
+
+PLATE = "7ABC123"
+PICTURE = np.full((120, 160, 3), 128, np.uint8)
+
+
+class ScriptedReader:
+    """Answers with the plate that the test lays under a frame number."""
+
+    version = "scripted-1"
+
+    def __init__(self, script):
+        self.script = script
+
+    def read(self, image, *, frame_number, at_s):
+        text = self.script.get(frame_number)
+        if text is None:
+            return []
+        return [
+            Reading(
+                frame_number=frame_number,
+                at_s=at_s,
+                box=Box(x_px=40, y_px=40, w_px=60, h_px=30, score_ratio=0.9),
+                characters=tuple(Character(char, 0.95) for char in text),
+                score_ratio=0.9,
+                region=None,
+                region_score_ratio=0.0,
+            )
+        ]
+
+
+class RefusingOutbox:
+    """An outbox on a disk that is full until the test makes room."""
+
+    def __init__(self):
+        self.is_full, self.kept, self.sequence, self.numbers_refused = True, [], 0, False
+
+    def reserve_sequence(self):
+        if self.numbers_refused:
+            raise DeviceFault(FaultCode.STORAGE_REFUSED, "the disk is full")
+        self.sequence += 1
+        return self.sequence
+
+    def put(self, sealed):
+        if self.is_full:
+            raise DeviceFault(FaultCode.STORAGE_REFUSED, "the disk is full")
+        self.kept.append(sealed)
+
+
+class Bench:
+    def __init__(self, config, outbox, script):
+        self.agency_key, self.device_key = X25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+        self.faults = FaultBook()
+        self.outbox = outbox
+        sealer = Sealer(config.device_id, self.device_key, self.agency_key.public_key())
+        self.stage = ReadingStage(
+            ScriptedReader(script), sealer, outbox, system=LinuxSystem(), config=config, faults=self.faults
+        )
+
+    def show(self, number, image=PICTURE):
+        at_s = number / 8
+        self.stage.frames.put(
+            Frame(
+                number=number,
+                at_s=at_s,
+                taken_utc_ms=EPOCH_UTC_MS + number * 125,
+                clock_trusted=True,
+                image=image,
+                exposure_us=200.0,
+                gain=1.0,
+                infrared=False,
+            )
+        )
+        return self.stage.step(at_s)
+
+
+@pytest.fixture
+def outbox(tmp_path):
+    box = Outbox(
+        tmp_path / "outbox.db", capacity_bytes=10**6, retention_s=86400.0, clock=VirtualClock(), system=LinuxSystem()
+    )
+    yield box
+    box.close()
+
+
+def test_a_passage_becomes_one_sealed_read_that_the_agency_opens(device_config, outbox):
+    bench = Bench(device_config, outbox, {0: PLATE, 1: PLATE, 2: PLATE})
+    for number in range(3):
+        bench.show(number)
+    assert bench.stage.step(0.5) == pytest.approx(2 / 8 + 0.7)
+    assert outbox.count() == 0
+    assert bench.stage.step(1.0) == NEVER_S
+    (waiting,) = outbox.next_unsent(10, 1.0)
+    read = open_read(from_wire(waiting.wire), bench.agency_key)
+    assert read.passage.plate.text == PLATE
+    assert (read.passage.first_utc_ms, read.passage.last_utc_ms) == (EPOCH_UTC_MS, EPOCH_UTC_MS + 250)
+    assert read.passage.plate_jpeg.startswith(b"\xff\xd8")
+    assert (read.device_id, read.model_version, read.config_version) == ("k-test0001", "scripted-1", 1)
+    assert read.read_id.version == 7
+    assert read.read_id.int >> 80 == read.passage.last_utc_ms
+
+
+def test_no_log_line_and_no_file_holds_the_plate(device_config, outbox, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    bench = Bench(device_config, outbox, {0: PLATE})
+    bench.show(0)
+    bench.stage.step(1.0)
+    assert bench.stage.reads_sealed == 1
+    assert "is sealed and stored" in caplog.text
+    assert PLATE not in caplog.text
+    written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert written
+    assert PLATE.encode() not in written
+    assert b"\xff\xd8\xff" not in written
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((0, 160, 3), np.uint8),
+        np.zeros((120, 160), np.uint8),
+        np.zeros((120, 160, 4), np.uint8),
+        np.zeros((120, 160, 3), np.float32),
+        np.zeros((4, 4, 3), np.uint8),
+        np.broadcast_to(np.uint8(0), (70000, 160, 3)),
+        None,
+    ],
+)
+def test_what_is_no_picture_is_counted_and_dropped(device_config, outbox, image):
+    bench = Bench(device_config, outbox, {0: PLATE})
+    assert not is_picture(image)
+    assert bench.show(0, image) == 0.0
+    assert bench.stage.frames_rejected == 1
+    assert bench.stage.frames_read == 0
+
+
+def test_one_frame_a_step_so_that_the_heartbeat_shows(device_config, outbox):
+    bench = Bench(device_config, outbox, {})
+    bench.show(0)
+    for number in (1, 2):
+        bench.stage.frames.put(bench_frame(number))
+    assert bench.stage.step(5.0) == 5.0
+    assert bench.stage.frames_read == 2
+    assert bench.stage.step(5.0) == 5.0
+    assert bench.stage.step(5.0) == NEVER_S
+
+
+def bench_frame(number):
+    return Frame(
+        number=number,
+        at_s=number / 8,
+        taken_utc_ms=EPOCH_UTC_MS,
+        clock_trusted=True,
+        image=PICTURE,
+        exposure_us=200.0,
+        gain=1.0,
+        infrared=False,
+    )
+
+
+def test_closing_reads_what_waits_and_seals_what_was_seen(device_config, outbox):
+    bench = Bench(device_config, outbox, {0: PLATE, 1: PLATE})
+    bench.show(0)
+    bench.stage.frames.put(bench_frame(1))
+    bench.stage.close()
+    assert outbox.count() == 1
+    assert bench.stage.frames_read == 2
+
+
+def test_a_disk_that_refuses_keeps_sealed_reads_in_memory_until_it_takes_them(device_config):
+    outbox = RefusingOutbox()
+    bench = Bench(device_config, outbox, {0: PLATE})
+    bench.show(0)
+    assert bench.stage.step(1.0) == 11.0
+    assert [report.code for report in bench.faults.reports()] == [FaultCode.STORAGE_REFUSED]
+    assert bench.stage.step(5.0) == 11.0
+    outbox.is_full = False
+    assert bench.stage.step(11.0) == NEVER_S
+    assert len(outbox.kept) == 1
+    assert bench.faults.reports() == []
+    assert bench.stage.reads_lost == 0
+
+
+def test_memory_for_unstored_reads_is_bounded_and_losses_are_counted(device_config):
+    outbox = RefusingOutbox()
+    passes = UNSTORED_AT_MOST + 5
+    plates = {number * 80: f"AB{number:04d}" for number in range(passes)}
+    bench = Bench(device_config, outbox, plates)
+    for number in plates:
+        bench.show(number)
+    bench.stage.step(1e6)
+    outbox.is_full = False
+    bench.stage.step(2e6)
+    assert len(outbox.kept) == UNSTORED_AT_MOST
+    assert bench.stage.reads_lost == 5
+    assert [sealed.sequence for sealed in outbox.kept] == list(range(6, passes + 1))
+
+
+def test_without_a_number_a_read_is_lost_and_counted(device_config):
+    outbox = RefusingOutbox()
+    outbox.numbers_refused = True
+    bench = Bench(device_config, outbox, {0: PLATE})
+    bench.show(0)
+    bench.stage.step(1.0)
+    assert bench.stage.reads_lost == 1
+    assert [report.code for report in bench.faults.reports()] == [FaultCode.STORAGE_REFUSED]

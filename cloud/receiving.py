@@ -15,7 +15,7 @@ from cloud.opening import open_read
 from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore
 from firmware import sealing
-from firmware.faults import DocumentRejected
+from firmware.faults import ConfigRejected, DocumentRejected
 from firmware.receipts import MAX_RANGES, sign_receipt
 from firmware.records import Read, Receipt
 from firmware.topics import device_of_read_topic
@@ -101,7 +101,10 @@ class Receiving:
         sealed = sealing.from_wire(payload)
         if device_of_read_topic(topic) != sealed.device_id:
             raise DocumentRejected("envelope: it came on another unit's topic")
-        key = self._registry.key(sealed.device_id)
+        try:
+            key = self._registry.key(sealed.device_id)
+        except ConfigRejected as error:  # one bad entry must not stop the others' reads
+            raise DocumentRejected("envelope: the unit's entry in the registry cannot be used") from error
         if key is None:
             raise DocumentRejected("envelope: the unit is not in the registry")
         sealing.verify(sealed, key)

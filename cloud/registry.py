@@ -6,7 +6,7 @@ provisioning writes it, the receiver reads it. It knows nothing of where a unit 
 import base64
 import binascii
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -14,8 +14,6 @@ from msgspec import Meta
 
 from firmware.config import DEVICE_ID_PATTERN, Base64Key
 from firmware.faults import ConfigRejected
-
-FOLDER_NAME: Final = "registry"
 
 
 class Unit(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -15,10 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from cloud import broker_files
+from cloud import broker_files, fleet_folder
 from cloud.broker_files import BrokerPlace
 from firmware.faults import KestrelError
-from provisioning import durable_files, fleet
+from provisioning import durable_files
 
 START_LIMIT_S: Final = 10.0
 STOP_LIMIT_S: Final = 10.0
@@ -45,13 +45,13 @@ def is_listening(port: int) -> bool:
 
 
 class Broker:
-    """One Mosquitto for the fleet in `fleet_folder`; its state and its log lie in `folder`. A context manager."""
+    """One Mosquitto for the fleet in `fleet_path`; its state and its log lie in `folder`. A context manager."""
 
-    def __init__(self, fleet_folder: Path, folder: Path) -> None:
-        self.port = fleet.load(fleet_folder).port
+    def __init__(self, fleet_path: Path, folder: Path) -> None:
+        self.port = fleet_folder.load(fleet_path).port
         self.log_path = folder / "broker.log"
         self._folder = folder
-        self._fleet_folder = fleet_folder
+        self._fleet_path = fleet_path
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -103,7 +103,7 @@ class Broker:
         durable_files.make_folder(state_folder)
         place = BrokerPlace(
             port=self.port,
-            folder=(self._fleet_folder / fleet.BROKER_FOLDER).absolute(),
+            folder=(self._fleet_path / fleet_folder.BROKER_FOLDER).absolute(),
             state_folder=state_folder.absolute(),
             user=getpass.getuser() if os.geteuid() else "root",
             address=ADDRESS,

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cloud import fleet_folder
 from cloud.registry import Registry
 from firmware.config import SiteConfig
 from firmware.faults import ConfigRejected, KestrelError
@@ -31,15 +32,15 @@ def _fleet_init(options: argparse.Namespace) -> None:
     made = fleet.init(options.folder, host=options.host, port=options.port, now=_now())
     sys.stdout.write(
         f"Fleet made in {options.folder}; its units will call {made.host} port {made.port}.\n"
-        f"Copy {options.folder / fleet.BROKER_FOLDER} to {fleet.INSTALLED_FOLDER} on the broker's machine, owned by "
-        "mosquitto.\n"
-        f"Keep {options.folder / fleet.OPENING_KEY} safe: it opens every read, and nothing else does.\n"
+        f"Copy {options.folder / fleet_folder.BROKER_FOLDER} to {fleet.INSTALLED_FOLDER} on the broker's machine, "
+        "owned by mosquitto.\n"
+        f"Keep {options.folder / fleet_folder.OPENING_KEY} safe: it opens every read, and nothing else does.\n"
     )
 
 
 def _fleet_list(options: argparse.Namespace) -> None:
-    fleet.load(options.folder)
-    units = Registry(options.folder / fleet.REGISTRY_FOLDER).units()
+    fleet_folder.load(options.folder)
+    units = Registry(options.folder / fleet_folder.REGISTRY_FOLDER).units()
     for entry in units:
         sys.stdout.write(f"{entry.device_id:<12} {entry.enrolled_utc}  {entry.site_name}\n")
     sys.stdout.write(f"{len(units)} {'unit' if len(units) == 1 else 'units'}\n")

@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cloud import registry
+from cloud import fleet_folder, registry
+from cloud.fleet_folder import Fleet
 from cloud.registry import Registry
 from firmware import config, identity
 from firmware.config import DeviceConfig, SealConfig, SiteConfig, UplinkConfig
@@ -32,20 +33,20 @@ def new_id() -> str:
 
 
 def enrol(
-    fleet_folder: Path, unit_folder: Path, site: SiteConfig, now: dt.datetime, *, device_id: str | None = None
+    fleet_path: Path, unit_folder: Path, site: SiteConfig, now: dt.datetime, *, device_id: str | None = None
 ) -> DeviceConfig:
     """Make the unit's folder and register the unit; return its configuration.
 
     Raises ConfigRejected if the folder holds a unit, the name is taken or a value is out of bounds, and OSError.
     """
-    shared = fleet.load(fleet_folder)
+    shared = fleet_folder.load(fleet_path)
     settings = _settings(shared, site, device_id or new_id())
-    units = Registry(fleet_folder / fleet.REGISTRY_FOLDER)
+    units = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER)
     if (unit_folder / identity.CONFIG_NAME).exists():
         raise ConfigRejected(f"{unit_folder}: there is a unit already; it stays as it is, choose another folder")
     if units.path(settings.device_id).exists():
         raise ConfigRejected(f"{settings.device_id}: the fleet has a unit of this name; choose another, or none")
-    authority = fleet.load_authority(fleet_folder)
+    authority = fleet.load_authority(fleet_path)
     device_key = Ed25519PrivateKey.generate()
     request = certificates.signing_request(device_key, settings.device_id)
     certificate = certificates.client_certificate(authority, request, settings.device_id, now, certificates.UNIT_DAYS)
@@ -66,7 +67,7 @@ def enrol(
     return settings
 
 
-def _settings(shared: fleet.Fleet, site: SiteConfig, device_id: str) -> DeviceConfig:
+def _settings(shared: Fleet, site: SiteConfig, device_id: str) -> DeviceConfig:
     """Return the configuration, checked by the very reader of the unit. Raises ConfigRejected."""
     settings = DeviceConfig(
         version=1,

@@ -1,0 +1,150 @@
+"""`python -m cloud receive`: hears, stores, confirms and shows the reads of a fleet until it is told to stop."""
+
+import datetime as dt
+import math
+import secrets
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO
+
+from cloud import fleet_folder
+from cloud.receiving import Receiving, Taken
+from cloud.registry import Registry
+from cloud.store import Outcome, ReadStore, StoredRead
+from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription
+from firmware.board.tls import tls_context
+
+LOOK_EVERY_S: Final = 0.25  # how soon a request to stop is seen
+RETRY_LIMIT_S: Final = 30.0
+FLUSH_LIMIT_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverSettings:
+    """What one run of the receiver needs to know. `count` reads stored end it; None means never."""
+
+    folder: Path
+    host: str
+    port: int
+    store_path: Path
+    count: int | None
+
+
+class Receiver:
+    """One run. Raises ConfigRejected if the fleet's files are not whole, StoreRefused if the disk refuses."""
+
+    def __init__(self, settings: ReceiverSettings, stopping: threading.Event, output: TextIO = sys.stdout) -> None:
+        self._settings = settings
+        self._stopping = stopping
+        self._output = output
+        folder = settings.folder
+        self._tls = tls_context(
+            folder / fleet_folder.RECEIVER_AUTHORITY,
+            folder / fleet_folder.RECEIVER_CERTIFICATE,
+            folder / fleet_folder.RECEIVER_KEY,
+        )
+        self._opening_key = fleet_folder.opening_key(folder)
+        self._receipt_key = fleet_folder.receipt_key(folder)
+        self._registry = Registry(folder / fleet_folder.REGISTRY_FOLDER)
+
+    def run(self) -> None:
+        """Receive until told to stop or until the count is reached, then say what was done.
+
+        Raises BrokerRefused if the broker never let this receiver in, and StoreRefused.
+        """
+        with ReadStore(self._settings.store_path) as store:
+            receiving = Receiving(self._registry, store, self._opening_key, self._receipt_key)
+            try:
+                self._receive_through_losses(receiving)
+            finally:
+                self._say(summary(receiving, self._settings.store_path))
+
+    def _receive_through_losses(self, receiving: Receiving) -> None:
+        """Connect again, with full jitter, whenever the connection is lost."""
+        was_in = False
+        failures = 0
+        while not self._is_done(receiving):
+            try:
+                with self._subscription(receiving) as subscription:
+                    was_in, failures = True, 0
+                    self._serve(subscription, receiving)
+            except BrokerRefused as refused:
+                if not was_in:
+                    raise
+                self._warn(str(refused))
+            except BrokerLost as lost:
+                self._warn(str(lost))
+            if not self._is_done(receiving):
+                failures += 1
+                self._stopping.wait(secrets.SystemRandom().uniform(0, min(RETRY_LIMIT_S, 2.0**failures)))
+
+    def _subscription(self, receiving: Receiving) -> Subscription:
+        settings = self._settings
+
+        def take(message: Message) -> None:
+            taken = receiving.take(message.topic, message.payload, _utc_ms())
+            subscription.acknowledge(message)  # only here: the store has committed
+            if taken is not None and taken.outcome is Outcome.STORED:
+                self._say(line(_shown(taken)))
+
+        subscription = Subscription(settings.host, settings.port, self._tls, take)
+        return subscription
+
+    def _serve(self, subscription: Subscription, receiving: Receiving) -> None:
+        while not self._is_done(receiving):
+            wait_s = min(LOOK_EVERY_S, max(0.0, receiving.next_receipt_s() - time.monotonic()))
+            subscription.serve(wait_s)
+            for device_id, receipt in receiving.due_receipts(time.monotonic(), _utc_ms()).items():
+                subscription.send_receipt(device_id, receipt)
+        for device_id, receipt in receiving.all_receipts(time.monotonic(), _utc_ms()).items():
+            subscription.send_receipt(device_id, receipt)
+        subscription.flush(FLUSH_LIMIT_S)
+
+    def _is_done(self, receiving: Receiving) -> bool:
+        return self._stopping.is_set() or receiving.stored >= (self._settings.count or math.inf)
+
+    def _say(self, text: str) -> None:
+        self._output.write(text + "\n")
+        self._output.flush()
+
+    def _warn(self, text: str) -> None:
+        sys.stderr.write(f"kestrel-cloud: {text}; trying again\n")
+
+
+def line(read: StoredRead) -> str:
+    """Return a read as one line for people: local time, site, unit, plate, region, confidence, latency."""
+    local = dt.datetime.fromtimestamp(read.last_utc_ms / 1000, tz=dt.UTC).astimezone()
+    latency_s = max(0, read.received_utc_ms - read.last_utc_ms) / 1000
+    return (
+        f"{local:%H:%M:%S}  {read.site_name[:20]:<20}  {read.device_id:<10}  {read.plate or '(no plate)':<10}  "
+        f"{read.region or '--':<4}  {read.score_ratio:4.0%}  {latency_s:6.1f} s"
+    )
+
+
+def summary(receiving: Receiving, store_path: Path) -> str:
+    """Return what a run did, and why messages were rejected."""
+    causes = "".join(f"\n  rejected {count}: {cause}" for cause, count in sorted(receiving.rejected.items()))
+    return (
+        f"{receiving.stored} stored, {receiving.duplicates} duplicates, "
+        f"{sum(receiving.rejected.values())} rejected; the store is {store_path}{causes}"
+    )
+
+
+def _shown(taken: Taken) -> StoredRead:
+    read, passage = taken.read, taken.read.passage
+    return StoredRead(
+        received_utc_ms=taken.received_utc_ms,
+        last_utc_ms=passage.last_utc_ms,
+        device_id=read.device_id,
+        site_name=read.site.name,
+        plate=passage.plate.text if passage.plate else None,
+        region=passage.region,
+        score_ratio=passage.score_ratio,
+    )
+
+
+def _utc_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,129 @@
+"""From a whole picture to plate boxes: letterbox, run the network, decode its maps, keep the peaks.
+
+Training, evaluation and the device all call `letterbox` of this file. The network answers one cell for each 8 x 8
+input pixels: a plate score, the box around the cell's centre, and the plate's four corners within that box.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from firmware.records import Box, Image
+from firmware.tflite import Model
+
+Float = npt.NDArray[np.float32]
+
+WIDTH_PX, HEIGHT_PX = 512, 384
+STRIDE_PX = 8
+COLUMNS, ROWS = WIDTH_PX // STRIDE_PX, HEIGHT_PX // STRIDE_PX
+FILL = 114  # grey of the bars beside a picture of another shape
+OVERLAP_RATIO = 0.3  # two plates do not overlap by more; two answers for one plate do
+LARGEST_COUNT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a picture was fitted into the network's input: scale, then shift in input pixels."""
+
+    scale: float
+    left_px: float
+    top_px: float
+
+    def to_picture(self, points: Float) -> Float:
+        """Return points (..., 2) of the input as points of the picture."""
+        return np.asarray((points - (self.left_px, self.top_px)) / self.scale, np.float32)
+
+
+def letterbox(image: Image) -> tuple[Image, Fit]:
+    """Return `image` uint8 (H, W, 3) scaled into (384, 512, 3) with grey bars, and how it was fitted."""
+    height, width = image.shape[:2]
+    scale = min(WIDTH_PX / width, HEIGHT_PX / height)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    canvas = np.full((HEIGHT_PX, WIDTH_PX, 3), FILL, np.uint8)
+    left, top = (WIDTH_PX - size[0]) // 2, (HEIGHT_PX - size[1]) // 2
+    canvas[top : top + size[1], left : left + size[0]] = cv2.resize(image, size, interpolation=interpolation)
+    return canvas, Fit(scale, left, top)
+
+
+def decode(score_logits: Float, boxes: Float, corners: Float, threshold_ratio: float) -> tuple[Float, Float, Float]:
+    """Return scores (N,), boxes (N, 4) as x, y, w, h and corners (N, 4, 2), all in input pixels, best first.
+
+    `score_logits` is (48, 64), `boxes` (48, 64, 4): centre offset in cells and the logarithm of width and height in
+    cells; `corners` (48, 64, 8): each corner relative to the box's own corner, in units of the box's width and height.
+    """
+    scores = np.asarray(1 / (1 + np.exp(-np.clip(score_logits, -30, 30))), np.float32)
+    peaks = cv2.dilate(scores, np.ones((3, 3), np.uint8)) <= scores
+    rows, columns = np.nonzero(peaks & (scores >= threshold_ratio))
+    order = np.argsort(-scores[rows, columns], kind="stable")[: 4 * LARGEST_COUNT]
+    rows, columns = rows[order], columns[order]
+    offset_x, offset_y, log_w, log_h = boxes[rows, columns].T
+    w, h = (np.exp(np.clip(log, -3, 5)) * STRIDE_PX for log in (log_w, log_h))
+    x = (columns + 0.5 + offset_x) * STRIDE_PX - w / 2
+    y = (rows + 0.5 + offset_y) * STRIDE_PX - h / 2
+    unit = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+    places = unit + corners[rows, columns].reshape(-1, 4, 2)
+    points = np.stack([x, y], -1)[:, None] + places * np.stack([w, h], -1)[:, None]
+    found = np.stack([x, y, w, h], -1).astype(np.float32)
+    kept = _without_overlap(found)
+    return scores[rows, columns][kept], found[kept], points[kept].astype(np.float32)
+
+
+def overlap(a: Float, b: Float) -> Float:
+    """Return the intersection over union of boxes `a` (N, 4) with `b` (M, 4), each x, y, w, h, as (N, M)."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, :2] + a[:, None, 2:], b[None, :, :2] + b[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=-1)
+    union = a[:, None, 2:].prod(axis=-1) + b[None, :, 2:].prod(axis=-1) - shared
+    return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
+
+
+def _without_overlap(boxes: Float) -> list[int]:
+    """Return the places of the boxes, best first, that do not overlap or lie inside a better one."""
+    kept: list[int] = []
+    for place in range(len(boxes)):
+        if not kept or float(overlap(boxes[place : place + 1], boxes[kept]).max()) < OVERLAP_RATIO:
+            kept.append(place)
+        if len(kept) == LARGEST_COUNT:
+            break
+    return kept
+
+
+class PlateDetector:
+    """The detector network with its decoder."""
+
+    def __init__(self, model: Model, threshold_ratio: float) -> None:
+        self._model = model
+        self._threshold_ratio = threshold_ratio
+
+    @classmethod
+    def load(cls, folder: Path, threshold_ratio: float) -> Self:
+        """Load `detector.tflite` of the model folder. Raises DeviceFault(MODEL_REFUSED)."""
+        return cls(Model.load(folder, "detector.tflite"), threshold_ratio)
+
+    def detect(self, image: Image) -> list[Box]:
+        """Return the plates in `image` uint8 (H, W, 3) BGR, best first, in pixels of that image."""
+        canvas, fit = letterbox(image)
+        outputs = self._model.run(canvas[None].astype(np.float32) * np.float32(1 / 255))
+        maps = (outputs[name].reshape(ROWS, COLUMNS, -1) for name in ("score", "box", "corners"))
+        score, box, corners = maps
+        scores, boxes, points = decode(score[..., 0], box, corners, self._threshold_ratio)
+        found = []
+        for ratio, (x, y, w, h), quad in zip(scores, boxes, points, strict=True):
+            left, top = fit.to_picture(np.array([x, y], np.float32))
+            places = fit.to_picture(quad)
+            found.append(
+                Box(
+                    x_px=float(left),
+                    y_px=float(top),
+                    w_px=float(w) / fit.scale,
+                    h_px=float(h) / fit.scale,
+                    score_ratio=float(ratio),
+                    corners_px=tuple((float(px), float(py)) for px, py in places),
+                )
+            )
+        return found

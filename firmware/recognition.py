@@ -1,0 +1,46 @@
+"""A whole picture to all the plates in it: the detector finds, the OCR reads. Device and evaluation both call this."""
+
+from pathlib import Path
+from typing import Self
+
+from firmware.detect import PlateDetector
+from firmware.ocr import PlateOcr
+from firmware.records import Image, Reading
+from firmware.tflite import read_manifest
+
+REGION_SCORE_RATIO = 0.8
+"""Below this the region is null: a wrong state is worse than none."""
+
+
+class PlateReader:
+    """Both networks of one model folder. `version` names them in every read."""
+
+    def __init__(self, detector: PlateDetector, ocr: PlateOcr, version: str) -> None:
+        self._detector, self._ocr = detector, ocr
+        self.version = version
+
+    @classmethod
+    def load(cls, folder: Path, *, detection_score_ratio: float) -> Self:
+        """Load the networks of `folder`. Raises DeviceFault(MODEL_REFUSED)."""
+        version = read_manifest(folder).version
+        return cls(PlateDetector.load(folder, detection_score_ratio), PlateOcr.load(folder), version)
+
+    def read(self, image: Image, *, frame_number: int, at_s: float) -> list[Reading]:
+        """Return what each plate of `image` uint8 (H, W, 3) BGR says, the surest first; an unreadable one is empty."""
+        readings = []
+        for box in self._detector.detect(image):
+            plate = self._ocr.read(image, box)
+            sure = plate.region_score_ratio >= REGION_SCORE_RATIO
+            readings.append(
+                Reading(
+                    frame_number=frame_number,
+                    at_s=at_s,
+                    box=box,
+                    characters=plate.characters,
+                    score_ratio=plate.score_ratio,
+                    region=plate.region if sure else None,
+                    region_score_ratio=plate.region_score_ratio,
+                    alternatives=plate.alternatives,
+                )
+            )
+        return readings

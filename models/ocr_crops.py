@@ -1,0 +1,169 @@
+"""Training crops for the OCR: photographs with text and rendered plates, cut as the device cuts them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from firmware.ocr import ALPHABET, HEIGHT_PX, WIDTH_PX, normalise, rectify
+from firmware.records import Image
+from models import degrade, rendered
+from models.data import CROP_SETS, DataMissing, Row, labelled_corners, read_image, region_index, text_rows
+
+Float = npt.NDArray[np.float32]
+Rng = np.random.Generator
+
+SHARES = {"us_plates": 0.46, "eu_crops": 0.13, "br_gate": 0.07, "scenes": 0.12, "rendered": 0.22}
+"""How often a training crop comes from where. What has no crops leaves its share to the others."""
+
+RENDERED_KEPT = 4000  # drawing a plate costs more than a training step on it, so each is used a few times
+RENDERED_FRESH_RATIO = 0.15
+RENDERED_FIRST = 200
+
+STORED_LIMIT_PX = 448  # nothing that trains the OCR needs a wider plate in memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A picture with the plate's corners (4, 2) in it, its text and its region's index (-1: unknown)."""
+
+    image: Image
+    corners_px: Float
+    text: str
+    region: int
+    worn: bool  # seen by a camera in the street already, so that little need be done to it
+
+
+def corners_of_box(x: float, y: float, w: float, h: float) -> Float:
+    """Return the corners (4, 2) of a box, clockwise from the top left."""
+    return np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], np.float32)
+
+
+def load_sample(root: Path, row: Row) -> Sample:
+    """Return a row as a sample: the plate with 40 % of its size around it, at most 448 px wide. Raises DataMissing."""
+    image = read_image(root / row.image)
+    corners = labelled_corners(row)
+    if row.box_px is None:
+        corners = corners_of_box(0, 0, image.shape[1], image.shape[0])
+    elif corners is None:
+        corners = corners_of_box(*row.box_px)
+    left, top = np.maximum(0, corners.min(axis=0) - 0.4 * np.ptp(corners, axis=0)).astype(int)
+    right, bottom = (corners.max(axis=0) + 0.4 * np.ptp(corners, axis=0)).astype(int) + 1
+    image, corners = image[top:bottom, left:right], corners - (left, top)
+    scale = min(1.0, STORED_LIMIT_PX / max(1.0, float(np.ptp(corners[:, 0]))))
+    if scale < 1:
+        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+        image, corners = cv2.resize(image, size, interpolation=cv2.INTER_AREA), corners * scale
+    return Sample(
+        image=np.ascontiguousarray(image),
+        corners_px=corners.astype(np.float32),
+        text=row.text,
+        region=region_index(row.region),
+        worn=row.set == "br_gate" or row.set not in CROP_SETS,
+    )
+
+
+def load_samples(root: Path, rows: list[Row], split: str) -> dict[str, list[Sample]]:
+    """Return the samples of a split by source: the crop sets by name, all scene sets under "scenes"."""
+    samples: dict[str, list[Sample]] = {}
+    for row in text_rows(rows, split):
+        if row.box_px and (row.box_px[2] < 24 or row.box_px[3] < 8):
+            continue  # nobody could have read that
+        name = row.set if row.set in CROP_SETS else "scenes"
+        try:
+            samples.setdefault(name, []).append(load_sample(root, row))
+        except DataMissing as error:
+            print(f"left out: {error}")
+    return samples
+
+
+def augmented(sample: Sample, rng: Rng) -> Image:
+    """Return one training crop uint8 (64, 160, 3) BGR: seen from a distance, at an angle, through a bad day."""
+    width = float(np.ptp(sample.corners_px[:, 0]))
+    height = float(np.ptp(sample.corners_px[:, 1]))
+    seen_px = min(width, float(np.exp(rng.uniform(np.log(100 if sample.worn else 52), np.log(230)))))
+    image, corners = sample.image, sample.corners_px
+    whole = width >= image.shape[1] - 1  # a bare plate: there is nothing around it, so put something there
+    if whole:
+        pad = int(0.12 * width)
+        fill = tuple(float(c) for c in rng.integers(0, 200, 3))
+        mode = cv2.BORDER_CONSTANT if rng.random() < 0.7 else cv2.BORDER_REPLICATE
+        image = cv2.copyMakeBorder(image, pad, pad, pad, pad, mode, value=fill)
+        corners = corners + pad
+    scale = seen_px / width
+    target = (corners - corners.mean(axis=0)) * scale
+    target += rng.normal(0, 0.02, (4, 2)) * (width * scale, height * scale) * rng.choice((0.2, 1.0, 1.8))
+    turn = np.deg2rad(rng.normal(0, 3))
+    shear = rng.normal(0, 0.06)
+    matrix = np.array([[np.cos(turn), -np.sin(turn) + shear], [np.sin(turn), np.cos(turn)]])
+    target = (target @ matrix.T).astype(np.float32)
+    margin = 0.15 * np.ptp(target, axis=0)
+    target += margin - target.min(axis=0)
+    size = np.ceil(target.max(axis=0) + margin).astype(int)
+    interpolation = cv2.INTER_AREA if scale < 0.7 else cv2.INTER_LINEAR
+    if scale < 0.7:  # warpPerspective aliases when it shrinks
+        image = cv2.resize(image, None, fx=scale * 1.25, fy=scale * 1.25, interpolation=interpolation)
+        corners = corners * (scale * 1.25)
+    transform = cv2.getPerspectiveTransform(corners.astype(np.float32), target)
+    seen = cv2.warpPerspective(image, transform, (int(size[0]), int(size[1])), borderMode=cv2.BORDER_REPLICATE)
+    strength = float(np.clip(seen_px / 140, 0.45, 1.3)) if rng.random() < 0.7 else 0.15
+    seen = degrade.road_camera(seen, rng, strength=strength * (0.4 if sample.worn else 1.0))
+    return rectify(seen, detected(target, rng))
+
+
+def detected(corners: Float, rng: Rng) -> Float:
+    """Return the corners as a detector might answer them: near the true ones, or the upright box around them."""
+    size = np.ptp(corners, axis=0)
+    if rng.random() < 0.4:
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        corners = corners_of_box(low[0], low[1], high[0] - low[0], high[1] - low[1])
+    shift = rng.normal(0, 0.02, 2) + np.zeros((4, 2))
+    grow = 1 + rng.normal(0.01, 0.04, 2)
+    middle = corners.mean(axis=0)
+    moved = middle + (corners - middle) * grow + shift * size + rng.normal(0, 0.01, (4, 2)) * size
+    return moved.astype(np.float32)
+
+
+def encode_text(text: str) -> list[int]:
+    """Return the text as class indices."""
+    return [ALPHABET.index(char) for char in text]
+
+
+class CropSource:
+    """Draws training batches by SHARES, for ever, from one seed."""
+
+    def __init__(self, samples: dict[str, list[Sample]], seed: int) -> None:
+        self._names = [name for name in SHARES if samples.get(name) or name == "rendered"]
+        shares = np.array([SHARES[name] for name in self._names])
+        self._shares = shares / shares.sum()
+        self._samples = samples
+        self._rng = np.random.default_rng(seed)
+        self._drawn: list[Sample] = []
+
+    def _sample(self) -> Sample:
+        name = self._names[int(self._rng.choice(len(self._names), p=self._shares))]
+        if name != "rendered":
+            return self._samples[name][int(self._rng.integers(len(self._samples[name])))]
+        if len(self._drawn) < RENDERED_FIRST or self._rng.random() < RENDERED_FRESH_RATIO:
+            image, text = rendered.render(self._rng)
+            corners = corners_of_box(0, 0, image.shape[1], image.shape[0])
+            sample = Sample(image=image, corners_px=corners, text=text, region=-1, worn=False)
+            if len(self._drawn) < RENDERED_KEPT:
+                self._drawn.append(sample)
+            else:
+                self._drawn[int(self._rng.integers(RENDERED_KEPT))] = sample
+            return sample
+        return self._drawn[int(self._rng.integers(len(self._drawn)))]
+
+    def batch(self, count: int) -> tuple[Float, list[list[int]], npt.NDArray[np.int64]]:
+        """Return images float32 (count, 3, 64, 160), texts as class indices, and region indices (-1: unknown)."""
+        images = np.empty((count, HEIGHT_PX, WIDTH_PX, 3), np.float32)
+        texts, regions = [], np.empty(count, np.int64)
+        for place in range(count):
+            sample = self._sample()
+            images[place] = normalise(augmented(sample, self._rng))
+            texts.append(encode_text(sample.text))
+            regions[place] = sample.region
+        return images.transpose(0, 3, 1, 2), texts, regions

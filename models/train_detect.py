@@ -1,0 +1,113 @@
+"""Train the plate detector: `python -m models.train_detect --data DIR`. Stop it when you like; it goes on."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from firmware.detect import decode, letterbox, overlap
+from models.data import load_rows
+from models.detect_net import DetectNet, box_loss, score_loss
+from models.detect_scenes import Scene, SceneSource, load_plates, load_scenes, targets_of
+from models.training import Progress, Training, rounds
+
+BATCH = 12
+PEAK_RATE = 1.5e-3
+WARM_UP_STEPS = 300
+AVERAGE_DECAY = 0.998
+EVALUATE_EVERY = 500
+THRESHOLDS = (0.2, 0.3, 0.4, 0.5)
+
+
+def losses_of(net: nn.Module, source: SceneSource) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the score, box and corner losses of one drawn batch."""
+    pictures, targets = [], []
+    for _ in range(BATCH):
+        image, corners, cornered = source.picture()
+        pictures.append(image)
+        targets.append(targets_of(corners, cornered))
+    batch = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        score, box, corner = net(batch.float() / 255)
+    score_part = score_loss(score.float(), torch.from_numpy(np.stack([t.score for t in targets])))
+    cells = torch.from_numpy(
+        np.concatenate([np.column_stack([np.full(len(t.cells), place), t.cells]) for place, t in enumerate(targets)])
+    )
+    picked = cells[:, 0], slice(None), cells[:, 1], cells[:, 2]
+    weights = torch.from_numpy(np.concatenate([t.weights for t in targets]))
+    box_part = box_loss(box.float()[picked], torch.from_numpy(np.concatenate([t.boxes for t in targets])), weights)
+    known = weights * torch.from_numpy(np.concatenate([t.cornered for t in targets]))
+    wanted = torch.from_numpy(np.concatenate([t.corners for t in targets]))
+    distance = F.smooth_l1_loss(corner.float()[picked], wanted, reduction="none", beta=0.05).sum(-1)
+    return score_part, box_part, (distance * known).sum() / known.sum().clamp(min=1)
+
+
+def evaluate(net: nn.Module, scenes: list[Scene]) -> str:
+    """Return recall at IoU 0.5 and false boxes a picture, at several thresholds, as one line."""
+    net.eval()
+    found = {threshold: [0, 0] for threshold in THRESHOLDS}
+    plates = sum(len(scene.corners_px) for scene in scenes)
+    for scene in scenes:
+        canvas, fit = letterbox(scene.image)
+        with torch.no_grad():
+            tensor = torch.from_numpy(canvas[None]).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+            maps = [m[0].permute(1, 2, 0).numpy() for m in net(tensor.float() / 255)]
+        scores, boxes, _ = decode(np.ascontiguousarray(maps[0][..., 0]), maps[1], maps[2], min(THRESHOLDS))
+        boxes[:, :2] = fit.to_picture(boxes[:, :2])
+        boxes[:, 2:] /= fit.scale
+        true = np.concatenate([scene.corners_px.min(axis=1), np.ptp(scene.corners_px, axis=1)], axis=1)
+        for threshold, counts in found.items():
+            left = set(range(len(true)))
+            for box in boxes[scores >= threshold]:
+                shares = overlap(box[None], true)[0]
+                best = max(left, key=lambda place: shares[place], default=None)
+                if best is not None and shares[best] >= 0.5:
+                    left.remove(best)
+                else:
+                    counts[1] += 1
+            counts[0] += len(true) - len(left)
+    net.train()
+    return " | ".join(f"{t}: recall {100 * r / plates:.1f} false {f / len(scenes):.3f}" for t, (r, f) in found.items())
+
+
+def main() -> None:
+    """Train from the newest checkpoint to --steps."""
+    parser = argparse.ArgumentParser(description="Train the plate detector.")
+    parser.add_argument("--data", type=Path, default=Path("build/data"))
+    parser.add_argument("--checkpoint", type=Path, default=Path("build/detector.pt"))
+    parser.add_argument("--steps", type=int, default=10000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+
+    rows = load_rows(options.data / "plates.csv")
+    scenes, validation = load_scenes(options.data, rows, "train"), load_scenes(options.data, rows, "val")
+    plates = load_plates(options.data, rows)
+    print(
+        f"{len(scenes)} pictures to train on, {len(validation)} to validate, {len(plates)} plates to lay in", flush=True
+    )
+    training = Training(
+        DetectNet(),
+        DetectNet(),
+        options.checkpoint,
+        steps=options.steps,
+        peak_rate=PEAK_RATE,
+        warm_up_steps=WARM_UP_STEPS,
+        decay=AVERAGE_DECAY,
+    )
+    source = SceneSource(scenes, plates, options.seed + training.step)
+    progress = Progress(training, ("score", "box", "corners"), BATCH)
+    for is_last_of_round in rounds(training, EVALUATE_EVERY):
+        score, box, corner = losses_of(training.net, source)
+        training.learn(score + 2 * box + corner)
+        progress.show((score.item(), box.item(), corner.item()))
+        if is_last_of_round:
+            training.save()
+            progress.tell("val " + evaluate(training.average, validation))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+# The two commands of README (`make run`, `make test`) and what they stand on. Everything that is installed goes into
+# $(VENV); only Debian's mosquitto is installed on the system, and only if it is missing.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DATA ?= build/data
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+FONTS := fonts-roadgeek fonts-opendin fonts-liberation fonts-dejavu-core fonts-dejavu-extra fonts-urw-base35
+
+# One thread a process: on two busy cores OpenMP's spinning threads are slower than none.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: run test check models data evaluate clean
+
+run: $(VENV)/.base mosquitto
+	@$(BIN)/python -m hw_sim run $(if $(SOURCE),--source "$(SOURCE)") $(if $(PASSES),--passes $(PASSES))
+
+test: $(VENV)/.dev mosquitto
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+check: test
+
+# The venv is made once and renewed when setup.py changes. A half-made one has no marker and is made again.
+$(VENV)/.base: setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Kestrel needs Python 3.11 or newer; this is $$($(PYTHON) --version 2>&1). Set PYTHON=..." >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(MAKE) --no-print-directory python3-venv
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.train: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --editable '.[train]'
+	@touch $@
+
+.PHONY: mosquitto python3-venv fonts
+mosquitto:
+	@command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || { \
+	    echo "Installing Debian's mosquitto (the MQTT broker) ..."; \
+	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends mosquitto; \
+	}
+
+python3-venv:
+	@echo "Installing Debian's python3-venv ..."
+	$(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends python3-venv
+
+fonts:
+	@dpkg -s $(FONTS) >/dev/null 2>&1 || { \
+	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $(FONTS); \
+	}
+
+# DATA is a folder as models/README.md describes it, or one of .tar files beside its plates.csv.
+data:
+	@test -e "$(DATA)/plates.csv" || { echo "$(DATA): holds no plates.csv; see models/README.md, set DATA=DIR" >&2; exit 2; }
+	@mkdir -p build/data
+	@for archive in "$(DATA)"/*.tar; do test -e "$$archive" && tar xf "$$archive" -C build/data; done; true
+	@test "$(DATA)" -ef build/data || ls "$(DATA)"/*.tar >/dev/null 2>&1 && cp -f "$(DATA)/plates.csv" build/data/ 2>/dev/null; true
+
+TRAINING_DATA = $(if $(wildcard $(DATA)/*.tar),build/data,$(DATA))
+
+models: $(VENV)/.train fonts data
+	$(BIN)/python -m models.train_detect --data "$(TRAINING_DATA)"
+	$(BIN)/python -m models.train_ocr --data "$(TRAINING_DATA)"
+	$(BIN)/python -m models.export --data "$(TRAINING_DATA)"
+	$(MAKE) evaluate
+
+evaluate: $(VENV)/.base data
+	$(BIN)/python -m models.evaluate crops "$(DATA)/plates.csv" --root "$(TRAINING_DATA)" --split val --set us_plates
+	$(BIN)/python -m models.evaluate crops "$(DATA)/plates.csv" --root "$(TRAINING_DATA)" --split val --set eu_crops
+	$(BIN)/python -m models.evaluate crops "$(DATA)/plates.csv" --root "$(TRAINING_DATA)" --split val --set br_gate
+	$(BIN)/python -m models.evaluate boxes "$(DATA)/plates.csv" --root "$(TRAINING_DATA)" --split val
+
+clean:
+	rm -rf $(VENV) build/run *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

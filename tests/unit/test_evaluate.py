@@ -1,0 +1,100 @@
+"""The measuring command, run as it is run from outside, on pictures of the simulated road."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+
+from hw_sim.road import Road
+from models import evaluate
+
+SCENE_KEYS = {
+    "images", "plates", "exact", "exact_folded", "any", "cer", "detected_50", "detected_30",
+    "false_per_image", "cpu_ms_median", "wall_ms_median", "peak_rss_mb",
+}  # fmt: skip
+CROP_KEYS = {"crops", "exact", "exact_folded", "cer", "region_accuracy", "region_answered", "cpu_ms_median"}
+BOX_KEYS = {"images", "plates", "recall_50", "false_per_image", "cpu_ms_median"}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of road pictures with labels beside them, and the same as a table."""
+    folder = tmp_path_factory.mktemp("pictures")
+    road = Road(seed=5, passes=6)
+    rows = []
+    for vehicle in road.vehicles:
+        plates = road.truth(vehicle.passes_s)
+        name = f"pass{vehicle.vehicle_id}.jpg"
+        cv2.imwrite(str(folder / name), road.render(vehicle.passes_s))
+        lines = []
+        for plate in plates:
+            xs, ys = zip(*plate.corners_px, strict=True)
+            box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+            lines.append("\t".join([name, *(f"{number:.1f}" for number in box), plate.text]))
+            rows.append({"image": name, **dict(zip("xywh", box, strict=True)), "text": plate.text, "region": "US-CA"})
+        (folder / name).with_suffix(".txt").write_text("\n".join(lines) + "\n")
+    with (folder / "table.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["image", "x", "y", "w", "h", "text", "region"])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+def test_scenes_reads_drawn_plates(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    assert evaluate.main(["scenes", str(pictures), "--json", str(out)]) == 0
+    result = json.loads(out.read_text())
+    assert set(result) == SCENE_KEYS
+    assert result["images"] == 6
+    assert result["plates"] >= 6
+    assert result["detected_30"] >= 0.5
+    assert result["exact"] <= result["exact_folded"] <= 1
+    assert result["exact"] <= result["any"]
+    assert result["cpu_ms_median"] > 0
+
+
+def test_crops_and_boxes_answer_their_keys(pictures: Path, tmp_path: Path) -> None:
+    for command, keys in (("crops", CROP_KEYS), ("boxes", BOX_KEYS)):
+        out = tmp_path / f"{command}.json"
+        assert evaluate.main([command, str(pictures / "table.csv"), "--root", str(pictures), "--json", str(out)]) == 0
+        assert set(json.loads(out.read_text())) == keys
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["scenes", "nowhere"], "no such folder"),
+        (["scenes", "empty"], "no labelled picture"),
+        (["scenes", "broken"], "not a picture that can be decoded"),
+        (["scenes", "misspelt"], "line 1"),
+        (["crops", "nowhere.csv", "--root", "."], "not a readable table"),
+        (["boxes", "bad.csv", "--root", "."], "no column"),
+    ],
+)
+def test_bad_input_is_one_clear_sentence(
+    arguments: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("empty", "broken", "misspelt"):
+        Path(name).mkdir()
+    Path("broken/a.jpg").write_bytes(b"no jpeg")
+    Path("broken/a.txt").write_text("a.jpg\t1\t2\t30\t10\tAB12\n")
+    Path("misspelt/a.txt").write_text("a.jpg,1,2,30,10,AB12\n")
+    Path("bad.csv").write_text("picture,words\nx,y\n")
+    assert evaluate.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+
+
+def test_a_corrupt_model_is_one_clear_sentence(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("detector.tflite", "ocr.tflite", "manifest.json"):
+        shutil.copy(evaluate.MODELS / name, tmp_path / name)
+    with (tmp_path / "ocr.tflite").open("r+b") as file:
+        file.truncate(1000)
+    assert evaluate.main(["scenes", str(pictures), "--models", str(tmp_path)]) == 1
+    assert "ocr.tflite is not the file that its manifest pins" in capsys.readouterr().err

@@ -16,14 +16,17 @@ from firmware.ports import Camera, TriggerInput
 from firmware.records import Frame, TriggerEdge, TriggerSource
 from firmware.stage import Mailbox
 
-FRAME_SPACING_S = 0.12
-"""Frames nearer than this to the one before are only looked at for motion: 8 frames a second are what a Pi 4 reads."""
+QUIET_SPACING_S = 0.12
+"""While nothing passes, frames nearer than this to the one before are looked at for motion and not kept: memory."""
+
+BURST_SPACING_S = 0.06
+"""While something passes, every second frame of 30 a second is kept: a rear plate at 75 mph is in view for 0.27 s."""
 
 RING_BYTES = 64 * 1024 * 1024
 """Memory of the ring at most: 13 frames of 1456x1088, which is 1.5 s. The newest frame is always kept."""
 
-MOTION_LEAD_S = 0.25
-"""Motion is seen in the frame itself and has no lag; this much before it shows the vehicle's entry."""
+MOTION_LEAD_S, MOTION_TAIL_S = 0.15, 0.15
+"""Motion is seen in the frame itself and has no lag, and it lasts as long as the vehicle is in view."""
 
 LISTEN_AGAIN_S = 60.0
 """An absent part is asked for again after this time, because a technician may be plugging it in."""
@@ -71,18 +74,20 @@ class CaptureStage:
         self._ring_bytes = 0
         self._windows: deque[Window] = deque()
         self._sent_until_s = float("-inf")
-        self._unheard: list[Camera | TriggerInput] = [camera, *triggers]
+        self._moved_s = float("-inf")
+        self._unheard: list[Camera | TriggerInput] = [*triggers, camera]
         self._listen_again_s = float("-inf")
 
     def step(self, now_s: float) -> float:
         """Take in what came, send what is wanted, and ask to be called within a second."""
         if self._unheard and now_s >= self._listen_again_s:
             self._listen(now_s)
-        edges = [edge for trigger in self._triggers if trigger not in self._unheard for edge in trigger.edges()]
         for frame in self._new_frames(now_s):
-            edges += self._take_in(frame)
-        for edge in edges:
-            self._open_window(edge)
+            self._take_in(frame)
+        for trigger in self._triggers:
+            if trigger not in self._unheard:
+                for edge in trigger.edges():
+                    self._open_window(edge)
         self._send_wanted()
         return now_s + SILENCE_CHECK_S
 
@@ -123,15 +128,16 @@ class CaptureStage:
         self.frames_seen += len(frames)
         return frames
 
-    def _take_in(self, frame: Frame) -> list[TriggerEdge]:
-        """Look at `frame` for motion and keep it in the ring if it is due there; return the trigger that it is."""
-        if not self._ring or frame.at_s - self._ring[-1].at_s >= FRAME_SPACING_S:
+    def _take_in(self, frame: Frame) -> None:
+        """Look at `frame` for motion, and keep it in the ring if it is due there."""
+        if self._motion.changed_ratio(frame.image, frame.at_s) >= self._config.motion_ratio:
+            self._moved_s = frame.at_s
+            self._open_window(TriggerEdge(source=TriggerSource.MOTION, at_s=frame.at_s))
+        spacing_s = BURST_SPACING_S if self._is_wanted(frame) else QUIET_SPACING_S
+        if not self._ring or frame.at_s - self._ring[-1].at_s >= spacing_s:
             self._ring.append(frame)
             self._ring_bytes += frame.image.nbytes
             self._trim_ring(frame.at_s)
-        if self._motion.changed_ratio(frame.image, frame.at_s) < self._config.motion_ratio:
-            return []
-        return [TriggerEdge(source=TriggerSource.MOTION, at_s=frame.at_s)]
 
     def _trim_ring(self, newest_s: float) -> None:
         """Forget frames that no trigger can ask for any more, and the oldest ones when memory runs out."""
@@ -140,10 +146,17 @@ class CaptureStage:
             self._ring_bytes -= self._ring.popleft().image.nbytes
 
     def _open_window(self, edge: TriggerEdge) -> None:
-        """Want the frames around `edge`; a vehicle that stays extends the window that it opened."""
+        """Want the frames around `edge`; a vehicle that stays extends the window that it opened.
+
+        A sensor that reports what has just moved in the picture adds nothing: those frames have been sent, and the
+        empty road after them would only push them out of the mailbox.
+        """
         self.triggers_seen[edge.source] += 1
-        before_s = MOTION_LEAD_S if edge.source is TriggerSource.MOTION else self._config.pre_trigger_s
-        start_s, end_s = edge.at_s - before_s, edge.at_s + self._config.post_trigger_s
+        start_s, end_s = edge.at_s - self._config.pre_trigger_s, edge.at_s + self._config.post_trigger_s
+        if edge.source is TriggerSource.MOTION:
+            start_s, end_s = edge.at_s - MOTION_LEAD_S, edge.at_s + MOTION_TAIL_S
+        elif start_s <= self._moved_s:
+            return
         if self._windows and start_s <= self._windows[-1].end_s and end_s >= self._windows[-1].start_s:
             last = self._windows.pop()
             start_s, end_s = min(start_s, last.start_s), max(end_s, last.end_s)
@@ -152,13 +165,15 @@ class CaptureStage:
     def _send_wanted(self) -> None:
         """Send the wanted frames of the ring that are newer than the last one sent: in order, none twice."""
         for frame in self._ring:
-            wanted = frame.at_s > self._sent_until_s and any(w.start_s <= frame.at_s <= w.end_s for w in self._windows)
-            if wanted:
+            if frame.at_s > self._sent_until_s and self._is_wanted(frame):
                 self._frames.put(frame)
                 self._sent_until_s = frame.at_s
                 self.frames_sent += 1
         while self._windows and self._ring and self._windows[0].end_s < self._ring[0].at_s:
             self._windows.popleft()
+
+    def _is_wanted(self, frame: Frame) -> bool:
+        return any(window.start_s <= frame.at_s <= window.end_s for window in self._windows)
 
     def _latch(self, fault: DeviceFault, now_s: float) -> None:
         if self._faults.latch(fault, now_s):

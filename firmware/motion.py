@@ -18,14 +18,9 @@ GRID_HEIGHT_PX = 90
 CHANGED_GREY_LEVELS = 18.0
 """A cell that differs by more than this has changed; noise of a cell is about one grey level, a plate's paint fifty."""
 
-QUIET_TIME_CONSTANT_S = 3.0
-"""How fast unchanged cells follow the light: clouds take seconds."""
-
-CHANGED_TIME_CONSTANT_S = 10.0
-"""How fast changed cells become background: a car that parks is forgotten, one that passes leaves no ghost."""
-
-RELEARN_RATIO = 0.5
-"""When this share changed at once it was the light or the camera itself, and the picture is the new background."""
+TIME_CONSTANT_S = 0.15
+"""How fast the background follows. So short, because a vehicle may fill the whole picture: with seconds it would leave a
+ghost of itself that looks like motion long after; with this the ghost is gone after 0.3 s, and a parked car is too."""
 
 LARGEST_GAIN = 4.0
 """A global change of light beyond this factor is not corrected; it counts as a change of the scene."""
@@ -43,26 +38,15 @@ class MotionGate:
 
         The first picture counts as changed altogether, so that what stands in view at the start is looked at once.
         """
-        small = _small_grey(image)
-        if self._background is None:
+        small, background = _small_grey(image), self._background
+        if background is None:
             self._background, self._seen_s = small, at_s
             return 1.0
-        changed = np.abs(_light_corrected(small, self._background) - self._background) > CHANGED_GREY_LEVELS
-        ratio = float(changed.mean())
-        self._background = small if ratio > RELEARN_RATIO else self._blend(small, changed, at_s)
+        changed = np.abs(_light_corrected(small, background) - background) > CHANGED_GREY_LEVELS
+        share = 1.0 - math.exp(-max(0.0, at_s - self._seen_s) / TIME_CONSTANT_S)
+        self._background = np.asarray(background + share * (small - background), dtype=np.float32)
         self._seen_s = at_s
-        return ratio
-
-    def _blend(
-        self, small: npt.NDArray[np.float32], changed: npt.NDArray[np.bool_], at_s: float
-    ) -> npt.NDArray[np.float32]:
-        """Return the background moved towards `small`, exponentially in time, slowly where it changed."""
-        elapsed_s = max(0.0, at_s - self._seen_s)
-        quiet = 1.0 - math.exp(-elapsed_s / QUIET_TIME_CONSTANT_S)
-        slow = 1.0 - math.exp(-elapsed_s / CHANGED_TIME_CONSTANT_S)
-        share = np.where(changed, np.float32(slow), np.float32(quiet))
-        background = self._background if self._background is not None else small
-        return np.asarray(background + share * (small - background), dtype=np.float32)
+        return float(changed.mean())
 
 
 def _small_grey(image: Image) -> npt.NDArray[np.float32]:

@@ -35,6 +35,7 @@ class ClosingTime:
     def __init__(self, source: Source, machine: Machine) -> None:
         self.name = "closing-time"
         self.wake = threading.Event()
+        self.waiting = 0  # reads without a receipt when the run ended
         self._source = source
         self._machine = machine
         self._finished_s: float | None = None
@@ -49,7 +50,8 @@ class ClosingTime:
         return NEVER_S
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Count what waits for the next run; the outbox is closed after the last stage."""
+        self.waiting = self._machine.outbox.count()
 
     def _is_over(self, elapsed_s: float) -> bool:
         reading = self._machine.reading

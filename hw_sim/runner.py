@@ -5,7 +5,7 @@ A day runs in seconds, and a failure repeats exactly, because nothing here reads
 
 from collections.abc import Sequence
 
-from firmware.stage import NEVER_S, Stage
+from firmware.stage import Stage
 
 EPOCH_UTC_MS = 1_767_225_600_000
 """Where the wall clock starts unless told otherwise: 2026-01-01 00:00 UTC."""
@@ -79,7 +79,7 @@ class VirtualTime:
             if now_s >= end_s:
                 return
             rounds = 0
-            self._clock.advance_to(min(end_s, *self._due_s.values(), NEVER_S))
+            self._clock.advance_to(min(end_s, *self._due_s.values()))
 
     def close(self) -> None:
         """Close all stages in list order."""

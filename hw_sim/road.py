@@ -229,7 +229,7 @@ class RoadScene:
         """Do nothing: a road holds nothing that must be given back."""
 
 
-@functools.lru_cache(maxsize=6)
+@functools.lru_cache(maxsize=8)
 def _art(vehicle: PassingVehicle) -> VehicleArt:
     """Return the vehicle's panels; they are drawn when it is still under the camera, and kept while it is in view."""
     return VehicleArt(vehicle.body, vehicle.paint_bgr, vehicle.text, vehicle.look, vehicle.plate_roll_rad)

@@ -13,6 +13,9 @@ import numpy as np
 
 from firmware.stage import NEVER_S
 
+STALE_S = 1.0
+"""A pulse that was over so long ago, before anybody let time pass, is history: it is not played back on the line."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
@@ -67,7 +70,7 @@ class SimPir:
     DEAD_S = 2.5
 
     def __init__(self, pin: DrivenPin, *, seed: int, powered_at_s: float) -> None:
-        """Power comes on at `powered_at_s`; a time long past makes a sensor that is warm."""
+        """Power comes on at `powered_at_s`; a time long past makes a sensor that is warm and quiet."""
         self._pin = pin
         self._generator = np.random.default_rng(seed)
         self._lock = threading.Lock()
@@ -117,6 +120,8 @@ class SimPir:
                         continue
                     is_glitch = answer_s < self._warm_at_s
                     self._falls_at_s = answer_s + (self.GLITCH_S if is_glitch else self.HOLD_S)
+                    if self._falls_at_s < now_s - STALE_S:
+                        continue
                     drive = self._pin.drive_high
             drive()  # outside the lock: the listener's code runs in here
 
@@ -166,5 +171,7 @@ class SimIrBeam:
         while self.next_change_s <= now_s:
             with self._lock:
                 self._obstacles += heapq.heappop(self._changes)[1]
+                if self._changes and self._changes[0][0] < now_s - STALE_S:
+                    continue
                 drive = self._pin.drive_low if self._obstacles else self._pin.drive_high
             drive()  # outside the lock: the listener's code runs in here

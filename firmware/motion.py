@@ -19,8 +19,8 @@ CHANGED_GREY_LEVELS = 18.0
 """A cell that differs by more than this has changed; noise of a cell is about one grey level, a plate's paint fifty."""
 
 TIME_CONSTANT_S = 0.15
-"""How fast the background follows. So short, because a vehicle may fill the whole picture: with seconds it would leave
-a ghost of itself that looks like motion long after; with this the ghost is gone after 0.3 s, and a parked car is too."""
+"""How fast the background follows. A vehicle may fill the whole picture: with a constant of seconds it would leave a
+ghost of itself that looks like motion long after; with this the ghost is gone after 0.3 s, and so is a parked car."""
 
 LARGEST_GAIN = 4.0
 """A global change of light beyond this factor is not corrected; it counts as a change of the scene."""

@@ -120,7 +120,9 @@ class Road:
         return self.vehicles_between(0.0, math.inf)
 
     def vehicles_between(self, from_s: float, to_s: float) -> tuple[PassingVehicle, ...]:
-        """Return the vehicles with from_s <= passes_s < to_s, in order."""
+        """Return the vehicles with from_s <= passes_s < to_s, in order. Raises ValueError for an endless answer."""
+        if self._passes is None and math.isinf(to_s):
+            raise ValueError("endless traffic is asked for until a certain time")
         with self._lock:
             while len(self._vehicles) != self._passes and (not self._vehicles or self._vehicles[-1].passes_s < to_s):
                 self._vehicles.append(self._next_vehicle())

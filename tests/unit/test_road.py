@@ -51,6 +51,8 @@ def test_endless_traffic_is_asked_for_a_time(road: Road) -> None:
     assert endless.end_s == math.inf
     with pytest.raises(ValueError, match="endless"):
         _ = endless.vehicles
+    with pytest.raises(ValueError, match="endless"):
+        endless.vehicles_between(0.0, math.inf)
     assert endless.vehicles_between(0.0, road.vehicles[-1].passes_s + 0.001) == road.vehicles
     assert len(endless.vehicles_between(0.0, 600.0)) in range(150, 300)
 

@@ -38,6 +38,7 @@ class Receiver:
 
     def __init__(self, settings: ReceiverSettings, stopping: threading.Event, output: TextIO = sys.stdout) -> None:
         self._settings = settings
+        self.is_receiving = threading.Event()  # set when the broker first knows what this receiver wants to hear
         self._stopping = stopping
         self._output = output
         folder = settings.folder
@@ -64,15 +65,15 @@ class Receiver:
 
     def _receive_through_losses(self, receiving: Receiving) -> None:
         """Connect again, with full jitter, whenever the connection is lost."""
-        was_in = False
         failures = 0
         while not self._is_done(receiving):
             try:
                 with self._subscription(receiving) as subscription:
-                    was_in, failures = True, 0
+                    failures = 0
+                    self._welcome()
                     self._serve(subscription, receiving)
             except BrokerRefused as refused:
-                if not was_in:
+                if not self.is_receiving.is_set():
                     raise
                 self._warn(str(refused))
             except BrokerLost as lost:
@@ -105,6 +106,11 @@ class Receiver:
 
     def _is_done(self, receiving: Receiving) -> bool:
         return self._stopping.is_set() or receiving.stored >= (self._settings.count or math.inf)
+
+    def _welcome(self) -> None:
+        if not self.is_receiving.is_set():
+            self._say(f"Receiving from {self._settings.host} port {self._settings.port}; Ctrl-C ends it.")
+            self.is_receiving.set()
 
     def _say(self, text: str) -> None:
         self._output.write(text + "\n")

@@ -1,0 +1,65 @@
+"""Reads of vehicles that never were, and the clock and system that a test gives to the parts that ask for them."""
+
+import os
+
+from firmware.records import Passage, PlateText, Read, Site
+from firmware.sealing import Sealer, uuid7
+
+PLATE = "TEST123"
+SITE = Site(name="Test Street", latitude_deg=37.25, longitude_deg=-122.1, bearing_deg=90.0)
+START_UTC_MS = 1_800_000_000_000
+
+
+def made_read(sequence=1, *, device_id="k-test0001", plate=PLATE, at_utc_ms=START_UTC_MS, jpeg=b"\xff\xd8crop\xff\xd9"):
+    passage = Passage(
+        first_utc_ms=at_utc_ms - 400,
+        last_utc_ms=at_utc_ms,
+        clock_trusted=True,
+        plate=PlateText(plate) if plate else None,
+        character_scores=tuple([1.0] * len(plate or "")),
+        score_ratio=204 / 255,
+        region="CA",
+        region_score_ratio=51 / 255,
+        frames=5,
+        infrared=False,
+        plate_jpeg=jpeg,
+    )
+    return Read(
+        read_id=uuid7(at_utc_ms, os.urandom(10)),
+        device_id=device_id,
+        sequence=sequence,
+        site=SITE,
+        passage=passage,
+        model_version="test-1",
+        config_version=1,
+    )
+
+
+def made_sealer(device_key, agency_key, device_id="k-test0001"):
+    return Sealer(device_id, device_key, agency_key.public_key())
+
+
+class SetClock:
+    """A wall clock that stands where the test puts it."""
+
+    def __init__(self, utc_ms=START_UTC_MS, *, trusted=True):
+        self.now_utc_ms, self.trusted = utc_ms, trusted
+
+    def monotonic_s(self):
+        return 0.0
+
+    def utc_ms(self):
+        return self.now_utc_ms
+
+    def is_trusted(self):
+        return self.trusted
+
+
+class KernelRandom:
+    """The part of the System port that sealing and storing need."""
+
+    def notify(self, state):
+        raise AssertionError("nothing here talks to the service manager")
+
+    def random_bytes(self, count):
+        return os.urandom(count)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
+    cv2.setNumThreads(1)  # two pools of threads on the same cores would wait for each other
 
     rows = load_rows(options.data / "plates.csv")
     scenes, validation = load_scenes(options.data, rows, "train"), load_scenes(options.data, rows, "val")

@@ -7,6 +7,7 @@ for the region where it is known.
 import argparse
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -79,6 +80,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
+    cv2.setNumThreads(1)  # two pools of threads on the same cores would wait for each other
 
     rows = load_rows(options.data / "plates.csv")
     training_samples, validation = load_samples(options.data, rows, "train"), load_samples(options.data, rows, "val")

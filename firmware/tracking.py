@@ -34,6 +34,9 @@ LIKE_TEXT_RATIO = 0.6
 UNLIKE_TEXT_RATIO = 0.3
 """Two texts less similar than this are two plates even at one place: a vehicle right behind another."""
 
+WHOLE_RATIO = 0.9
+"""A plate of which less than this lies within the picture is cut: half a plate reads well and is another plate."""
+
 READINGS_AT_MOST = 40
 """Votes that a track keeps; a vehicle that stands for an hour must not fill the memory."""
 
@@ -85,9 +88,13 @@ class _Ended:
 
 
 class Tracker:
-    """Joins readings to tracks and ends them. Counters: `below_reporting` (tracks not worth a read), `repeated`."""
+    """Joins readings to tracks and ends them.
+
+    Counters: `cut` (readings of plates at the picture's edge), `below_reporting` (tracks not worth a read), `repeated`.
+    """
 
     def __init__(self, *, reporting_score_ratio: float) -> None:
+        self.cut = 0
         self.below_reporting = 0
         self.repeated = 0
         self._reporting_score_ratio = reporting_score_ratio
@@ -98,7 +105,9 @@ class Tracker:
         """Take in what `frame` says; return the passages that ended before it."""
         passages = self.end_unseen(frame.at_s)
         free = list(self._tracks)
-        for reading in sorted(readings, key=lambda one: one.score_ratio, reverse=True):
+        whole = [reading for reading in readings if _inside_ratio(reading.box, frame.image) >= WHOLE_RATIO]
+        self.cut += len(readings) - len(whole)
+        for reading in sorted(whole, key=lambda one: one.score_ratio, reverse=True):
             track = max(free, key=lambda one: _affinity(one, reading), default=None)
             if track is None or _affinity(track, reading) <= 0.0:
                 self._tracks.append(_started(frame, reading))
@@ -200,6 +209,14 @@ def _distance_widths(centre_px: tuple[float, float], box: Box) -> float:
     """Return how many widths of `box` its centre lies from `centre_px`."""
     x_px, y_px = _centre_px(box)
     return float(np.hypot(x_px - centre_px[0], y_px - centre_px[1])) / max(1.0, box.w_px)
+
+
+def _inside_ratio(box: Box, image: Image) -> float:
+    """Return how much of the area of `box` lies within the picture, 0..1."""
+    height_px, width_px = image.shape[:2]
+    inside_w_px = min(width_px, box.x_px + box.w_px) - max(0.0, box.x_px)
+    inside_h_px = min(height_px, box.y_px + box.h_px) - max(0.0, box.y_px)
+    return float(max(0.0, inside_w_px) * max(0.0, inside_h_px) / max(1.0, box.w_px * box.h_px))
 
 
 def plate_crop(image: Image, box: Box) -> Image:

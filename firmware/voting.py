@@ -17,7 +17,7 @@ LEAST_WEIGHT = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The voted plate. `score_ratio` is the score of its worst character: a plate is as good as that one."""
+    """The voted plate: as good as its worst character, and no better than the best reading that says just this."""
 
     text: str = field(repr=False)
     character_scores: tuple[float, ...]
@@ -32,7 +32,8 @@ def vote(readings: Sequence[Reading]) -> Verdict:
     The weight of a reading is its own probability. The length with the most weight wins; the best reading of that
     length is the pivot to which all are aligned. The score of a character is the weighted mean of the confidences of
     those who read it, counting 0 for those who read something else or nothing: readings of successive frames err
-    alike, so multiplying them as if they were independent would promise too much.
+    alike, so multiplying them as if they were independent would promise too much. Character scores alone would: they
+    compare a character with its rivals and do not know that the whole text is a guess.
     """
     votes = [_Vote.of(reading) for reading in readings]
     pivot = max((one for one in votes if len(one.text) == _voted_length(votes)), key=lambda one: one.weight)
@@ -44,11 +45,14 @@ def vote(readings: Sequence[Reading]) -> Verdict:
     total = sum(one.weight for one in votes)
     winners = [max(column.items(), key=lambda item: item[1]) for column in columns]
     scores = tuple(min(1.0, weight / total) for _, weight in winners)
+    text = "".join(char for char, _ in winners)
+    agreeing = [one.probability for one in votes if one.text == text]
+    best = max(agreeing) if agreeing else total / len(votes)
     region, region_score_ratio = _voted_region(readings)
     return Verdict(
-        text="".join(char for char, _ in winners),
+        text=text,
         character_scores=scores,
-        score_ratio=min(scores, default=0.0),
+        score_ratio=min(*scores, best) if scores else 0.0,
         region=region,
         region_score_ratio=region_score_ratio,
     )
@@ -58,13 +62,17 @@ def vote(readings: Sequence[Reading]) -> Verdict:
 class _Vote:
     text: str
     confidences: tuple[float, ...]
-    weight: float
+    probability: float  # of the whole text, by the OCR
+
+    @property
+    def weight(self) -> float:
+        return max(LEAST_WEIGHT, self.probability)
 
     @classmethod
     def of(cls, reading: Reading) -> "_Vote":
         kept = [one for one in reading.characters if normalised(one.char) == one.char and len(one.char) == 1]
         text = "".join(one.char for one in kept)
-        return cls(text, tuple(one.score_ratio for one in kept), max(LEAST_WEIGHT, reading.score_ratio))
+        return cls(text, tuple(one.score_ratio for one in kept), reading.score_ratio)
 
 
 def _voted_length(votes: Sequence[_Vote]) -> int:

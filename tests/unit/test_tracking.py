@@ -122,6 +122,17 @@ def test_one_reading_is_its_own_verdict(text, score):
     assert verdict.score_ratio == pytest.approx(score)
 
 
+def test_sure_characters_do_not_make_a_guess_of_a_text_sure():
+    """Characters are compared with their rivals; the probability of the whole text is another matter."""
+    assert vote([a_reading("P07", score=0.07, scores=(0.83, 1.0, 1.0))]).score_ratio == 0.07
+
+
+def test_a_text_that_no_frame_read_whole_is_as_good_as_the_average_frame():
+    verdict = vote([a_reading("7ABC12B", score=0.6), a_reading("7A8C123", score=0.6), a_reading("TABC123", score=0.6)])
+    assert verdict.text == "7ABC123"
+    assert verdict.score_ratio <= 0.6
+
+
 def test_a_region_needs_more_than_half_of_the_weight():
     assert vote([a_reading("ABC123"), a_reading("ABC123")]).region == "US-CA"
     assert vote([a_reading("ABC123"), a_reading("ABC123", region="US-NV")]).region is None
@@ -139,7 +150,7 @@ def test_one_vehicle_is_one_passage():
 
 
 def test_a_fast_plate_is_followed_over_several_widths():
-    sights = {n: [a_reading("7ABC123", number=n, x_px=100.0 + 420 * n)] for n in range(3)}
+    sights = {n: [a_reading("7ABC123", number=n, x_px=100.0 + 420 * n, w_px=130.0)] for n in range(3)}
     (passage,) = seen(a_tracker(), sights)
     assert passage.frames == 3
 
@@ -193,6 +204,13 @@ def test_one_doubtful_character_makes_the_plate_doubtful():
     tracker = a_tracker()
     assert seen(tracker, {0: [a_reading("ABC", scores=(0.99, 0.4, 0.99))]}) == []
     assert tracker.below_reporting == 1
+
+
+@pytest.mark.parametrize(("x_px", "y_px"), [(-30.0, 200.0), (1200.0, 200.0), (300.0, 690.0), (300.0, -20.0)])
+def test_a_plate_that_the_picture_cuts_does_not_vote(x_px, y_px):
+    tracker = a_tracker()
+    assert seen(tracker, {0: [a_reading("P07", x_px=x_px, y_px=y_px)]}) == []
+    assert tracker.cut == 1
 
 
 def test_the_evidence_is_the_best_read_frame():

@@ -186,7 +186,7 @@ def payload(read: Read) -> bytes:
         PayloadKey.REGION_SCORE: _score_byte(passage.region_score_ratio),
         PayloadKey.FRAMES: passage.frames,
         PayloadKey.INFRARED: passage.infrared,
-        PayloadKey.SITE: [site.name, site.latitude_deg, site.longitude_deg, site.bearing_deg],
+        PayloadKey.SITE: [site.name, *map(float, (site.latitude_deg, site.longitude_deg, site.bearing_deg))],
         PayloadKey.MODEL_VERSION: read.model_version,
         PayloadKey.CONFIG_VERSION: read.config_version,
     }

@@ -1,0 +1,228 @@
+"""Sealing: what goes in comes out at the agency and nowhere else, and nothing about it can be changed unseen."""
+
+import dataclasses
+import uuid
+
+import cbor2
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+from made_reads import PLATE, made_read, made_sealer
+
+from cloud.opening import open_read
+from firmware import sealing
+from firmware.faults import DocumentRejected
+from firmware.records import Passage, PlateText, Read, Site
+
+AGENCY_KEY = X25519PrivateKey.generate()
+DEVICE_KEY = Ed25519PrivateKey.generate()
+SEALER = made_sealer(DEVICE_KEY, AGENCY_KEY)
+
+utc_ms = st.integers(0, 2**48 - 1)
+score = st.integers(0, 255).map(lambda byte: byte / 255)
+degrees = st.floats(-90, 90)
+plates = st.text("ABCXYZ0189", min_size=2, max_size=10)
+
+
+@st.composite
+def reads(draw):
+    plate = draw(st.none() | plates)
+    passage = Passage(
+        first_utc_ms=draw(utc_ms),
+        last_utc_ms=draw(utc_ms),
+        clock_trusted=draw(st.booleans()),
+        plate=PlateText(plate) if plate else None,
+        character_scores=tuple(draw(score) for _ in plate or ""),
+        score_ratio=draw(score),
+        region=draw(st.none() | st.text(max_size=20)),
+        region_score_ratio=draw(score),
+        frames=draw(st.integers(0, 1000)),
+        infrared=draw(st.booleans()),
+        plate_jpeg=draw(st.binary(max_size=300)),
+    )
+    site = Site(
+        name=draw(st.text(min_size=1, max_size=80)),
+        latitude_deg=draw(degrees),
+        longitude_deg=draw(degrees),
+        bearing_deg=draw(st.floats(0, 359)),
+    )
+    return Read(
+        read_id=uuid.UUID(bytes=draw(st.binary(min_size=16, max_size=16))),
+        device_id="k-test0001",
+        sequence=draw(st.integers(0, 2**62 - 1)),
+        site=site,
+        passage=passage,
+        model_version=draw(st.text(max_size=40)),
+        config_version=draw(st.integers(1, 1000)),
+    )
+
+
+@given(reads(), st.booleans())
+def test_what_is_sealed_is_what_the_agency_opens(read, urgent):
+    sealed = sealing.from_wire(sealing.to_wire(SEALER.seal(read, urgent=urgent)))
+    sealing.verify(sealed, DEVICE_KEY.public_key())
+    assert open_read(sealed, AGENCY_KEY) == read
+    assert sealed.urgent is urgent
+    assert sealed.created_utc_ms == read.passage.last_utc_ms
+
+
+def test_nothing_readable_is_on_the_wire():
+    wire = sealing.to_wire(SEALER.seal(made_read()))
+    assert not any(secret in wire for secret in (PLATE.encode(), b"Test Street", b"test-1", b"crop"))
+
+
+def test_scores_outside_0_to_1_are_pulled_in():
+    read = made_read()
+    passage = dataclasses.replace(read.passage, score_ratio=1.0000001, character_scores=(-0.1, 0.5))
+    opened = open_read(SEALER.seal(dataclasses.replace(read, passage=passage)), AGENCY_KEY)
+    assert opened.passage.score_ratio == 1.0
+    assert opened.passage.character_scores == (0.0, 128 / 255)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sequence": 2},
+        {"device_id": "k-other001"},
+        {"read_id": uuid.UUID(int=1)},
+        {"created_utc_ms": 1},
+        {"urgent": True},
+        {"key_id": bytes(8)},
+    ],
+)
+def test_a_swapped_header_is_rejected_by_signature_and_by_encryption(change):
+    moved = dataclasses.replace(SEALER.seal(made_read()), **change)
+    with pytest.raises(DocumentRejected, match="signature"):
+        sealing.verify(moved, DEVICE_KEY.public_key())
+    with pytest.raises(DocumentRejected, match="payload"):
+        open_read(moved, AGENCY_KEY)
+
+
+def test_another_device_s_signature_and_another_agency_s_key_are_rejected():
+    sealed = SEALER.seal(made_read())
+    with pytest.raises(DocumentRejected, match="signature"):
+        sealing.verify(sealed, Ed25519PrivateKey.generate().public_key())
+    with pytest.raises(DocumentRejected, match="another agency key"):
+        open_read(sealed, X25519PrivateKey.generate())
+
+
+@given(st.integers(0), st.integers(1, 255))
+def test_every_changed_byte_is_noticed(position, difference):
+    wire = bytearray(sealing.to_wire(SEALER.seal(made_read(jpeg=b""))))
+    wire[position % len(wire)] ^= difference
+    with pytest.raises(DocumentRejected):
+        sealing.verify(sealing.from_wire(bytes(wire)), DEVICE_KEY.public_key())
+
+
+@given(st.binary(max_size=400))
+def test_arbitrary_bytes_are_rejected_without_being_repeated(data):
+    with pytest.raises(DocumentRejected) as rejected:
+        sealing.from_wire(data)
+    assert len(data) < 4 or data.hex() not in str(rejected.value)
+
+
+cbor_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.binary(max_size=80) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.integers(0, 9), inner, max_size=9),
+    max_leaves=12,
+)
+
+
+@given(cbor_values, st.binary(min_size=48, max_size=60))
+def test_arbitrary_cbor_in_the_header_is_rejected(value, ciphertext):
+    with pytest.raises(DocumentRejected):
+        sealing.from_wire(cbor2.dumps([cbor2.dumps(value), ciphertext, bytes(64)]))
+
+
+def header_with(**changes):
+    good = cbor2.loads(sealing.header(SEALER.seal(made_read())))
+    good.update({sealing.HeaderKey[name.upper()]: value for name, value in changes.items()})
+    return cbor2.dumps([cbor2.dumps(good, canonical=True), bytes(48), bytes(64)], canonical=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"schema": 2},
+        {"suite": 9},
+        {"suite": True},
+        {"device_id": "../../etc/passwd"},
+        {"device_id": "k-test0001\n"},
+        {"read_id": bytes(15)},
+        {"sequence": -1},
+        {"sequence": 2**62},
+        {"sequence": 1.0},
+        {"key_id": bytes(9)},
+        {"created_utc_ms": 2**48},
+        {"urgent": 1},
+        {"urgent": None},
+    ],
+)
+def test_each_field_of_the_header_has_its_type_and_range(changes):
+    assert sealing.from_wire(header_with()).sequence == 1
+    with pytest.raises(DocumentRejected, match="header"):
+        sealing.from_wire(header_with(**changes))
+
+
+def test_another_spelling_of_the_same_envelope_is_rejected():
+    header, ciphertext, signature = cbor2.loads(sealing.to_wire(SEALER.seal(made_read())))
+    fields = cbor2.loads(header)
+    backwards = cbor2.dumps(dict(reversed(fields.items())))
+    with pytest.raises(DocumentRejected, match="canonical"):
+        sealing.from_wire(cbor2.dumps([backwards, ciphertext, signature]))
+    with pytest.raises(DocumentRejected, match="canonical"):
+        sealing.from_wire(sealing.to_wire(SEALER.seal(made_read())) + b"\x00")
+
+
+def test_an_envelope_above_the_limit_is_rejected_and_never_made():
+    with pytest.raises(DocumentRejected, match="longer than"):
+        sealing.from_wire(bytes(sealing.MAX_WIRE_BYTES + 1))
+    biggest = SEALER.seal(made_read(jpeg=bytes(sealing.MAX_PLATE_JPEG_BYTES)))
+    assert len(sealing.to_wire(biggest)) < sealing.MAX_WIRE_BYTES
+    with pytest.raises(ValueError, match="plate picture"):
+        SEALER.seal(made_read(jpeg=bytes(sealing.MAX_PLATE_JPEG_BYTES + 1)))
+
+
+def test_a_unit_seals_only_its_own_reads():
+    with pytest.raises(ValueError, match="its own"):
+        SEALER.seal(made_read(device_id="k-other001"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(3, "lower"), (3, 7), (5, 256), (5, 0.5), (2, 1), (10, ["x", 91.0, 0.0, 0.0]), (10, ["x", 1.0]), (14, 0), (4, "")],
+)
+def test_a_stolen_device_that_signs_nonsense_is_rejected(key, value):
+    fields = cbor2.loads(sealing.payload(made_read()))
+    fields[key] = value
+    sealed = SEALER.seal(made_read())
+    ciphertext = sealing.suite().encrypt(
+        cbor2.dumps(fields, canonical=True), AGENCY_KEY.public_key(), info=sealing.INFO_PREFIX + sealing.header(sealed)
+    )
+    with pytest.raises(DocumentRejected, match="payload"):
+        open_read(dataclasses.replace(sealed, ciphertext=ciphertext), AGENCY_KEY)
+
+
+def test_a_read_is_small_enough_for_the_data_plan():
+    assert len(sealing.to_wire(SEALER.seal(made_read(jpeg=b"")))) < 350
+
+
+@given(utc_ms, st.binary(min_size=10, max_size=10))
+def test_uuid7_holds_the_time_and_says_its_version(at_utc_ms, random10):
+    made = sealing.uuid7(at_utc_ms, random10)
+    assert made.int >> 80 == at_utc_ms
+    assert (made.version, made.variant) == (7, uuid.RFC_4122)
+
+
+def test_uuid7_of_rfc_9562():
+    # appendix A.6: 2022-02-22T19:22:22Z, rand_a 0xCC3, rand_b 0x18C4DC0C0C07398F
+    made = sealing.uuid7(0x017F22E279B0, bytes.fromhex("0cc3") + bytes.fromhex("18c4dc0c0c07398f"))
+    assert str(made) == "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"
+
+
+@pytest.mark.parametrize(("at_utc_ms", "count"), [(-1, 10), (2**48, 10), (0, 9)])
+def test_uuid7_refuses_what_does_not_fit(at_utc_ms, count):
+    with pytest.raises(ValueError, match="UUIDv7"):
+        sealing.uuid7(at_utc_ms, bytes(count))

@@ -71,6 +71,7 @@ class ReadingStage:
         self._system = system
         self._config = config
         self._faults = faults
+        self._wall_offset_ms = 0.0  # wall clock less monotonic time, by the newest frame; for the log's latency only
         self._unstored: deque[SealedRead] = deque()
         self._store_again_s = NEVER_S
 
@@ -99,6 +100,7 @@ class ReadingStage:
         if not is_picture(frame.image):
             self.frames_rejected += 1
             return
+        self._wall_offset_ms = frame.taken_utc_ms - frame.at_s * 1000
         readings = self._recogniser.read(frame.image, frame_number=frame.number, at_s=frame.at_s)
         self.frames_read += 1
         self._report(self.tracker.see(frame, readings), now_s)
@@ -145,7 +147,9 @@ class ReadingStage:
                 self._store_again_s = now_s + STORE_AGAIN_S
                 break
             self._faults.clear(FaultCode.STORAGE_REFUSED)
-            LOG.info("read %s is sealed and stored", self._unstored.popleft().read_id)
+            sealed = self._unstored.popleft()
+            latency_s = now_s - (sealed.created_utc_ms - self._wall_offset_ms) / 1000
+            LOG.info("read %s is sealed and stored %.1f s after its vehicle was last seen", sealed.read_id, latency_s)
         while len(self._unstored) > UNSTORED_AT_MOST:
             self._unstored.popleft()
             self.reads_lost += 1

@@ -121,7 +121,7 @@ def test_no_log_line_and_no_file_holds_the_plate(device_config, outbox, tmp_path
     bench.show(0)
     bench.stage.step(1.0)
     assert bench.stage.reads_sealed == 1
-    assert "is sealed and stored" in caplog.text
+    assert "is sealed and stored 1.0 s after" in caplog.text
     assert PLATE not in caplog.text
     written = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert written

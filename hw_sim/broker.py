@@ -64,7 +64,7 @@ class Broker:
         configuration = self._write_configuration()
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  a program found by us, no shell, no outside word
-                [program, "-c", str(configuration)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [program, "-c", str(configuration)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
             )
         try:
             self._await_start(self._process)

@@ -1,0 +1,281 @@
+"""The whole system in one terminal: a fleet, a broker, a receiver and a camera before a simulated world.
+
+Every part is the product's own and runs as it does in the field: files made by provisioning, a real Mosquitto, the
+receiver and the device as processes of their own. This file starts them in order, waits, and stops them in order.
+"""
+
+import datetime as dt
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from cloud import fleet_folder
+from cloud.store import Outcome, ReadStore, StoredRead
+from firmware import config, identity
+from firmware.app import BYTES_PER_MB, SECONDS_PER_DAY
+from firmware.board.linux import LinuxClock, LinuxSystem
+from firmware.board.mqtt_link import MqttLink
+from firmware.config import DeviceConfig, SiteConfig
+from firmware.faults import FaultBook, KestrelError
+from firmware.outbox import Outbox
+from firmware.uplink import UplinkStage
+from hw_sim.broker import Broker, free_port
+from hw_sim.road import Road
+from provisioning import durable_files, fleet, unit
+
+SEED: Final = 1
+SITE: Final = SiteConfig(name="Simulated road", latitude_deg=37.0, longitude_deg=-122.0)
+RUNS_FOLDER: Final = Path("build/run")
+
+LOOK_EVERY_S: Final = 0.2
+DEVICE_STOP_LIMIT_S: Final = 60.0
+RECEIVER_STOP_LIMIT_S: Final = 20.0
+DELIVERY_LIMIT_S: Final = 10.0
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class PartEnded(KestrelError):
+    """A process of the demonstration ended when it should not have. It has said why on the terminal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where one demonstration keeps its files."""
+
+    folder: Path
+    fleet: Path
+    unit: Path
+
+    @property
+    def store(self) -> Path:
+        """Return where the receiver keeps the reads."""
+        return self.fleet / fleet_folder.STORE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What unit and receiver have counted at one moment."""
+
+    sealed: int
+    waiting: int
+    received: int
+    duplicates: int
+    rejected: int
+
+
+def run(source: Path | None, passes: int | None, folder: Path | None) -> int:
+    """Show the whole system until the source ends or somebody stops it; return the exit code.
+
+    Raises ConfigRejected, BrokerAbsent, PartEnded and StoreRefused, each with one clear sentence.
+    """
+    places = prepare(folder or RUNS_FOLDER / f"{dt.datetime.now():%Y-%m-%d_%H-%M-%S}")  # noqa: DTZ005  for people
+    before = tally(places)
+    begun_utc_ms = time.time_ns() // 1_000_000
+    with stop_requests() as stopping, ExitStack() as parts:
+        parts.enter_context(Broker(places.fleet, places.folder))
+        receiver = parts.enter_context(receiving(places))
+        code = _run_device(_device_command(places, source, passes), receiver, stopping)
+        _deliver_rest(places)
+    after = tally(places)
+    if code and after == before:
+        return code  # the device has said why it did not even begin
+    with ReadStore(places.store) as store:
+        arrived = [
+            read for read in store.reads(after.received - before.received) if read.received_utc_ms >= begun_utc_ms
+        ]
+    truth = _texts(passes, arrived) if source is None else []
+    sys.stdout.write(summary(before, after, arrived, truth, places.folder))
+    return code
+
+
+def prepare(folder: Path) -> Places:
+    """Return the fleet and the unit in `folder`, made if they are not there. Raises ConfigRejected."""
+    places = Places(folder=folder, fleet=folder / "fleet", unit=folder / "unit")
+    now = dt.datetime.now(dt.UTC)
+    durable_files.make_folder(folder)
+    if not (places.fleet / fleet_folder.FLEET_NAME).exists():
+        fleet.init(places.fleet, host="localhost", port=free_port(), now=now)
+    if not (places.unit / identity.CONFIG_NAME).exists():
+        unit.enrol(places.fleet, places.unit, SITE, now)
+    return places
+
+
+@contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C, SIGTERM and the end of the terminal set."""
+    stopping = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in STOP_SIGNALS}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def receiving(places: Places) -> Iterator[subprocess.Popen[str]]:
+    """Run the receiver, its lines on the terminal, from when it hears the broker to when it has sent its receipts.
+
+    Raises PartEnded if it ends before it hears.
+    """
+    command = [sys.executable, "-m", "cloud", "receive", "--folder", str(places.fleet)]
+    with _child(command, stdout=subprocess.PIPE) as receiver:
+        if receiver.stdout is None:
+            raise PartEnded("the receiver has no output")
+        first_line = receiver.stdout.readline()
+        if not first_line:
+            raise PartEnded("the receiver did not start; its own sentence is above")
+        sys.stdout.write(first_line.replace("Ctrl-C ends it", f"Ctrl-C ends it; all files are in {places.folder}"))
+        sys.stdout.flush()
+        forwarding = threading.Thread(target=_forward, args=(receiver.stdout,), name="receiver-lines")
+        forwarding.start()
+        try:
+            yield receiver
+        finally:
+            _stop(receiver, RECEIVER_STOP_LIMIT_S)
+            forwarding.join()
+
+
+def tally(places: Places) -> Tally:
+    """Return what unit and receiver have counted so far. Neither may be running."""
+    with _outbox(places, config.load(places.unit / identity.CONFIG_NAME)) as outbox, ReadStore(places.store) as store:
+        counters = store.counters()
+        duplicates = counters.pop(Outcome.DUPLICATE, 0)
+        return Tally(
+            sealed=outbox.reserved(),
+            waiting=outbox.count(),
+            received=store.count(),
+            duplicates=duplicates,
+            rejected=sum(counters.values()),
+        )
+
+
+def summary(before: Tally, after: Tally, arrived: list[StoredRead], truth: list[str], folder: Path) -> str:
+    """Return what happened between two tallies, for people. `truth` holds the plates that passed, if that is known."""
+    sealed = after.sealed - before.sealed
+    latencies_s = [max(0, read.received_utc_ms - read.last_utc_ms) / 1000 for read in arrived]
+    rows = {
+        "reads sealed by the unit": f"{sealed}",
+        "received": f"{len(arrived)} ({after.duplicates - before.duplicates} duplicates, "
+        f"{after.rejected - before.rejected} rejected)",
+        "confirmed by receipt": f"{before.waiting + sealed - after.waiting} ({after.waiting} still wait in the outbox)",
+        "median latency": f"{statistics.median(latencies_s):.1f} s" if latencies_s else "no reads",
+    }
+    if truth:
+        rows["read right"] = f"{len(right(truth, arrived))} of {len(truth)}"
+    rows["files"] = str(folder)
+    return "\nSummary\n" + "".join(f"  {name:<26}{value}\n" for name, value in rows.items())
+
+
+def right(truth: list[str], arrived: list[StoredRead]) -> list[int]:
+    """Return which of the plates that passed were read right, as positions in `truth`; each read counts once."""
+    texts = [read.plate for read in arrived]
+    positions = []
+    for position, text in enumerate(truth):
+        if text in texts:
+            texts.remove(text)
+            positions.append(position)
+    return positions
+
+
+def _texts(passes: int | None, arrived: list[StoredRead]) -> list[str]:
+    """Return the plates that passed: all of a counted run; of an endless one those up to the last that was read."""
+    if passes is not None:
+        return [vehicle.text for vehicle in Road(SEED, passes).vehicles]
+    likely = [vehicle.text for vehicle in Road(SEED, 2 * len(arrived) + 10).vehicles]
+    positions = right(likely, arrived)
+    return likely[: positions[-1] + 1] if positions else []
+
+
+def _device_command(places: Places, source: Path | None, passes: int | None) -> list[str]:
+    command = [sys.executable, "-m", "hw_sim", "device", "--folder", str(places.unit)]
+    command += ["--seed", str(SEED), "--log-level", "warning"]
+    command += ["--source", str(source)] if source is not None else []
+    command += ["--passes", str(passes)] if passes is not None else []
+    return command
+
+
+def _run_device(command: list[str], receiver: subprocess.Popen[str], stopping: threading.Event) -> int:
+    """Run the device until it ends or is to stop; return its exit code. Raises PartEnded if the receiver ends first."""
+    with _child(command, stdout=None) as device:
+        while device.poll() is None and receiver.poll() is None and not stopping.wait(LOOK_EVERY_S):
+            pass
+        _stop(device, DEVICE_STOP_LIMIT_S)
+        if receiver.poll() is not None:
+            raise PartEnded("the receiver ended before the device; its own sentence is above")
+        return device.returncode
+
+
+def _deliver_rest(places: Places) -> None:
+    """Send what the unit sealed in its last moment and wait for the receipts: only then the summary is the truth."""
+    settings = config.load(places.unit / identity.CONFIG_NAME)
+    clock, deadline_s = LinuxClock(), time.monotonic() + DELIVERY_LIMIT_S
+    with _outbox(places, settings) as outbox:
+        uplink = UplinkStage(
+            MqttLink(settings.uplink, identity.load(places.unit, settings.device_id)),
+            outbox,
+            settings.uplink,
+            device_id=settings.device_id,
+            receipt_key=identity.receipt_public_key(settings.seal),
+            system=LinuxSystem(),
+            faults=FaultBook(),
+        )
+        while outbox.count() and time.monotonic() < deadline_s:
+            uplink.wake.clear()
+            uplink.step(clock.monotonic_s())
+            uplink.wake.wait(LOOK_EVERY_S)
+        uplink.close()
+
+
+@contextmanager
+def _outbox(places: Places, settings: DeviceConfig) -> Iterator[Outbox]:
+    outbox = Outbox(
+        places.unit / identity.OUTBOX_NAME,
+        capacity_bytes=settings.uplink.outbox_mb * BYTES_PER_MB,
+        retention_s=settings.uplink.retention_days * SECONDS_PER_DAY,
+        clock=LinuxClock(),
+        system=LinuxSystem(),
+    )
+    try:
+        yield outbox
+    finally:
+        outbox.close()
+
+
+@contextmanager
+def _child(command: list[str], *, stdout: int | None) -> Iterator[subprocess.Popen[str]]:
+    """Run a part in a process group of its own, so that Ctrl-C reaches only this process, which stops all in order."""
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(  # noqa: S603  our own modules, no shell
+        command, stdin=subprocess.DEVNULL, stdout=stdout, text=True, env=environment, process_group=0
+    ) as child:
+        try:
+            yield child
+        finally:
+            _stop(child, DEVICE_STOP_LIMIT_S)
+
+
+def _stop(child: subprocess.Popen[str], limit_s: float) -> None:
+    """Ask a part to end, and end it if it does not."""
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _forward(lines: IO[str]) -> None:
+    for line in lines:
+        sys.stdout.write(line)
+        sys.stdout.flush()

@@ -15,7 +15,7 @@ from models.data import CROP_SETS, DataMissing, Row, labelled_corners, read_imag
 Float = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
-SHARES = {"us_plates": 0.46, "eu_crops": 0.13, "br_gate": 0.07, "scenes": 0.12, "rendered": 0.22}
+SHARES = {"us_plates": 0.38, "us_stacked": 0.1, "eu_crops": 0.12, "br_gate": 0.06, "scenes": 0.12, "rendered": 0.22}
 """How often a training crop comes from where. What has no crops leaves its share to the others."""
 
 RENDERED_KEPT = 4000  # drawing a plate costs more than a training step on it, so each is used a few times
@@ -72,6 +72,7 @@ def load_samples(root: Path, rows: list[Row], split: str) -> dict[str, list[Samp
         if row.box_px and (row.box_px[2] < 24 or row.box_px[3] < 8):
             continue  # nobody could have read that
         name = row.set if row.set in CROP_SETS else "scenes"
+        name = "us_stacked" if row.flags == "stacked" else name  # the hardest of all: drawn more often
         try:
             samples.setdefault(name, []).append(load_sample(root, row))
         except DataMissing as error:

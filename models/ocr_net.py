@@ -12,12 +12,17 @@ WIDTHS = (32, 32, 64, 64, 64, 96, 96, 128, 128)
 
 
 def block(
-    inputs: int, outputs: int, kernel: tuple[int, int] = (3, 3), stride: int = 1, pad: tuple[int, int] = (1, 1)
+    inputs: int,
+    outputs: int,
+    *,
+    kernel: tuple[int, int] = (3, 3),
+    stride: int = 1,
+    pad: tuple[int, int] = (1, 1),
+    dilation: int = 1,
 ) -> nn.Sequential:
     """Convolution, batch norm, ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, pad, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
-    )
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, pad, dilation, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
 class OcrNet(nn.Module):
@@ -43,8 +48,12 @@ class OcrNet(nn.Module):
         self.columns = block(w[8], wide, kernel=(4, 1), pad=(0, 0))  # 1 x 40: a column sees the whole height
         self.region_features = nn.Sequential(nn.Conv2d(w[8], 128, 1), nn.ReLU())
         self.glance = nn.Conv2d(128, wide, 1)  # what kind of plate this is, told to every column
+        # Which band a character belongs to may hang on the plate's other end, so the last block spans all columns.
         self.context = nn.Sequential(
-            block(wide, wide, kernel=(1, 7), pad=(0, 3)), nn.Dropout(0.1), block(wide, wide, kernel=(1, 7), pad=(0, 3))
+            block(wide, wide, kernel=(1, 5), pad=(0, 2)),
+            nn.Dropout(0.1),
+            block(wide, wide, kernel=(1, 5), pad=(0, 6), dilation=3),
+            block(wide, wide, kernel=(1, 5), pad=(0, 12), dilation=6),
         )
         self.text = nn.Conv2d(wide, BANDS * (BLANK + 1), 1)
         self.region = nn.Conv2d(128, len(REGIONS), 1)

@@ -180,23 +180,15 @@ def us_plate(rng: Rng) -> tuple[Image, str]:
     top = int(height * rng.uniform(0.24, 0.34))
     left, right = int(width * rng.uniform(0.03, 0.1)), int(width * rng.uniform(0.9, 0.97))
     embossed = bool(rng.random() < 0.6)
-    if len(text) > 4 and rng.random() < 0.2:  # small letters one above the other
-        small = tall // 2 - 1
-        at_end = rng.random() < 0.25
-        stack, text_line = (text[-2:], text[:-2]) if at_end else (text[:2], text[2:])
-        wide = int(small * rng.uniform(0.5, 0.8))
-        x = right - wide if at_end else left
-        for place, char in enumerate(stack):
-            mask = fit(line_mask(char, font, small, rng, spacing=0), wide, small)
-            paint(plate, mask, (x, top + place * (tall - small)), ink, rng, embossed=embossed)
-        left, right = (left, right - wide - 4) if at_end else (left + wide + 4, right)
-    else:
-        text_line = text
-    gap_at = int(rng.integers(1, len(text_line))) if len(text_line) > 3 and rng.random() < 0.7 else None
-    mask = line_mask(text_line, font, tall, rng, spacing=rng.uniform(0.05, 0.2), gap_at=gap_at)
-    natural = mask.shape[1] * tall / mask.shape[0] * rng.uniform(0.55, 1.0)
-    wide = int(min(right - left, max(natural, 0.12 * len(text_line) * tall)))
-    paint(plate, fit(mask, wide, tall), (left + (right - left - wide) // 2, top), ink, rng, embossed=embossed)
+    lines = [(text, left, right)]
+    if len(text) > 4 and rng.random() < 0.35:
+        lines = stacked(plate, text, font, area=(left, top, right, tall), ink=ink, rng=rng)
+    for line, start, end in lines:
+        gap_at = int(rng.integers(1, len(line))) if len(line) > 3 and rng.random() < 0.7 else None
+        mask = line_mask(line, font, tall, rng, spacing=rng.uniform(0.05, 0.2), gap_at=gap_at)
+        natural = mask.shape[1] * tall / mask.shape[0] * rng.uniform(0.55, 1.0)
+        wide = int(min(end - start, max(natural, 0.12 * len(line) * tall)))
+        paint(plate, fit(mask, wide, tall), (start + (end - start - wide) // 2, top), ink, rng, embossed=embossed)
     for low, share in ((0.03, 0.9), (0.86, 0.6)):
         if rng.random() < share:
             words = " ".join(str(rng.choice(WORDS)) for _ in range(int(rng.integers(1, 3))))
@@ -207,6 +199,34 @@ def us_plate(rng: Rng) -> tuple[Image, str]:
             where = ((width - wide) // 2 + int(rng.normal(0, 6)), int(low * height))
             paint(plate, fit(small_mask, wide, size), where, colours(rng, plain=False)[1], rng, embossed=False)
     return finish(plate, rng, stickers=int(rng.integers(0, 3))), text
+
+
+def stacked(
+    plate: Float, text: str, font: str, *, area: tuple[int, int, int, int], ink: Float, rng: Rng
+) -> list[tuple[str, int, int]]:
+    """Draw two or three letters of `text` one above the other; return what is left to draw, and between which columns.
+
+    `area` is left, top, right and height of the text. Stacks stand before the rest, behind it, or within.
+    """
+    left, top, right, tall = area
+    count = 2 if rng.random() < 0.75 else 3
+    before = int(rng.choice([0, 0, 0, len(text) - count, 2 if len(text) > count + 3 else 0]))
+    small = int(tall / count * rng.uniform(0.8, 0.95))
+    wide = int(small * rng.uniform(0.5, 0.85))
+    share = before / (len(text) - count)
+    x = int(left + share * (right - left - wide))
+    for place, char in enumerate(text[before : before + count]):
+        mask = fit(line_mask(char, font, small, rng, spacing=0), wide, small)
+        paint(
+            plate,
+            mask,
+            (x, top + int(place * (tall - small) / (count - 1))),
+            ink,
+            rng,
+            embossed=bool(rng.random() < 0.5),
+        )
+    rest = [(text[:before], left, x - 3), (text[before + count :], x + wide + 3, right)]
+    return [(line, start, end) for line, start, end in rest if line]
 
 
 def eu_plate(rng: Rng) -> tuple[Image, str]:

@@ -13,7 +13,7 @@ PRIVATE_FOLDER: Final = 0o700
 
 
 def make_folder(path: Path) -> None:
-    """Make `path` for its owner only; one that is there is left as it is. Raises OSError."""
+    """Make `path` for its owner only, and what is above it as usual; what is there is left as it is. Raises OSError."""
     path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
 
 

@@ -50,13 +50,15 @@ def init(folder: Path, *, host: str, port: int, now: dt.datetime) -> Fleet:
             receipt_key=base64.b64encode(keys.receipt.public_key().public_bytes_raw()).decode(),
         )
     )
-    for part in (
+    parts = (
         fleet_folder.AUTHORITY_KEY.parent,
         fleet_folder.OPENING_KEY.parent,
         fleet_folder.BROKER_FOLDER,
         fleet_folder.RECEIVER_FOLDER,
         fleet_folder.REGISTRY_FOLDER,
-    ):
+    )
+    durable_files.make_folder(folder)
+    for part in parts:
         durable_files.make_folder(folder / part)
     contents = _agency_files(keys) | _broker_files(keys.authority, fleet, now) | _receiver_files(keys.authority, now)
     for name, content in contents.items():

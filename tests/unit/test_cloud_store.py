@@ -1,0 +1,265 @@
+"""The receiving end without a broker: each read once, the right receipts, and nothing that a message can break."""
+
+import base64
+import contextlib
+import itertools
+import stat
+import tempfile
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_reads import PLATE, START_UTC_MS, made_read, made_sealer
+
+from cloud import registry
+from cloud.__main__ import main
+from cloud.receiver import line
+from cloud.receiving import RECEIPT_PERIOD_S, Receiving
+from cloud.registry import Registry
+from cloud.store import Outcome, ReadStore, StoreRefused
+from firmware import sealing
+from firmware.receipts import MAX_RANGES, verify_receipt
+from firmware.topics import read_topic
+
+DEVICE = "k-test0001"
+DEVICE_KEY = Ed25519PrivateKey.generate()
+AGENCY_KEY = X25519PrivateKey.generate()
+RECEIPT_KEY = Ed25519PrivateKey.generate()
+
+
+@contextlib.contextmanager
+def store_of_one_example():
+    """A store for property tests, whose examples must not see each other's reads."""
+    with tempfile.TemporaryDirectory() as folder, ReadStore(Path(folder) / "reads.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(tmp_path):
+    with ReadStore(tmp_path / "reads.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def registry_path(tmp_path):
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    entry = registry.Unit(
+        device_id=DEVICE,
+        public_key=base64.b64encode(DEVICE_KEY.public_key().public_bytes_raw()).decode(),
+        certificate_serial="7f",
+        site_name="Test Street",
+        enrolled_utc="2027-01-15T08:00:00Z",
+    )
+    (folder / f"{DEVICE}.json").write_bytes(registry.encode(entry))
+    return folder
+
+
+@pytest.fixture
+def receiving(registry_path, store):
+    return Receiving(Registry(registry_path), store, AGENCY_KEY, RECEIPT_KEY)
+
+
+def wire_of(read, *, device_key=DEVICE_KEY, agency_key=AGENCY_KEY):
+    return sealing.to_wire(made_sealer(device_key, agency_key, read.device_id).seal(read))
+
+
+def take(receiving, read, **keys):
+    return receiving.take(read_topic(read.device_id), wire_of(read, **keys), START_UTC_MS + 400)
+
+
+def ranges_of(receipt):
+    return verify_receipt(receipt, RECEIPT_KEY.public_key(), DEVICE).ranges
+
+
+def test_a_read_is_stored_with_all_that_it_says(store, tmp_path):
+    read = made_read(5)
+    assert store.put(read, START_UTC_MS + 400) is Outcome.STORED
+    (row,) = store.reads(10)
+    assert (row.device_id, row.site_name, row.plate, row.region) == (DEVICE, "Test Street", PLATE, "CA")
+    assert row.received_utc_ms - row.last_utc_ms == 400
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("reads.db*")} == {0o600}
+
+
+def test_a_read_that_comes_again_is_stored_once(store):
+    read = made_read(5)
+    assert [store.put(read, START_UTC_MS) for _ in range(3)] == [
+        Outcome.STORED,
+        Outcome.DUPLICATE,
+        Outcome.DUPLICATE,
+    ]
+    assert (store.count(), store.counters()) == (1, {"duplicate": 2})
+
+
+def test_another_read_with_a_used_number_is_told_apart_from_a_repetition(store):
+    store.put(made_read(5), START_UTC_MS)
+    assert store.put(made_read(5), START_UTC_MS) is Outcome.SEQUENCE_REUSED
+    assert store.put(made_read(5, device_id="k-other001"), START_UTC_MS) is Outcome.STORED
+    assert store.count() == 2
+
+
+def test_a_read_that_retention_deleted_is_still_recognised(store):
+    read = made_read(5)
+    store.put(read, START_UTC_MS)
+    with store._connection:
+        store._connection.execute("DELETE FROM reads")
+    assert store.put(read, START_UTC_MS) is Outcome.DUPLICATE
+
+
+def test_counts_and_reads_are_there_after_a_restart(tmp_path):
+    path = tmp_path / "again.db"
+    with ReadStore(path) as store:
+        store.put(made_read(5), START_UTC_MS)
+        store.count_rejected("envelope: not CBOR")
+    with ReadStore(path) as store:
+        assert (store.count(), store.counters()) == (1, {"envelope: not CBOR": 1})
+        assert store.ranges(DEVICE, set(), 10) == ((5, 5),)
+
+
+@settings(max_examples=15, deadline=None)  # each one writes a database
+@given(st.permutations(list(range(12))), st.sets(st.integers(0, 11)))
+def test_ranges_are_the_stored_numbers_in_whatever_order_they_came(order, missing):
+    with store_of_one_example() as store:
+        kept = [sequence for sequence in order if sequence not in missing]
+        for sequence in kept:
+            store.put(made_read(sequence, jpeg=b""), START_UTC_MS)
+        ranges = store.ranges(DEVICE, set(), 100)
+        assert [number for low, high in ranges for number in range(low, high + 1)] == sorted(kept)
+        assert all(later[0] >= earlier[1] + 2 for earlier, later in itertools.pairwise(ranges))
+
+
+def test_an_old_number_gets_its_receipt_however_many_gaps_there_are(store):
+    for sequence in range(0, 40, 2):
+        store.put(made_read(sequence), START_UTC_MS)
+    assert store.ranges(DEVICE, {0, 4}, 5) == ((0, 0), (4, 4), (34, 34), (36, 36), (38, 38))
+    assert store.ranges(DEVICE, {3}, 2) == ((36, 36), (38, 38))
+    assert len(store.ranges(DEVICE, set(range(40)), 5)) == 5
+
+
+def test_a_message_becomes_a_stored_read_and_a_receipt_at_once(receiving):
+    taken = take(receiving, made_read(5))
+    assert (taken.outcome, taken.latency_ms, taken.read.passage.plate.text) == (Outcome.STORED, 400, PLATE)
+    assert PLATE not in repr(taken)
+    receipts = receiving.due_receipts(100.0, START_UTC_MS)
+    assert ranges_of(receipts[DEVICE]) == ((5, 5),)
+    assert receiving.next_receipt_s() == float("inf")
+
+
+def test_a_busy_unit_gets_one_receipt_a_second(receiving):
+    take(receiving, made_read(1))
+    assert list(receiving.due_receipts(100.0, START_UTC_MS)) == [DEVICE]
+    take(receiving, made_read(2))
+    take(receiving, made_read(3))
+    assert receiving.due_receipts(100.5, START_UTC_MS) == {}
+    assert receiving.next_receipt_s() == 100.0 + RECEIPT_PERIOD_S
+    receipts = receiving.due_receipts(101.0, START_UTC_MS)
+    assert ranges_of(receipts[DEVICE]) == ((1, 3),)
+
+
+def test_a_receiver_that_ends_pays_what_it_owes(receiving):
+    take(receiving, made_read(1))
+    receiving.due_receipts(100.0, START_UTC_MS)
+    take(receiving, made_read(2))
+    assert ranges_of(receiving.all_receipts(100.1, START_UTC_MS)[DEVICE]) == ((1, 2),)
+
+
+def test_a_duplicate_gets_its_receipt_again(receiving):
+    read = made_read(1)
+    take(receiving, read)
+    receiving.due_receipts(100.0, START_UTC_MS)
+    assert take(receiving, read).outcome is Outcome.DUPLICATE
+    assert ranges_of(receiving.due_receipts(200.0, START_UTC_MS)[DEVICE]) == ((1, 1),)
+    assert (receiving.stored, receiving.duplicates) == (1, 1)
+
+
+def test_a_receipt_never_has_more_ranges_than_a_unit_takes(receiving, store):
+    for sequence in range(0, 2 * MAX_RANGES + 20, 2):
+        store.put(made_read(sequence, jpeg=b""), START_UTC_MS)
+    take(receiving, made_read(0))
+    ranges = ranges_of(receiving.due_receipts(100.0, START_UTC_MS)[DEVICE])
+    assert (len(ranges), ranges[0]) == (MAX_RANGES, (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("make", "cause"),
+    [
+        (lambda: (read_topic(DEVICE), b"junk"), "envelope: not CBOR"),
+        (lambda: (read_topic("k-other001"), wire_of(made_read())), "another unit's topic"),
+        (lambda: ("somewhere/else", wire_of(made_read())), "another unit's topic"),
+        (
+            lambda: (read_topic("k-other001"), wire_of(made_read(device_id="k-other001"))),
+            "not in the registry",
+        ),
+        (
+            lambda: (read_topic(DEVICE), wire_of(made_read(), device_key=Ed25519PrivateKey.generate())),
+            "the signature is not",
+        ),
+        (
+            lambda: (read_topic(DEVICE), wire_of(made_read(), agency_key=X25519PrivateKey.generate())),
+            "another agency key",
+        ),
+    ],
+)
+def test_what_is_no_read_is_counted_by_cause_and_owed_no_receipt(receiving, store, make, cause):
+    topic, payload = make()
+    assert receiving.take(topic, payload, START_UTC_MS) is None
+    (counted,) = receiving.rejected
+    assert cause in counted
+    assert store.counters() == {counted: 1}
+    assert receiving.all_receipts(1.0, START_UTC_MS) == {}
+
+
+def test_a_broken_registry_entry_rejects_that_unit_only(receiving, registry_path):
+    (registry_path / "k-other001.json").write_bytes(b"{")
+    assert take(receiving, made_read(device_id="k-other001")) is None
+    assert take(receiving, made_read()).outcome is Outcome.STORED
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.binary(max_size=300))
+def test_no_message_kills_the_receiver(data):
+    with store_of_one_example() as store:
+        receiving = Receiving(Registry(Path("nowhere")), store, AGENCY_KEY, RECEIPT_KEY)
+        assert receiving.take(read_topic(DEVICE), data, START_UTC_MS) is None
+
+
+def test_a_store_that_cannot_be_opened_says_so(tmp_path):
+    with pytest.raises(StoreRefused, match="check the disk and the folder"):
+        ReadStore(tmp_path / "nowhere" / "reads.db")
+    (tmp_path / "spoilt.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StoreRefused, match="not a database"):
+        ReadStore(tmp_path / "spoilt.db")
+
+
+def test_a_full_store_keeps_the_message_unacknowledged(receiving, store):
+    store._connection.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(StoreRefused, match="full"):
+        fill(receiving)
+
+
+def fill(receiving):
+    for sequence in range(200):
+        take(receiving, made_read(sequence, jpeg=bytes(8000)))
+
+
+def test_the_list_shows_stored_reads_as_lines(store, tmp_path, capsys):
+    store.put(made_read(5), START_UTC_MS + 400)
+    store.put(made_read(6, plate=None), START_UTC_MS + 1400)
+    assert main(["list", "--folder", str(tmp_path), "--store", str(tmp_path / "reads.db")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len({len(text) for text in lines}) == 1
+    assert "Test Street" in lines[0]
+    assert PLATE in lines[0]
+    assert " 80%     0.4 s" in lines[0]
+    assert "(no plate)" in lines[1]
+    assert line(next(store.reads(1))) == lines[1]
+
+
+def test_the_command_line_says_what_is_missing(tmp_path, capsys):
+    assert main(["receive", "--folder", str(tmp_path)]) == 2
+    assert "kestrel-provision fleet init" in capsys.readouterr().err
+    assert main(["list", "--folder", str(tmp_path)]) == 2
+    assert "there is no store yet" in capsys.readouterr().err

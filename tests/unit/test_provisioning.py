@@ -1,0 +1,252 @@
+"""Provisioning: what it makes is what the unit, the receiver and the broker read; and it overwrites nothing."""
+
+import datetime as dt
+import stat
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from made_reads import START_UTC_MS
+
+from cloud import broker_files, fleet_folder
+from cloud.broker_files import BrokerPlace
+from cloud.registry import Registry
+from firmware import config, identity
+from firmware.board.tls import tls_context
+from firmware.config import SiteConfig
+from firmware.faults import ConfigRejected
+from provisioning import certificates, durable_files, fleet, unit
+from provisioning.__main__ import main
+
+NOW = dt.datetime.fromtimestamp(START_UTC_MS / 1000, tz=dt.UTC)
+SITE = SiteConfig(name="Test Street", latitude_deg=37.25, longitude_deg=-122.1)
+
+
+@pytest.fixture
+def fleet_path(tmp_path):
+    fleet.init(tmp_path / "fleet", host="broker.example", port=8883, now=NOW)
+    return tmp_path / "fleet"
+
+
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_unit_reads_what_was_made_for_it(fleet_path, tmp_path):
+    made = unit.enrol(fleet_path, tmp_path / "unit", SITE, NOW)
+    settings = config.load(tmp_path / "unit" / "config.json")
+    loaded = identity.load(tmp_path / "unit", settings.device_id)
+    shared = fleet_folder.load(fleet_path)
+    assert settings == made
+    assert (settings.uplink.host, settings.uplink.port) == ("broker.example", 8883)
+    assert settings.seal.agency_key == shared.agency_key
+    tls_context(loaded.authority_path, loaded.certificate_path, loaded.key_path)
+    registered = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER)
+    assert registered.key(settings.device_id) == loaded.device_key.public_key()
+    assert [entry.site_name for entry in registered.units()] == ["Test Street"]
+
+
+def test_the_public_keys_are_of_the_agency_s_private_ones(fleet_path):
+    shared = fleet_folder.load(fleet_path)
+    opening, receipt = fleet_folder.opening_key(fleet_path), fleet_folder.receipt_key(fleet_path)
+    assert config.key_bytes(shared.agency_key) == opening.public_key().public_bytes_raw()
+    assert config.key_bytes(shared.receipt_key) == receipt.public_key().public_bytes_raw()
+
+
+def test_nobody_else_can_read_what_was_made(fleet_path, tmp_path):
+    unit.enrol(fleet_path, tmp_path / "unit", SITE, NOW)
+    made = [fleet_path, tmp_path / "unit", *fleet_path.rglob("*"), *(tmp_path / "unit").rglob("*")]
+    modes = {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in made}
+    assert modes == {(True, 0o700), (False, 0o600)}
+
+
+def test_two_units_share_no_secret_and_no_private_key_leaves_its_place(fleet_path, tmp_path):
+    unit.enrol(fleet_path, tmp_path / "a", SITE, NOW)
+    unit.enrol(fleet_path, tmp_path / "b", SITE, NOW)
+    one, other = files(tmp_path / "a"), files(tmp_path / "b")
+    same = {str(name) for name in one if one[name] == other[name]}
+    assert same == {"fleet-ca.crt"}
+    assert not any(b"PRIVATE" in content for name, content in one.items() if str(name) != "device.key")
+    kept = files(fleet_path).values()
+    assert not {one[name] for name in one if str(name) == "device.key"} & set(kept)
+
+
+def test_names_are_random_and_well_formed(fleet_path, tmp_path):
+    names = {unit.new_id() for _ in range(50)}
+    assert len(names) == 50
+    assert unit.enrol(fleet_path, tmp_path / "unit", SITE, NOW, device_id="k-bridge7").device_id == "k-bridge7"
+
+
+def test_nothing_is_overwritten(fleet_path, tmp_path):
+    unit.enrol(fleet_path, tmp_path / "unit", SITE, NOW, device_id="k-bridge7")
+    before = files(tmp_path)
+    with pytest.raises(ConfigRejected, match="there is a fleet already"):
+        fleet.init(fleet_path, host="broker.example", port=8883, now=NOW)
+    with pytest.raises(ConfigRejected, match="there is a unit already"):
+        unit.enrol(fleet_path, tmp_path / "unit", SITE, NOW)
+    with pytest.raises(ConfigRejected, match="has a unit of this name"):
+        unit.enrol(fleet_path, tmp_path / "second", SITE, NOW, device_id="k-bridge7")
+    assert files(tmp_path) == before
+
+
+def test_a_unit_that_was_half_made_is_made_anew(fleet_path, tmp_path):
+    folder = tmp_path / "unit"
+    folder.mkdir()
+    (folder / "device.key").write_bytes(b"power went here")
+    settings = unit.enrol(fleet_path, folder, SITE, NOW)
+    assert identity.load(folder, settings.device_id).device_id == settings.device_id
+
+
+@pytest.mark.parametrize("device_id", ["k-UPPER", "../../etc", "receiver", "k-a", "k-" + "a" * 25])
+def test_a_name_that_is_none_is_refused(fleet_path, tmp_path, device_id):
+    with pytest.raises(ConfigRejected, match="device_id"):
+        unit.enrol(fleet_path, tmp_path / "unit", SITE, NOW, device_id=device_id)
+    assert not (tmp_path / "unit").exists()
+
+
+@pytest.mark.parametrize(("host", "port"), [("two words", 8883), ("", 8883), ("broker.example", 0)])
+def test_a_broker_that_no_unit_could_call_is_refused(tmp_path, host, port):
+    with pytest.raises(ConfigRejected, match="give the broker's name and port"):
+        fleet.init(tmp_path / "fleet", host=host, port=port, now=NOW)
+    assert not (tmp_path / "fleet").exists()
+
+
+def certificate(path):
+    return x509.load_pem_x509_certificate(path.read_bytes())
+
+
+def test_certificates_satisfy_a_verifier_that_is_not_openssl(fleet_path, tmp_path):
+    authority = certificate(fleet_path / fleet_folder.AUTHORITY_CERTIFICATE)
+    broker = certificate(fleet_path / "broker" / broker_files.CERTIFICATE_NAME)
+    trusting = PolicyBuilder().store(Store([authority]))
+    policy = trusting.time(NOW)
+    policy.build_server_verifier(x509.DNSName("broker.example")).verify(broker, [])
+    with pytest.raises(VerificationError):
+        policy.build_server_verifier(x509.DNSName("other.example")).verify(broker, [])
+    late = trusting.time(NOW + dt.timedelta(days=certificates.BROKER_DAYS + 1))
+    with pytest.raises(VerificationError):
+        late.build_server_verifier(x509.DNSName("broker.example")).verify(broker, [])
+
+
+def test_a_client_s_certificate_is_for_clients_only_and_cannot_sign(fleet_path, tmp_path):
+    settings = unit.enrol(fleet_path, tmp_path / "unit", SITE, NOW)
+    made = certificate(tmp_path / "unit" / "device.crt")
+    assert identity.common_name(made) == settings.device_id
+    assert list(made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
+        x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH
+    ]
+    assert not made.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+
+def test_a_request_for_another_name_is_not_signed(fleet_path):
+    request = certificates.signing_request(Ed25519PrivateKey.generate(), "receiver")
+    with pytest.raises(ValueError, match="signing request"):
+        certificates.client_certificate(fleet.load_authority(fleet_path), request, "k-bridge7", NOW, 1)
+
+
+def test_a_broker_may_be_named_by_its_address(tmp_path):
+    fleet.init(tmp_path / "fleet", host="192.0.2.7", port=8883, now=NOW)
+    made = certificate(tmp_path / "fleet" / "broker" / broker_files.CERTIFICATE_NAME)
+    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["192.0.2.7"]
+
+
+def test_the_broker_s_configuration_closes_every_other_door(tmp_path):
+    text = broker_files.configuration(BrokerPlace(port=8883, folder=tmp_path, state_folder=tmp_path / "state"))
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert [line for line in lines if line.startswith("listener")] == ["listener 8883"]
+    assert {"tls_version tlsv1.3", "require_certificate true", "allow_anonymous false"} <= set(lines)
+    assert {"use_identity_as_username true", "use_username_as_clientid true"} <= set(lines)
+    assert not [line for line in lines if "$" in line]
+
+
+@pytest.fixture
+def unit_path(fleet_path, tmp_path):
+    unit.enrol(fleet_path, tmp_path / "unit", SITE, NOW, device_id="k-bridge7")
+    return tmp_path / "unit"
+
+
+def loosen(folder):
+    (folder / "device.key").chmod(0o640)
+
+
+def spoil_key(folder):
+    (folder / "device.key").write_bytes(b"no key")
+
+
+def replace_key(folder):
+    (folder / "device.key").write_bytes(certificates.key_pem(Ed25519PrivateKey.generate()))
+
+
+def replace_key_kind(folder):
+    (folder / "device.key").write_bytes(certificates.key_pem(certificates.new_tls_key()))
+
+
+def spoil_certificate(folder):
+    (folder / "device.crt").write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+
+
+def remove_authority(folder):
+    (folder / "fleet-ca.crt").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (loosen, "other users may read this key; run `chmod 600"),
+        (spoil_key, "not a private key"),
+        (replace_key, "does not belong to device.key"),
+        (replace_key_kind, "not an Ed25519 key"),
+        (spoil_certificate, "not a certificate"),
+        (remove_authority, "cannot be read"),
+    ],
+)
+def test_a_unit_s_folder_that_is_not_whole_is_refused_with_a_sentence(unit_path, spoil, sentence):
+    spoil(unit_path)
+    with pytest.raises(ConfigRejected, match=sentence) as refused:
+        identity.load(unit_path, "k-bridge7")
+    assert "PRIVATE" not in str(refused.value)
+
+
+def test_a_certificate_of_another_unit_is_refused(unit_path):
+    with pytest.raises(ConfigRejected, match="not the certificate of k-other001"):
+        identity.load(unit_path, "k-other001")
+
+
+@pytest.mark.parametrize("content", [b"{", b"{}", b'{"version": 1, "surprise": true}'])
+def test_a_fleet_file_that_is_spoilt_is_refused(fleet_path, content):
+    (fleet_path / "fleet.json").write_bytes(content)
+    with pytest.raises(ConfigRejected, match=r"fleet\.json"):
+        fleet_folder.load(fleet_path)
+
+
+def test_a_registry_entry_under_another_name_is_refused(fleet_path, unit_path):
+    folder = fleet_path / fleet_folder.REGISTRY_FOLDER
+    (folder / "k-bridge7.json").rename(folder / "k-other001.json")
+    with pytest.raises(ConfigRejected, match="the entry is for k-bridge7"):
+        Registry(folder).key("k-other001")
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path):
+    path = tmp_path / "kept"
+    durable_files.write(path, b"old")
+    with pytest.raises(TypeError):
+        durable_files.write(path, "not bytes")
+    assert files(tmp_path) == {path.relative_to(tmp_path): b"old"}
+
+
+def test_the_command_line_makes_and_lists(tmp_path, capsys):
+    folder = str(tmp_path / "fleet")
+    new = ["unit", "new", folder, str(tmp_path / "unit"), "--name", "North gate", "--latitude", "1", "--longitude", "2"]
+    assert main(["fleet", "init", folder, "--host", "broker.example"]) == 0
+    assert main(new) == 0
+    assert main(["fleet", "list", folder]) == 0
+    assert "North gate\n1 unit\n" in capsys.readouterr().out
+    assert main(new) == 2
+    assert "there is a unit already" in capsys.readouterr().err
+    assert main(["fleet", "list", str(tmp_path)]) == 2
+    assert "kestrel-provision fleet init" in capsys.readouterr().err
+    (tmp_path / "file").write_bytes(b"")
+    assert main(["fleet", "init", str(tmp_path / "file" / "fleet"), "--host", "broker.example"]) == 1
+    assert "check the folder" in capsys.readouterr().err

@@ -328,12 +328,16 @@ PUT_UNTIL_KILLED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_outbox import Outbox, SetClock, KernelRandom, sealed
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from made_reads import KernelRandom, SetClock, made_read, made_sealer
+from firmware.outbox import Outbox
+sealer = made_sealer(Ed25519PrivateKey.generate(), X25519PrivateKey.generate())
 outbox = Outbox(Path({path!r}), capacity_bytes=10**8, retention_s=1e6, clock=SetClock(), system=KernelRandom())
 while True:
     number = outbox.reserve_sequence()
     print("reserved", number, flush=True)
-    outbox.put(sealed(number, jpeg=bytes(2000)))
+    outbox.put(sealer.seal(made_read(number, jpeg=bytes(2000))))
     print("kept", number, flush=True)
 """
 
@@ -347,7 +351,7 @@ def run_python(program):
 
 def killed_while_putting(path, after_lines):
     """Let a child put reads until it has said so many lines, kill it at once, and return all that it said."""
-    program = PUT_UNTIL_KILLED.format(tests=str(Path(__file__).parent), path=str(path))
+    program = PUT_UNTIL_KILLED.format(tests=str(Path(__file__).parent.parent), path=str(path))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True) as child:
         said = [child.stdout.readline() for _ in range(after_lines)]

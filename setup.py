@@ -27,7 +27,7 @@ setup(
         "opencv-python-headless>=4.10",
         "ai-edge-litert>=2.0",
         "cryptography>=50",
-        "cbor2>=5.6",  # the wire format: CBOR payload and envelope
+        "cbor2>=6.2",  # the wire format: CBOR payload and envelope
         "paho-mqtt>=2.1,<3",
         "gpiozero>=2.0.1",
         "msgspec>=0.19",

@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="command", required=True, metavar="receive|list")
     receive = commands.add_parser("receive", help="hear reads, store them, send receipts, show each as a line")
     receive.add_argument("--host", help="the broker (default: the fleet's)")
-    receive.add_argument("--port", type=int, help="its port (default: the fleet's)")
+    receive.add_argument("--port", type=_port, help="its port (default: the fleet's)")
     receive.add_argument("--count", type=_at_least_one, help="end after so many new reads (default: never)")
     receive.set_defaults(command=_receive)
     listing = commands.add_parser("list", help="show the newest stored reads")
@@ -68,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--folder", type=Path, required=True, help="the fleet's folder")
         command.add_argument("--store", type=Path, help="the store (default: receiver/reads.db in the fleet's folder)")
     return parser
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 65_535:
+        raise argparse.ArgumentTypeError("must be a port, 1 to 65535")
+    return number
 
 
 def _at_least_one(text: str) -> int:

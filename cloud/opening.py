@@ -16,7 +16,6 @@ from firmware.sealing import PayloadKey
 
 MAX_CHARACTERS: Final = 16
 MAX_FRAMES: Final = 1_000_000
-MAX_TEXT: Final = 80
 _OPTIONAL: Final = frozenset({int(PayloadKey.PLATE_JPEG)})
 
 
@@ -39,7 +38,7 @@ def open_read(sealed: SealedRead, agency_private_key: X25519PrivateKey) -> Read:
         sequence=sealed.sequence,
         site=_site(fields.array(PayloadKey.SITE, 4)),
         passage=_passage(fields),
-        model_version=fields.text(PayloadKey.MODEL_VERSION, MAX_TEXT),
+        model_version=fields.text(PayloadKey.MODEL_VERSION, sealing.MAX_TEXT_CHARACTERS),
         config_version=fields.integer(PayloadKey.CONFIG_VERSION, 0, wire.MAX_SEQUENCE),
     )
     if sealing.payload(read) != plaintext:
@@ -55,7 +54,7 @@ def _passage(fields: wire.Fields) -> Passage:
         plate=_plate(fields.text_or_none(PayloadKey.PLATE, MAX_CHARACTERS)),
         character_scores=tuple(score / 255 for score in fields.octets(PayloadKey.CHARACTER_SCORES, 0, MAX_CHARACTERS)),
         score_ratio=fields.integer(PayloadKey.SCORE, 0, 255) / 255,
-        region=fields.text_or_none(PayloadKey.REGION, MAX_TEXT),
+        region=fields.text_or_none(PayloadKey.REGION, sealing.MAX_TEXT_CHARACTERS),
         region_score_ratio=fields.integer(PayloadKey.REGION_SCORE, 0, 255) / 255,
         frames=fields.integer(PayloadKey.FRAMES, 0, MAX_FRAMES),
         infrared=fields.boolean(PayloadKey.INFRARED),
@@ -73,7 +72,10 @@ def _plate(text: str | None) -> PlateText | None:
 def _site(parts: list[object]) -> Site:
     match parts:
         case [str() as name, float() as latitude, float() as longitude, float() as bearing] if (
-            1 <= len(name) <= MAX_TEXT and abs(latitude) <= 90 and abs(longitude) <= 180 and 0 <= bearing < 360
+            1 <= len(name) <= sealing.MAX_TEXT_CHARACTERS
+            and abs(latitude) <= 90
+            and abs(longitude) <= 180
+            and 0 <= bearing < 360
         ):
             return Site(name=name, latitude_deg=latitude, longitude_deg=longitude, bearing_deg=bearing)
         case _:

@@ -125,9 +125,15 @@ def line(read: StoredRead) -> str:
     local = dt.datetime.fromtimestamp(read.last_utc_ms / 1000, tz=dt.UTC).astimezone()
     latency_s = max(0, read.received_utc_ms - read.last_utc_ms) / 1000
     return (
-        f"{local:%H:%M:%S}  {read.site_name[:20]:<20}  {read.device_id:<10}  {read.plate or '(no plate)':<10}  "
-        f"{read.region or '--':<4}  {read.score_ratio:4.0%}  {latency_s:6.1f} s"
+        f"{local:%H:%M:%S}  {_shortened(read.site_name, 20)}  {read.device_id:<10}  "
+        f"{read.plate or '(no plate)':<10}  {_shortened(read.region or '--', 4)}  "
+        f"{read.score_ratio:4.0%}  {latency_s:6.1f} s"
     )
+
+
+def _shortened(text: str, width: int) -> str:
+    """Return text of a unit in exactly `width` columns; what could steer the terminal becomes a question mark."""
+    return "".join(char if char.isprintable() else "?" for char in text[:width]).ljust(width)
 
 
 def summary(receiving: Receiving, store_path: Path) -> str:

@@ -5,6 +5,7 @@ agency's own disk, for its owner's eyes only. `confirmed` outlives the reads, so
 still recognised when it comes again.
 """
 
+import contextlib
 import enum
 import os
 import sqlite3
@@ -84,41 +85,31 @@ class ReadStore:
     def __init__(self, path: Path) -> None:
         """Open or make the store at `path`, mode 0600. Raises StoreRefused."""
         self._path = path
-        try:
+        with self._translated(), contextlib.ExitStack() as unless_whole:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             path.chmod(0o600)
             self._connection = sqlite3.connect(path, timeout=10.0)
-        except (OSError, sqlite3.Error) as error:
-            raise self._unavailable(error) from error
-        try:
+            unless_whole.callback(self._connection.close)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise self._unavailable(error) from error
+            unless_whole.pop_all()
 
     def put(self, read: Read, received_utc_ms: int) -> Outcome:
         """Store `read` if it is new; when this returns it is on the disk. Raises StoreRefused."""
-        try:
-            with self._connection:
-                outcome = self._outcome(read)
-                if outcome is Outcome.STORED:
-                    self._insert(read, received_utc_ms)
-                    self._extend_confirmed(read.device_id, read.sequence)
-                else:
-                    self._count(outcome)
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
+        with self._translated(), self._connection:
+            outcome = self._outcome(read)
+            if outcome is Outcome.STORED:
+                self._insert(read, received_utc_ms)
+                self._extend_confirmed(read.device_id, read.sequence)
+            else:
+                self._count(outcome)
         return outcome
 
     def count_rejected(self, cause: str) -> None:
         """Count a message that was no read. Raises StoreRefused."""
-        try:
-            with self._connection:
-                self._count(cause)
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
+        with self._translated(), self._connection:
+            self._count(cause)
 
     def ranges(self, device_id: str, asked: set[int], limit: int) -> tuple[tuple[int, int], ...]:
         """Return at most `limit` ranges of stored sequence numbers of a unit, ascending, not touching.
@@ -126,33 +117,26 @@ class ReadStore:
         Those that hold the numbers in `asked` come first, then the newest: an old read that was sent again gets its
         receipt however many gaps there are.
         """
-        chosen: set[tuple[int, int]] = set()
-        for sequence in sorted(asked):
-            found = self._range_around(device_id, sequence)
-            if found and len(chosen) < limit:
-                chosen.add(found)
-        newest = self._connection.execute(
-            """SELECT first_sequence, last_sequence FROM confirmed
-               WHERE device_id = ? ORDER BY first_sequence DESC LIMIT ?""",
-            (device_id, limit),
-        )
-        for row in newest:
-            if len(chosen) < limit:
-                chosen.add((row[0], row[1]))
-        newest.close()
-        return tuple(sorted(chosen))
+        with self._translated():
+            asked_for = [found for sequence in sorted(asked) if (found := self._range_around(device_id, sequence))]
+            newest = self._connection.execute(
+                """SELECT first_sequence, last_sequence FROM confirmed
+                   WHERE device_id = ? ORDER BY first_sequence DESC LIMIT ?""",
+                (device_id, limit),
+            ).fetchall()
+        chosen = dict.fromkeys([*asked_for, *newest])
+        return tuple(sorted(list(chosen)[:limit]))
 
-    def reads(self, limit: int) -> Iterator[StoredRead]:
-        """Yield the newest `limit` reads, oldest first."""
-        rows = self._connection.execute(
-            """SELECT * FROM (
-                   SELECT received_utc_ms, last_utc_ms, device_id, site_name, plate, region, score_ratio
-                   FROM reads ORDER BY received_utc_ms DESC LIMIT ?
-               ) ORDER BY received_utc_ms""",
-            (limit,),
-        )
-        for row in rows:
-            yield StoredRead(
+    def reads(self, limit: int) -> list[StoredRead]:
+        """Return the newest `limit` reads, oldest first."""
+        with self._translated():
+            rows = self._connection.execute(
+                """SELECT received_utc_ms, last_utc_ms, device_id, site_name, plate, region, score_ratio
+                   FROM reads ORDER BY received_utc_ms DESC LIMIT ?""",
+                (limit,),
+            ).fetchall()
+        return [
+            StoredRead(
                 received_utc_ms=row[0],
                 last_utc_ms=row[1],
                 device_id=row[2],
@@ -161,14 +145,18 @@ class ReadStore:
                 region=row[5],
                 score_ratio=row[6],
             )
+            for row in reversed(rows)
+        ]
 
     def count(self) -> int:
         """Return how many reads are stored."""
-        return int(self._connection.execute("SELECT COUNT(*) FROM reads").fetchone()[0])
+        with self._translated():
+            return int(self._connection.execute("SELECT COUNT(*) FROM reads").fetchone()[0])
 
     def counters(self) -> dict[str, int]:
         """Return how many messages were not stored, by cause, since the store was made."""
-        return dict(self._connection.execute("SELECT cause, count FROM counters ORDER BY cause").fetchall())
+        with self._translated():
+            return dict(self._connection.execute("SELECT cause, count FROM counters ORDER BY cause").fetchall())
 
     def close(self) -> None:
         """Close the file."""
@@ -244,5 +232,12 @@ class ReadStore:
             "INSERT INTO counters VALUES (?, 1) ON CONFLICT (cause) DO UPDATE SET count = count + 1", (str(cause),)
         )
 
-    def _unavailable(self, error: Exception) -> StoreRefused:
-        return StoreRefused(f"{self._path}: the store cannot be used ({error}); check the disk and the folder")
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what SQLite and the file system say into one sentence."""
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise StoreRefused(
+                f"{self._path}: the store cannot be used ({error}); check the disk and the folder"
+            ) from error

@@ -22,7 +22,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from cloud.broker_files import RECEIVER_USER
 from firmware.board.tls import unreachable
 from firmware.faults import KestrelError
-from firmware.records import Refused
+from firmware.records import Lost, Refused
 from firmware.topics import SHARED_READS, receipt_topic
 
 SESSION_EXPIRY_S: Final = 30 * 86_400  # the longest retention time of a unit
@@ -85,12 +85,12 @@ class Subscription:
             self._client.connect(
                 self._host, self._port, keepalive=KEEPALIVE_S, clean_start=False, properties=properties
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             match unreachable(self._host, self._port, error):
                 case Refused(reason=reason):
                     raise BrokerRefused(reason) from error
-                case event:
-                    raise BrokerLost(getattr(event, "reason", "the broker cannot be reached")) from error
+                case Lost(reason=reason):
+                    raise BrokerLost(reason) from error
         deadline_s = time.monotonic() + CONNECT_LIMIT_S
         while not self._is_subscribed:
             self.serve(0.2)

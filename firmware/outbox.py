@@ -128,14 +128,18 @@ class Outbox:
         Raises DeviceFault(STORAGE_REFUSED).
         """
         with self._lock, self._translated():
-            room = UNRECEIPTED_MAX - self._number("SELECT COUNT(*) FROM flights")
-            rows = self._connection.execute(
-                """SELECT reads.sequence, urgent, wire FROM reads LEFT JOIN flights USING (sequence)
-                   WHERE (flights.sequence IS NULL AND (urgent OR ? > 0)) OR flights.due_s <= ?
-                   ORDER BY urgent DESC, reads.sequence LIMIT ?""",
-                (room, now_s, limit),
+            on_their_way = self._number("SELECT COUNT(*) FROM flights")
+            again = self._connection.execute(
+                "SELECT sequence, urgent, wire FROM flights JOIN reads USING (sequence) WHERE due_s <= ?", (now_s,)
             )
-            return [Waiting(token=sequence, urgent=bool(urgent), wire=wire) for sequence, urgent, wire in rows]
+            anew = self._connection.execute(
+                """SELECT sequence, urgent, wire FROM reads
+                   WHERE urgent >= ? AND sequence NOT IN (SELECT sequence FROM flights)
+                   ORDER BY urgent DESC, sequence LIMIT ?""",
+                (int(on_their_way >= UNRECEIPTED_MAX), limit),
+            )
+            waiting = [Waiting(token=token, urgent=bool(urgent), wire=wire) for token, urgent, wire in (*again, *anew)]
+        return sorted(waiting, key=lambda read: (not read.urgent, read.token))[:limit]
 
     def mark_sent(self, token: int) -> None:
         """Note that this read was handed to the link: it is not sent again until the outcome is known."""
@@ -242,17 +246,17 @@ class Outbox:
         An urgent read never gives way to a newcomer that is not urgent; None if so no room can be made.
         """
         victims: dict[int, int] = {}
-        rows = self._connection.execute(
-            "SELECT sequence, LENGTH(wire) FROM reads WHERE urgent <= ? ORDER BY urgent, sequence", (newcomer_urgent,)
-        )
-        while excess_bytes > 0:
-            row = rows.fetchone()
-            if row is None:
-                return None
-            victims[row[0]] = row[1]
-            excess_bytes -= row[1]
-        rows.close()
-        return victims
+        for urgent in range(newcomer_urgent + 1):
+            if excess_bytes <= 0:
+                break
+            rows = self._connection.execute(
+                "SELECT sequence, LENGTH(wire) FROM reads WHERE urgent = ? ORDER BY sequence", (urgent,)
+            )
+            while excess_bytes > 0 and (row := rows.fetchone()):
+                victims[row[0]] = row[1]
+                excess_bytes -= row[1]
+            rows.close()
+        return victims if excess_bytes <= 0 else None
 
     def _forget(self, deletion: str, *values: int) -> int:
         """Run a DELETE ... RETURNING sequence, LENGTH(wire) and keep the books; return how many rows went."""

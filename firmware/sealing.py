@@ -34,6 +34,9 @@ MAX_WIRE_BYTES: Final = 65_536
 MAX_PLATE_JPEG_BYTES: Final = 32_768
 """A crop above this is a mistake of whoever made it; about 4 KB is usual."""
 
+MAX_TEXT_CHARACTERS: Final = 80
+"""Of the site's name, the region and the model version."""
+
 _READ_ID_BYTES: Final = 16
 _KEY_ID_BYTES: Final = 8
 _ED25519_SIGNATURE_BYTES: Final = 64
@@ -213,12 +216,16 @@ class Sealer:
     def seal(self, read: Read, *, urgent: bool = False) -> SealedRead:
         """Return `read` sealed to the agency and signed by this unit; its time in the clear is the passage's last.
 
-        Raises ValueError if the read is another unit's or its plate picture is above MAX_PLATE_JPEG_BYTES.
+        Raises ValueError for what the receiver would have to reject: another unit's read, a picture above
+        MAX_PLATE_JPEG_BYTES, a text above MAX_TEXT_CHARACTERS.
         """
         if read.device_id != self._device_id:
             raise ValueError("a unit seals only its own reads")
         if len(read.passage.plate_jpeg) > MAX_PLATE_JPEG_BYTES:
             raise ValueError(f"a plate picture must stay below {MAX_PLATE_JPEG_BYTES} bytes")
+        texts = (read.site.name, read.passage.region or "", read.model_version)
+        if max(map(len, texts)) > MAX_TEXT_CHARACTERS:
+            raise ValueError(f"site name, region and model version have at most {MAX_TEXT_CHARACTERS} characters")
         unsigned = SealedRead(
             read_id=read.read_id,
             device_id=read.device_id,

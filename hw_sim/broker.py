@@ -5,8 +5,6 @@ what is refused here is refused on the road.
 """
 
 import contextlib
-import getpass
-import os
 import shutil
 import socket
 import subprocess
@@ -105,7 +103,7 @@ class Broker:
             port=self.port,
             folder=(self._fleet_path / fleet_folder.BROKER_FOLDER).absolute(),
             state_folder=state_folder.absolute(),
-            user=getpass.getuser() if os.geteuid() else "root",
+            user="root",  # as which nothing changes: not for root, and for others Mosquitto ignores it
             address=ADDRESS,
         )
         path = self._folder / broker_files.CONFIGURATION_NAME

@@ -212,7 +212,8 @@ def _run_device(command: list[str], receiver: subprocess.Popen[str], stopping: t
         _stop(device, DEVICE_STOP_LIMIT_S)
         if receiver.poll() is not None:
             raise PartEnded("the receiver ended before the device; its own sentence is above")
-        return device.returncode
+        was_asked_early = stopping.is_set() and device.returncode == -signal.SIGTERM  # before it listened to signals
+        return 0 if was_asked_early else device.returncode
 
 
 def _deliver_rest(places: Places) -> None:

@@ -179,11 +179,8 @@ class _Session:
             self._client.connect(
                 host, port, keepalive=self._config.keepalive_s, clean_start=False, properties=properties
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             self._end(unreachable(host, port, error))
-            return False
-        except UnicodeError:  # what Python says to a name with an empty or overlong part
-            self._end(Lost(f"{host} is not a name of the internet; check uplink.host"))
             return False
         return True
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from firmware.faults import ConfigRejected
 from firmware.identity import MAKE_AGAIN
-from firmware.records import LinkEvent, Lost, Refused
+from firmware.records import Lost, Refused
 
 
 def tls_context(authority: Path, certificate: Path, key: Path) -> ssl.SSLContext:
@@ -40,8 +40,11 @@ class _ClosedWhenRefused(ssl.SSLSocket):
             raise
 
 
-def unreachable(host: str, port: int, error: OSError) -> LinkEvent:
-    """Return what a failed connection means, in a sentence that tells a technician what to check."""
+def unreachable(host: str, port: int, error: OSError | UnicodeError) -> Refused | Lost:
+    """Return what a failed connection means, in a sentence that tells a technician what to check.
+
+    Refused for what waiting does not mend (certificates, TLS versions), Lost for everything else.
+    """
     match error:
         case ssl.SSLCertVerificationError():
             return Refused(
@@ -49,15 +52,26 @@ def unreachable(host: str, port: int, error: OSError) -> LinkEvent:
                 f"the certificate of {host} was not accepted ({error.verify_message}); "
                 "check uplink.host, fleet-ca.crt and the date of this unit",
             )
-        case ssl.SSLError():
+        case ssl.SSLError() if not isinstance(error, ssl.SSLEOFError):
+            detail = error.strerror or type(error).__name__
             return Refused(
-                None, f"{host} refused TLS 1.3 ({error.reason}); check the broker's log and this unit's certificate"
+                None, f"{host} refused TLS 1.3 ({detail}); check the broker's log and this unit's certificate"
             )
-        case socket.gaierror():
-            return Lost(f"the name {host} is not known; check uplink.host and the modem's connection")
-        case ConnectionRefusedError():
-            return Lost(f"nothing listens at {host} port {port}; check uplink.port and that the broker runs")
-        case TimeoutError():
-            return Lost(f"{host} port {port} does not answer; check the modem's signal and the broker's firewall")
         case _:
-            return Lost(f"{host} port {port} cannot be reached ({error.strerror or type(error).__name__})")
+            return Lost(_cause_of_loss(host, port, error))
+
+
+def _cause_of_loss(host: str, port: int, error: OSError | UnicodeError) -> str:
+    match error:
+        case ssl.SSLEOFError():
+            return f"{host} closed the connection in the middle of TLS; check the modem's signal and the broker"
+        case socket.gaierror():
+            return f"the name {host} is not known; check uplink.host and the modem's connection"
+        case ConnectionRefusedError():
+            return f"nothing listens at {host} port {port}; check uplink.port and that the broker runs"
+        case TimeoutError():
+            return f"{host} port {port} does not answer; check the modem's signal and the broker's firewall"
+        case OSError():
+            return f"{host} port {port} cannot be reached ({error.strerror or type(error).__name__}); check the modem"
+        case UnicodeError():  # what Python says to a name with an empty or overlong part
+            return f"{host} is no name of the internet; check uplink.host"

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import dataclasses
 import itertools
 import stat
 import tempfile
@@ -255,7 +256,16 @@ def test_the_list_shows_stored_reads_as_lines(store, tmp_path, capsys):
     assert PLATE in lines[0]
     assert " 80%     0.4 s" in lines[0]
     assert "(no plate)" in lines[1]
-    assert line(next(store.reads(1))) == lines[1]
+    assert [line(read) for read in store.reads(1)] == lines[1:]
+
+
+def test_a_unit_cannot_steer_the_terminal_of_who_reads_its_lines(store):
+    read = made_read(5)
+    site = dataclasses.replace(read.site, name="\x1b[2J" + "x" * 70)
+    store.put(dataclasses.replace(read, site=site), START_UTC_MS)
+    (shown,) = map(line, store.reads(1))
+    assert shown.isprintable()
+    assert "?[2Jxxx" in shown
 
 
 def test_the_command_line_says_what_is_missing(tmp_path, capsys):

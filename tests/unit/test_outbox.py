@@ -166,6 +166,18 @@ def test_the_quota_drops_the_oldest_of_the_lowest_class_and_counts_it(open_outbo
     assert outbox.dropped == 5
 
 
+def test_a_long_backlog_is_not_walked_through_for_each_read(open_outbox):
+    plans = []
+    outbox = open_outbox(capacity_bytes=2000)
+    outbox._connection.set_trace_callback(plans.append)
+    put(outbox, 6)
+    outbox.next_unsent(1, 0.0)
+    outbox._connection.set_trace_callback(None)
+    for statement in {text for text in plans if text.lstrip().startswith("SELECT") and "reads" in text}:
+        steps = [row[3] for row in outbox._connection.execute("EXPLAIN QUERY PLAN " + statement)]
+        assert not [step for step in steps if "TEMP B-TREE" in step or step == "SCAN reads"], statement
+
+
 def test_the_quota_is_known_again_after_a_restart(open_outbox):
     size_bytes = len(sealing.to_wire(sealed(2**40)))
     put(open_outbox(), 3)

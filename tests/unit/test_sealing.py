@@ -185,6 +185,11 @@ def test_an_envelope_above_the_limit_is_rejected_and_never_made():
         SEALER.seal(made_read(jpeg=bytes(sealing.MAX_PLATE_JPEG_BYTES + 1)))
 
 
+def test_a_text_that_the_receiver_would_reject_is_never_sealed():
+    with pytest.raises(ValueError, match="at most 80"):
+        SEALER.seal(dataclasses.replace(made_read(), model_version="m" * 81))
+
+
 def test_a_unit_seals_only_its_own_reads():
     with pytest.raises(ValueError, match="its own"):
         SEALER.seal(made_read(device_id="k-other001"))

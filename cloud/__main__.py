@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cloud import fleet_folder
-from cloud.receiver import Receiver, ReceiverSettings, line
+from cloud.receiver import HEADING, Receiver, ReceiverSettings, line
 from cloud.store import ReadStore
 from firmware.faults import ConfigRejected, KestrelError
 
@@ -45,6 +45,7 @@ def _list(options: argparse.Namespace) -> None:
     if not path.exists():
         raise ConfigRejected(f"{path}: there is no store yet; `kestrel-cloud receive` makes it")
     with ReadStore(path) as store:
+        sys.stdout.write(HEADING + "\n")
         for read in store.reads(options.last):
             sys.stdout.write(line(read) + "\n")
 

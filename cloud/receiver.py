@@ -110,6 +110,7 @@ class Receiver:
     def _welcome(self) -> None:
         if not self.is_receiving.is_set():
             self._say(f"Receiving from {self._settings.host} port {self._settings.port}; Ctrl-C ends it.")
+            self._say(HEADING)
             self.is_receiving.set()
 
     def _say(self, text: str) -> None:
@@ -120,13 +121,16 @@ class Receiver:
         sys.stderr.write(f"kestrel-cloud: {text}; trying again\n")
 
 
+HEADING: Final = f"{'time':<8}  {'camera':<20}  {'unit':<10}  {'plate':<10}  {'region':<6}  score  latency"
+
+
 def line(read: StoredRead) -> str:
     """Return a read as one line for people: local time, site, unit, plate, region, confidence, latency."""
     local = dt.datetime.fromtimestamp(read.last_utc_ms / 1000, tz=dt.UTC).astimezone()
     latency_s = max(0, read.received_utc_ms - read.last_utc_ms) / 1000
     return (
         f"{local:%H:%M:%S}  {_shortened(read.site_name, 20)}  {read.device_id:<10}  "
-        f"{read.plate or '(no plate)':<10}  {_shortened(read.region or '--', 4)}  "
+        f"{read.plate or '(no plate)':<10}  {_shortened(read.region or '--', 6)}  "
         f"{read.score_ratio:4.0%}  {latency_s:6.1f} s"
     )
 

@@ -33,7 +33,8 @@ from hw_sim.road import Road
 from provisioning import durable_files, fleet, unit
 
 SEED: Final = 1
-SITE: Final = SiteConfig(name="Simulated road", latitude_deg=37.0, longitude_deg=-122.0)
+ROAD: Final = SiteConfig(name="Simulated road", latitude_deg=37.0, longitude_deg=-122.0)
+PICTURES: Final = SiteConfig(name="Replayed pictures", latitude_deg=37.0, longitude_deg=-122.0)
 RUNS_FOLDER: Final = Path("build/run")
 
 LOOK_EVERY_S: Final = 0.2
@@ -77,7 +78,8 @@ def run(source: Path | None, passes: int | None, folder: Path | None) -> int:
 
     Raises ConfigRejected, BrokerAbsent, PartEnded and StoreRefused, each with one clear sentence.
     """
-    places = prepare(folder or RUNS_FOLDER / f"{dt.datetime.now():%Y-%m-%d_%H-%M-%S}")  # noqa: DTZ005  for people
+    folder = folder or RUNS_FOLDER / f"{dt.datetime.now():%Y-%m-%d_%H-%M-%S}"  # noqa: DTZ005  for people
+    places = prepare(folder, ROAD if source is None else PICTURES)
     before = tally(places)
     begun_utc_ms = time.time_ns() // 1_000_000
     with stop_requests() as stopping, ExitStack() as parts:
@@ -97,15 +99,15 @@ def run(source: Path | None, passes: int | None, folder: Path | None) -> int:
     return code
 
 
-def prepare(folder: Path) -> Places:
-    """Return the fleet and the unit in `folder`, made if they are not there. Raises ConfigRejected."""
+def prepare(folder: Path, site: SiteConfig) -> Places:
+    """Return the fleet and the unit at `site` in `folder`, made if they are not there. Raises ConfigRejected."""
     places = Places(folder=folder, fleet=folder / "fleet", unit=folder / "unit")
     now = dt.datetime.now(dt.UTC)
     durable_files.make_folder(folder)
     if not (places.fleet / fleet_folder.FLEET_NAME).exists():
         fleet.init(places.fleet, host="localhost", port=free_port(), now=now)
     if not (places.unit / identity.CONFIG_NAME).exists():
-        unit.enrol(places.fleet, places.unit, SITE, now)
+        unit.enrol(places.fleet, places.unit, site, now)
     return places
 
 

@@ -79,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the plate detector.")
     parser.add_argument("--data", type=Path, default=Path("build/data"))
     parser.add_argument("--checkpoint", type=Path, default=Path("build/detector.pt"))
-    parser.add_argument("--steps", type=int, default=10000)
+    parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     torch.manual_seed(options.seed)

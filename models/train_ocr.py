@@ -76,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the plate OCR.")
     parser.add_argument("--data", type=Path, default=Path("build/data"))
     parser.add_argument("--checkpoint", type=Path, default=Path("build/ocr.pt"))
-    parser.add_argument("--steps", type=int, default=11000)
+    parser.add_argument("--steps", type=int, default=9000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     torch.manual_seed(options.seed)

@@ -12,7 +12,7 @@ from made_reads import START_UTC_MS
 
 from cloud.store import StoredRead
 from hw_sim.broker import free_port, is_listening
-from hw_sim.demonstration import Tally, prepare, right, summary
+from hw_sim.demonstration import ROAD, Tally, prepare, right, summary
 
 LIMIT_S = 90
 
@@ -84,7 +84,7 @@ def test_a_wrong_word_on_the_command_line_is_one_sentence(tmp_path, words, sente
 
 
 def test_a_machine_without_mosquitto_is_told_what_to_install(tmp_path, monkeypatch):
-    places = prepare(tmp_path / "run")
+    places = prepare(tmp_path / "run", ROAD)
     assert places.fleet.exists()
     hidden = {**os.environ, "PATH": str(tmp_path)}
     program = (

@@ -250,7 +250,9 @@ def test_the_list_shows_stored_reads_as_lines(store, tmp_path, capsys):
     store.put(made_read(5), START_UTC_MS + 400)
     store.put(made_read(6, plate=None), START_UTC_MS + 1400)
     assert main(["list", "--folder", str(tmp_path), "--store", str(tmp_path / "reads.db")]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.index("plate") == lines[0].index(PLATE)
+    assert heading.index("region") == lines[1].index("--")
     assert len({len(text) for text in lines}) == 1
     assert "Test Street" in lines[0]
     assert PLATE in lines[0]

@@ -46,7 +46,7 @@ def test_a_photograph_arrives_opened_and_the_camera_ends_when_it_is_confirmed(
     device = start_device(unit_folder, "--source", str(folder))
     out, err = device.communicate(timeout=LIMIT_S)
     assert device.returncode == 0, err
-    assert "1 reads sealed, 1 confirmed, 0 waiting" in out
+    assert "1 reads sealed, 1 confirmed, 0 waiting" in out, err
     assert plate not in out + err
     with ReadStore(tmp_path / "reads.db") as store:
         assert [read.plate for read in store.reads(10)] == [plate]

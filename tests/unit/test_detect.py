@@ -60,7 +60,7 @@ def test_decode_undoes_the_training_targets(x: float, y: float, w: float, aspect
 
 def test_decode_keeps_two_plates_and_drops_the_double() -> None:
     first = np.array([[100, 100], [180, 100], [180, 130], [100, 130]], np.float32)
-    quads = np.stack([first, first + (150, 60), first + (4, 2)])
+    quads = np.stack([first, first + np.float32([150, 60]), first + np.float32([4, 2])])
     scores, boxes, _ = detect.decode(*maps_of(quads), 0.5)
     assert len(scores) == 2
     assert sorted(round(float(x) / 50) for x in boxes[:, 0]) == [2, 5]

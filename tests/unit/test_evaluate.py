@@ -75,7 +75,7 @@ def test_crops_and_boxes_answer_their_keys(pictures: Path, tmp_path: Path) -> No
     ],
 )
 def test_bad_input_is_one_clear_sentence(
-    arguments: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], sentence: str, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("empty", "broken", "misspelt"):
@@ -91,7 +91,7 @@ def test_bad_input_is_one_clear_sentence(
     assert "Traceback" not in error
 
 
-def test_a_corrupt_model_is_one_clear_sentence(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_corrupt_model_is_one_clear_sentence(pictures: Path, tmp_path: Path, capsys) -> None:
     for name in ("detector.tflite", "ocr.tflite", "manifest.json"):
         shutil.copy(evaluate.MODELS / name, tmp_path / name)
     with (tmp_path / "ocr.tflite").open("r+b") as file:

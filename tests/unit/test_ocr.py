@@ -82,7 +82,8 @@ def striped(width: int, height: int) -> np.ndarray:
 @settings(max_examples=40)
 @given(st.floats(60, 400), st.floats(0.2, 0.5), st.floats(-0.15, 0.15), st.integers(0, 100), st.integers(0, 100))
 def test_rectify_brings_a_tilted_plate_upright(width: float, aspect: float, tilt: float, left: int, top: int) -> None:
-    corners = np.array([[0, 0], [width, tilt * width], [width, tilt * width + aspect * width], [0, aspect * width]], np.float32)
+    drop, height = tilt * width, aspect * width
+    corners = np.array([[0, 0], [width, drop], [width, drop + height], [0, height]], np.float32)
     corners += (left + 60, top + 90)
     plate = striped(320, 160)
     source = np.array([[0, 0], [320, 0], [320, 160], [0, 160]], np.float32)

@@ -1,5 +1,6 @@
 """Which model files are taken into use, and what is said of those that are not."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -47,8 +48,6 @@ def test_a_changed_byte_is_refused_by_name(folder: Path, name: str) -> None:
 
 
 def test_a_file_that_is_no_model_is_refused_even_if_pinned(folder: Path) -> None:
-    import hashlib
-
     (folder / "ocr.tflite").write_bytes(b"not a model at all")
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"]["ocr.tflite"]["sha256"] = hashlib.sha256(b"not a model at all").hexdigest()

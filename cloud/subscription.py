@@ -5,7 +5,6 @@ itself lives at the broker, which keeps what comes while no receiver is there.
 """
 
 import contextlib
-import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -16,10 +15,10 @@ from typing import Any, Final, Self
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud.broker_files import RECEIVER_USER
+from firmware.board.mqtt_loop import move_bytes, properties_of, send_at_once
 from firmware.board.tls import unreachable
 from firmware.faults import KestrelError
 from firmware.records import Lost, Refused
@@ -70,7 +69,7 @@ class Subscription:
         self._client.tls_set_context(tls)
         self._client.connect_timeout = CONNECT_LIMIT_S
         self._client.max_inflight_messages_set(0)
-        self._client.on_socket_open = _send_at_once
+        self._client.on_socket_open = send_at_once
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_publish = self._on_publish
@@ -78,7 +77,7 @@ class Subscription:
 
     def __enter__(self) -> Self:
         """Connect and subscribe. Raises BrokerRefused or BrokerLost."""
-        properties = _properties(PacketTypes.CONNECT)
+        properties = properties_of(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
         try:
@@ -108,7 +107,7 @@ class Subscription:
 
     def serve(self, wait_s: float) -> None:
         """Move bytes for up to `wait_s`, calling `take` for what comes. Raises BrokerRefused or BrokerLost."""
-        status = self._client.loop(wait_s)
+        status = move_bytes(self._client, wait_s)
         if self._refusal:
             self._close()
             raise BrokerRefused(self._refusal)
@@ -127,7 +126,7 @@ class Subscription:
 
     def send_receipt(self, device_id: str, receipt: bytes) -> None:
         """Publish a receipt to its unit."""
-        properties = _properties(PacketTypes.PUBLISH)
+        properties = properties_of(PacketTypes.PUBLISH)
         properties.MessageExpiryInterval = RECEIPT_EXPIRY_S
         sent = self._client.publish(receipt_topic(device_id), receipt, qos=1, properties=properties)
         self._unconfirmed.add(sent.mid)
@@ -163,11 +162,3 @@ class Subscription:
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
         self._take(Message(topic=message.topic, payload=bytes(message.payload), number=message.mid, qos=message.qos))
-
-
-def _send_at_once(_client: Client, _userdata: Any, connection: Any) -> None:
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _properties(packet_type: int) -> Properties:
-    return Properties(packet_type)  # type: ignore[no-untyped-call]

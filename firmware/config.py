@@ -13,10 +13,10 @@ from msgspec import Meta
 
 from firmware.faults import ConfigRejected
 
-DEVICE_ID_PATTERN = r"^k-[0-9a-z]{4,24}$"
+DEVICE_ID_PATTERN = r"^k-[0-9a-z]{4,24}\Z"
 """A unit's name: certificate subject, MQTT user name and topic level. It says nothing about where the unit hangs."""
 
-Base64Key = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{43}=$", description="32 bytes, base64")]
+Base64Key = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{43}=\Z", description="32 bytes, base64")]
 
 
 class _Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class ReadingConfig(_Section, frozen=True, kw_only=True):
 class UplinkConfig(_Section, frozen=True, kw_only=True):
     """The one place where the unit calls."""
 
-    host: Annotated[str, Meta(pattern=r"^[0-9A-Za-z.:-]{1,253}$")]
+    host: Annotated[str, Meta(pattern=r"^[0-9A-Za-z.:-]{1,253}\Z")]
     port: Annotated[int, Meta(ge=1, le=65535)] = 8883
     window: Annotated[int, Meta(ge=1, le=100, description="messages unacknowledged at most")] = 10
     keepalive_s: Annotated[int, Meta(ge=15, le=1800)] = 300
@@ -84,7 +84,9 @@ def load(path: Path) -> DeviceConfig:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ConfigRejected(f"{path}: cannot be read ({error.strerror}); make it with `kestrel-provision unit new`") from error
+        raise ConfigRejected(
+            f"{path}: cannot be read ({error.strerror}); make it with `kestrel-provision unit new`"
+        ) from error
     return decode(data, str(path))
 
 

@@ -32,7 +32,7 @@ class TriggerEdge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One exposure. `image` is uint8 (H, W, 3) BGR; exposure and gain are what the sensor reported, not what was asked."""
+    """One exposure. `image` is uint8 (H, W, 3) BGR; exposure and gain are what the sensor reported."""
 
     number: int
     at_s: float
@@ -102,7 +102,9 @@ class PlateText:
     text: str
 
     def __post_init__(self) -> None:
-        if not (self.text.isascii() and self.text.isalnum() and self.text == self.text.upper() and 2 <= len(self.text) <= 10):
+        if not (
+            self.text.isascii() and self.text.isalnum() and self.text == self.text.upper() and 2 <= len(self.text) <= 10
+        ):
             raise ValueError("not a normalised plate")  # the value itself is not in the message
 
     def __repr__(self) -> str:
@@ -128,7 +130,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where a unit hangs. Coordinates are degrees (WGS 84), the bearing is where the lens points, degrees from north."""
+    """Where a unit hangs. Degrees (WGS 84); the bearing is where the lens points, in degrees from north."""
 
     name: str
     latitude_deg: float = field(repr=False)

@@ -75,11 +75,13 @@ class Latest(Generic[T]):
 
 
 class StageThread:
-    """Runs one stage on one thread until asked to stop. The only place that catches everything, and it never swallows."""
+    """Runs one stage on one thread until asked to stop. The only place that catches everything; it never swallows."""
 
     LONGEST_WAIT_S = 1.0  # a stage that waits for ever still shows a heartbeat
 
-    def __init__(self, stage: Stage, monotonic_s: Callable[[], float], on_bug: Callable[[str, BaseException], None]) -> None:
+    def __init__(
+        self, stage: Stage, monotonic_s: Callable[[], float], on_bug: Callable[[str, BaseException], None]
+    ) -> None:
         self.stage = stage
         self.heartbeat_s = monotonic_s()
         self._monotonic_s = monotonic_s

@@ -21,6 +21,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from firmware.board.mqtt_loop import move_bytes, properties_of, send_at_once
 from firmware.board.tls import tls_context, unreachable
 from firmware.config import UplinkConfig
 from firmware.identity import Identity
@@ -148,7 +149,7 @@ class _Session:
         client.tls_set_context(tls)
         client.connect_timeout = CONNECT_LIMIT_S
         client.max_inflight_messages_set(0)  # no limit of paho's own: the uplink counts
-        client.on_socket_open = self._on_socket_open
+        client.on_socket_open = send_at_once
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_publish = self._on_publish
@@ -170,7 +171,7 @@ class _Session:
 
     def _open(self) -> bool:
         """Make the TCP and TLS connection and send CONNECT; return whether that went well."""
-        properties = _properties(PacketTypes.CONNECT)
+        properties = properties_of(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         host, port = self._config.host, self._config.port
         try:
@@ -189,25 +190,12 @@ class _Session:
         status = MQTTErrorCode.MQTT_ERR_SUCCESS
         while status == MQTTErrorCode.MQTT_ERR_SUCCESS and not self._stopping.is_set() and not self._is_over:
             self._hand_over_publications()
-            connection = self._client.socket()
-            if connection is None:
-                return
-            writers = [connection] if self._client.want_write() else []
-            wait_s = 0.0 if _has_pending(connection) else IDLE_LIMIT_S
-            readable, writable, _ = select.select([connection, self._doorbell], writers, [], wait_s)
-            if self._doorbell in readable:
-                self._doorbell.recv(4096)
-            if connection in readable or _has_pending(connection):
-                status = self._client.loop_read()
-            if status == MQTTErrorCode.MQTT_ERR_SUCCESS and writable:
-                status = self._client.loop_write()
-            if status == MQTTErrorCode.MQTT_ERR_SUCCESS:
-                status = self._client.loop_misc()
+            status = move_bytes(self._client, IDLE_LIMIT_S, self._doorbell)
 
     def _hand_over_publications(self) -> None:
         while self._publications:
             publication = self._publications.popleft()
-            properties = _properties(PacketTypes.PUBLISH)
+            properties = properties_of(PacketTypes.PUBLISH)
             properties.MessageExpiryInterval = publication.expiry_s
             sent = self._client.publish(publication.topic, publication.payload, qos=1, properties=properties)
             self._tokens[sent.mid] = publication.token
@@ -240,9 +228,6 @@ class _Session:
     def _ring(self) -> None:
         with contextlib.suppress(OSError):  # full: it rings already; closed: the thread has gone
             self._bell_push.send(b"!")
-
-    def _on_socket_open(self, _client: Client, _userdata: Any, connection: Any) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _on_connect(
         self, client: Client, _userdata: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
@@ -307,12 +292,3 @@ class _Session:
         _, found, alert = text.partition("alert ")
         if found and not self._alert:
             self._alert = alert.split("(")[0].strip()
-
-
-def _properties(packet_type: int) -> Properties:
-    return Properties(packet_type)  # type: ignore[no-untyped-call]
-
-
-def _has_pending(connection: Any) -> bool:
-    """Say whether TLS holds bytes that `select` cannot see."""
-    return isinstance(connection, ssl.SSLSocket) and connection.pending() > 0

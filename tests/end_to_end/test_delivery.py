@@ -31,7 +31,7 @@ def test_a_backlog_goes_urgent_first_and_never_more_than_the_window(broker, make
     assert unit.run_until(lambda: unit.outbox.count() == 0)
     receiver.join()
     lines = receiver.output.getvalue().splitlines()
-    assert ["URGENT" in line for line in lines[1:4]] == [True, True, False]
+    assert ["URGENT" in line for line in lines[2:5]] == [True, True, False]
     assert "62 stored" in lines[-1]
 
 

@@ -15,7 +15,6 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 LINES_AT_MOST = 400
 LINES_OF_A_FUNCTION_AT_MOST = 60
-READ_TOP_TO_BOTTOM = "models/train_*.py"  # training scripts: one job, one file, and the job is one function
 
 FORBIDDEN_FILE_NAMES = {
     "util",
@@ -222,7 +221,6 @@ def test_files_and_functions_are_short(path):
         f"{shown(path, node)} {node.name} has {node.end_lineno - node.lineno + 1} lines"
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and not path.match(READ_TOP_TO_BOTTOM)
         and node.end_lineno - node.lineno + 1 > LINES_OF_A_FUNCTION_AT_MOST
     ]
     assert long == []

@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DATA ?= build/data
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 FONTS := fonts-roadgeek fonts-opendin fonts-liberation fonts-dejavu-core fonts-dejavu-extra fonts-urw-base35
@@ -31,17 +32,20 @@ $(VENV)/.base: setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	    || { echo "Kestrel needs Python 3.11 or newer; this is $$($(PYTHON) --version 2>&1). Set PYTHON=..." >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(MAKE) --no-print-directory python3-venv
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable .
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version): once, about a minute and 400 MB ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) --upgrade pip
+	@$(PIP) --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@echo "Adding what the tests need ..."
+	@$(PIP) --editable '.[dev]'
 	@touch $@
 
 $(VENV)/.train: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --editable '.[train]'
+	@echo "Adding what training needs: PyTorch and the converters, several GB ..."
+	@$(PIP) --editable '.[train]'
 	@touch $@
 
 .PHONY: mosquitto python3-venv fonts

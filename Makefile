@@ -49,10 +49,12 @@ $(VENV)/.train: $(VENV)/.dev
 	@touch $@
 
 .PHONY: mosquitto python3-venv fonts
+# Debian starts a broker of its own when it installs one; nobody here asked for that one.
 mosquitto:
 	@command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || { \
 	    echo "Installing Debian's mosquitto (the MQTT broker) ..."; \
-	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends mosquitto; \
+	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends mosquitto && \
+	    { $(SUDO) systemctl disable --now mosquitto >/dev/null 2>&1 || true; }; \
 	}
 
 python3-venv:

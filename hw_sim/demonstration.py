@@ -29,6 +29,7 @@ from firmware.faults import FaultBook, KestrelError
 from firmware.outbox import Outbox
 from firmware.uplink import UplinkStage
 from hw_sim.broker import Broker, free_port
+from hw_sim.replay import open_scene
 from hw_sim.road import Road
 from provisioning import durable_files, fleet, unit
 
@@ -78,6 +79,8 @@ def run(source: Path | None, passes: int | None, folder: Path | None) -> int:
 
     Raises ConfigRejected, BrokerAbsent, PartEnded and StoreRefused, each with one clear sentence.
     """
+    if source is not None:
+        open_scene(source, hold_s=1.0, gap_s=1.0).close()  # a wrong name is said before anything is made or started
     folder = folder or RUNS_FOLDER / f"{dt.datetime.now():%Y-%m-%d_%H-%M-%S}"  # noqa: DTZ005  for people
     places = prepare(folder, ROAD if source is None else PICTURES)
     before = tally(places)

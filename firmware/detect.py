@@ -86,7 +86,7 @@ def _without_overlap(boxes: Float) -> list[int]:
     """Return the places of the boxes, best first, that do not overlap or lie inside a better one."""
     kept: list[int] = []
     for place in range(len(boxes)):
-        if not kept or float(overlap(boxes[place : place + 1], boxes[kept]).max()) < OVERLAP_RATIO:
+        if not kept or float(np.max(overlap(boxes[place : place + 1], boxes[kept]))) < OVERLAP_RATIO:
             kept.append(place)
         if len(kept) == LARGEST_COUNT:
             break

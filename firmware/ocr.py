@@ -165,7 +165,7 @@ class PlateOcr:
         outputs = self._model.run(normalise(crop)[None])
         ranked = beam_search(log_softmax(outputs["text"].reshape(BANDS * COLUMNS, BLANK + 1)))
         regions = np.exp(log_softmax(outputs["region"].reshape(-1)))
-        region = int(regions.argmax())
+        region = int(np.argmax(regions))
         return PlateReading(
             characters=character_scores(ranked),
             score_ratio=min(1.0, float(np.exp(ranked[0][1]))),

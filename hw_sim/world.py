@@ -92,8 +92,8 @@ class View:
 
     def farthest_m(self) -> float:
         """Return how far along the road the picture reaches on the ground; at most FARTHEST_M."""
-        rise = self.rays()[0, :, 2].max()
-        return FARTHEST_M if rise > -1e-3 else min(FARTHEST_M, float(self.mount.camera_z_m / -rise))
+        rise = float(np.max(self.rays()[0, :, 2]))
+        return FARTHEST_M if rise > -1e-3 else min(FARTHEST_M, self.mount.camera_z_m / -rise)
 
     def rays(self) -> npt.NDArray[np.float32]:
         """Return the direction of each pixel's ray in road axes, float32 (H, W, 3), not normalised."""

@@ -95,7 +95,7 @@ def matching_reading(readings: list[Reading], label: Label, *, alone: bool) -> R
     if not readings or alone:
         return readings[0] if readings else None
     shares = overlap(box_array([r.box for r in readings]), np.array([label.box_px], np.float32))[:, 0]
-    return readings[int(shares.argmax())] if shares.max() > 0.1 else None
+    return readings[int(np.argmax(shares))] if np.max(shares) > 0.1 else None
 
 
 def scenes(folder: Path, models: Path) -> dict[str, float]:
@@ -112,11 +112,11 @@ def scenes(folder: Path, models: Path) -> dict[str, float]:
         totals["images"] += 1
         answers = {text for reading in readings for text in (reading.text, *reading.alternatives)}
         shares = overlap(box_array([r.box for r in readings]), np.array([label.box_px for label in labels], np.float32))
-        totals["false"] += int((shares.max(axis=1, initial=0) < 0.3).sum())
+        totals["false"] += int((np.max(shares, axis=1, initial=0) < 0.3).sum())
         for place, label in enumerate(labels):
             answer = matching_reading(readings, label, alone=len(labels) == 1)
             text = answer.text if answer else ""
-            best_share = float(shares[:, place].max(initial=0))
+            best_share = float(np.max(shares[:, place], initial=0))
             totals["plates"] += 1
             totals["exact"] += text == label.text
             totals["folded"] += folded(text) == folded(label.text)

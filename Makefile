@@ -29,6 +29,7 @@ check: test
 
 # The venv is made once and renewed when setup.py changes. A half-made one has no marker and is made again.
 $(VENV)/.base: setup.py
+	@command -v $(PYTHON) >/dev/null || $(MAKE) --no-print-directory python3-venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	    || { echo "Kestrel needs Python 3.11 or newer; this is $$($(PYTHON) --version 2>&1). Set PYTHON=..." >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || $(MAKE) --no-print-directory python3-venv
@@ -70,7 +71,7 @@ fonts:
 data:
 	@test -e "$(DATA)/plates.csv" || { echo "$(DATA): holds no plates.csv; see models/README.md, set DATA=DIR" >&2; exit 2; }
 	@mkdir -p build/data
-	@for archive in "$(DATA)"/*.tar; do test -e "$$archive" && tar xf "$$archive" -C build/data; done; true
+	@for archive in "$(DATA)"/*.tar; do test ! -e "$$archive" || tar xf "$$archive" -C build/data || exit 2; done
 	@test "$(DATA)" -ef build/data || ls "$(DATA)"/*.tar >/dev/null 2>&1 && cp -f "$(DATA)/plates.csv" build/data/ 2>/dev/null; true
 
 TRAINING_DATA = $(if $(wildcard $(DATA)/*.tar),build/data,$(DATA))

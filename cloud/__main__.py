@@ -22,6 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KestrelError as error:
         sys.stderr.write(f"kestrel-cloud: {error}\n")
         return 2 if isinstance(error, ConfigRejected) else 1
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+        sys.stderr.write(f"kestrel-cloud: {what}; check the folder, its owner and the disk\n")
+        return 1
     return 0
 
 

@@ -41,7 +41,7 @@ class Fleet(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     """What every unit of a fleet has in common; public."""
 
     version: Annotated[int, Meta(ge=1, le=1)] = 1
-    host: Annotated[str, Meta(pattern=r"^[0-9A-Za-z.:-]{1,253}$")]
+    host: Annotated[str, Meta(pattern=r"^[0-9A-Za-z.:-]{1,253}\Z")]
     port: Annotated[int, Meta(ge=1, le=65535)]
     agency_key: Base64Key  # X25519, raw
     receipt_key: Base64Key  # Ed25519, raw

@@ -15,6 +15,7 @@ from firmware.records import Passage, PlateText, Read, SealedRead, Site
 from firmware.sealing import PayloadKey
 
 MAX_CHARACTERS: Final = 16
+MAX_PASSAGE_UTC_MS: Final = 253_370_764_800_000  # the year 9999: no calendar shows what lies beyond
 MAX_FRAMES: Final = 1_000_000
 _OPTIONAL: Final = frozenset({int(PayloadKey.PLATE_JPEG)})
 
@@ -48,8 +49,8 @@ def open_read(sealed: SealedRead, agency_private_key: X25519PrivateKey) -> Read:
 
 def _passage(fields: wire.Fields) -> Passage:
     return Passage(
-        first_utc_ms=fields.integer(PayloadKey.FIRST_UTC_MS, 0, wire.MAX_UTC_MS),
-        last_utc_ms=fields.integer(PayloadKey.LAST_UTC_MS, 0, wire.MAX_UTC_MS),
+        first_utc_ms=fields.integer(PayloadKey.FIRST_UTC_MS, 0, MAX_PASSAGE_UTC_MS),
+        last_utc_ms=fields.integer(PayloadKey.LAST_UTC_MS, 0, MAX_PASSAGE_UTC_MS),
         clock_trusted=fields.boolean(PayloadKey.CLOCK_TRUSTED),
         plate=_plate(fields.text_or_none(PayloadKey.PLATE, MAX_CHARACTERS)),
         character_scores=tuple(score / 255 for score in fields.octets(PayloadKey.CHARACTER_SCORES, 0, MAX_CHARACTERS)),

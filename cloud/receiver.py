@@ -88,7 +88,7 @@ class Receiver:
         def take(message: Message) -> None:
             taken = receiving.take(message.topic, message.payload, _utc_ms())
             subscription.acknowledge(message)  # only here: the store has committed
-            if taken is not None and taken.outcome is Outcome.STORED:
+            if taken is not None and taken.outcome is not Outcome.DUPLICATE:
                 self._say(line(_shown(taken)))
 
         subscription = Subscription(settings.host, settings.port, self._tls, take)
@@ -142,10 +142,11 @@ def _shortened(text: str, width: int) -> str:
 
 def summary(receiving: Receiving, store_path: Path) -> str:
     """Return what a run did, and why messages were rejected."""
+    alarm = f"\n  {receiving.reused} under a number used before: is a unit's card copied?" if receiving.reused else ""
     causes = "".join(f"\n  rejected {count}: {cause}" for cause, count in sorted(receiving.rejected.items()))
     return (
         f"{receiving.stored} stored, {receiving.duplicates} duplicates, "
-        f"{sum(receiving.rejected.values())} rejected; the store is {store_path}{causes}"
+        f"{sum(receiving.rejected.values())} rejected; the store is {store_path}{alarm}{causes}"
     )
 
 

@@ -26,16 +26,11 @@ RECEIPT_PERIOD_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """A read, what became of it, and its latency: from the passage's last frame to the receiver, milliseconds."""
+    """A read, and what became of it."""
 
     read: Read = field(repr=False)
     outcome: Outcome
     received_utc_ms: int
-
-    @property
-    def latency_ms(self) -> int:
-        """Return how long the read was on its way, by the two machines' wall clocks; never negative."""
-        return max(0, self.received_utc_ms - self.read.passage.last_utc_ms)
 
 
 class Receiving:
@@ -46,6 +41,7 @@ class Receiving:
     ) -> None:
         self.stored = 0
         self.duplicates = 0
+        self.reused = 0  # stored under a number that another read of the unit had: somebody should look at the card
         self.rejected: dict[str, int] = {}
         self._registry = registry
         self._store = store
@@ -67,12 +63,9 @@ class Receiving:
             self._store.count_rejected(cause)
             return None
         outcome = self._store.put(read, received_utc_ms)
-        if outcome is Outcome.STORED:
-            self.stored += 1
-        elif outcome is Outcome.DUPLICATE:
-            self.duplicates += 1
-        else:
-            self.rejected[outcome] = self.rejected.get(outcome, 0) + 1
+        self.stored += outcome is not Outcome.DUPLICATE
+        self.duplicates += outcome is Outcome.DUPLICATE
+        self.reused += outcome is Outcome.SEQUENCE_REUSED
         self._owed.setdefault(read.device_id, set()).add(read.sequence)
         return Taken(read=read, outcome=outcome, received_utc_ms=received_utc_ms)
 

@@ -21,9 +21,9 @@ class Unit(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
 
     device_id: Annotated[str, Meta(pattern=DEVICE_ID_PATTERN)]
     public_key: Base64Key  # Ed25519, raw
-    certificate_serial: Annotated[str, Meta(pattern=r"^[0-9a-f]{1,40}$", description="hexadecimal")]
+    certificate_serial: Annotated[str, Meta(pattern=r"^[0-9a-f]{1,40}\Z", description="hexadecimal")]
     site_name: Annotated[str, Meta(min_length=1, max_length=80)]
-    enrolled_utc: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")]
+    enrolled_utc: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z\Z")]
 
     def verifying_key(self) -> Ed25519PublicKey:
         """Return the key that checks this unit's signatures. Raises ConfigRejected."""
@@ -34,11 +34,11 @@ class Unit(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
 
 
 class Registry:
-    """The units of one fleet, as files in a folder; one that is enrolled while the receiver runs is found as well."""
+    """The units of one fleet, one file each. What comes, changes or goes while the receiver runs counts at once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._keys: dict[str, Ed25519PublicKey] = {}
+        self._keys: dict[str, tuple[int, Ed25519PublicKey]] = {}  # by unit: when its entry changed, its key
 
     def path(self, device_id: str) -> Path:
         """Return where the unit's entry lies or will lie."""
@@ -49,12 +49,15 @@ class Registry:
 
         `device_id` must have been checked: it becomes part of a path.
         """
-        if device_id not in self._keys:
-            path = self.path(device_id)
-            if not path.exists():
-                return None
-            self._keys[device_id] = _load(path).verifying_key()
-        return self._keys[device_id]
+        path = self.path(device_id)
+        try:
+            changed_ns = path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+        known = self._keys.get(device_id)
+        if known is None or known[0] != changed_ns:
+            known = self._keys[device_id] = (changed_ns, _load(path).verifying_key())
+        return known[1]
 
     def units(self) -> list[Unit]:
         """Return all units, by name. Raises ConfigRejected."""

@@ -40,9 +40,9 @@ CREATE TABLE IF NOT EXISTS reads (
     bearing_deg REAL NOT NULL,
     model_version TEXT NOT NULL,
     config_version INTEGER NOT NULL,
-    plate_jpeg BLOB NOT NULL,
-    UNIQUE (device_id, sequence)
+    plate_jpeg BLOB NOT NULL
 ) STRICT;
+CREATE INDEX IF NOT EXISTS reads_by_sequence ON reads (device_id, sequence);
 CREATE INDEX IF NOT EXISTS reads_by_arrival ON reads (received_utc_ms);
 CREATE TABLE IF NOT EXISTS confirmed (
     device_id TEXT NOT NULL,
@@ -63,7 +63,7 @@ class Outcome(enum.StrEnum):
 
     STORED = "stored"
     DUPLICATE = "duplicate"  # this very read is or was here
-    SEQUENCE_REUSED = "sequence-reused"  # another read of this unit had this number: a copied card, or a broken unit
+    SEQUENCE_REUSED = "sequence-reused"  # stored, but another read of this unit had this number: a copied card
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +96,15 @@ class ReadStore:
             unless_whole.pop_all()
 
     def put(self, read: Read, received_utc_ms: int) -> Outcome:
-        """Store `read` if it is new; when this returns it is on the disk. Raises StoreRefused."""
+        """Store `read` if it is new; when this returns it is on the disk. Raises StoreRefused.
+
+        A reused number is an alarm, and no reason to lose a read: a card that was set back sends new reads under it.
+        """
         with self._translated(), self._connection:
             outcome = self._outcome(read)
-            if outcome is Outcome.STORED:
+            if outcome is not Outcome.DUPLICATE:
                 self._insert(read, received_utc_ms)
+            if outcome is Outcome.STORED:
                 self._extend_confirmed(read.device_id, read.sequence)
             else:
                 self._count(outcome)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from firmware import app, config
+from firmware import app, config, identity
 from firmware.board.pi import open_board
 from firmware.faults import ConfigRejected, KestrelError
 
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=options.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     try:
         with app.stop_requests() as request:
-            settings = config.load(options.folder / "config.json")
+            settings = config.load(options.folder / identity.CONFIG_NAME)
             board = open_board(settings, options.folder)
             return app.run(board, app.build(board, settings, options.folder, options.models), request)
     except KestrelError as error:

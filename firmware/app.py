@@ -33,6 +33,9 @@ WATCH_EVERY_S = 1.0
 HEARTBEAT_LIMIT_S = 10.0
 """A stage that does not come back for so long is stuck: the slowest step, one large frame on a Pi 4, takes a second."""
 
+LIFELESS_LIMIT_S = 30.0
+"""Without systemd's watchdog, which strikes earlier, a service that sees nothing ends itself after this time."""
+
 STOP_LIMIT_S = 15.0
 """How long one stage may take to stop: reading finishes the frames that wait, uplink says goodbye to the broker."""
 
@@ -144,9 +147,15 @@ def run(board: Board, machine: Machine, request: StopRequest) -> int:
         thread.start()
     try:
         board.system.notify("READY=1")
+        alive_s = board.clock.monotonic_s()
         while not bugs and not request.wait(WATCH_EVERY_S):
-            if is_alive(threads, machine.faults, board.clock.monotonic_s()):
+            now_s = board.clock.monotonic_s()
+            if is_alive(threads, machine.faults, now_s):
+                alive_s = now_s
                 board.system.notify("WATCHDOG=1")
+            elif now_s - alive_s > LIFELESS_LIMIT_S:
+                bugs.append("watch")
+                LOG.critical("no sign of life for %d s; the service ends, to be started anew", LIFELESS_LIMIT_S)
         board.system.notify("STOPPING=1")
     finally:
         ended = stop(threads)

@@ -28,6 +28,9 @@ RING_BYTES = 64 * 1024 * 1024
 MOTION_LEAD_S, MOTION_TAIL_S = 0.15, 0.15
 """Motion is seen in the frame itself and has no lag, and it lasts as long as the vehicle is in view."""
 
+WINDOWS_AT_MOST = 64
+"""Edges may come for weeks while the camera is absent; only the newest windows can still find frames."""
+
 LISTEN_AGAIN_S = 60.0
 """An absent part is asked for again after this time, because a technician may be plugging it in."""
 
@@ -72,7 +75,7 @@ class CaptureStage:
         self._motion = MotionGate()
         self._ring: deque[Frame] = deque()
         self._ring_bytes = 0
-        self._windows: deque[Window] = deque()
+        self._windows: deque[Window] = deque(maxlen=WINDOWS_AT_MOST)
         self._sent_until_s = float("-inf")
         self._moved_s = float("-inf")
         self._unheard: list[Camera | TriggerInput] = [*triggers, camera]

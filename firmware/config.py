@@ -44,7 +44,7 @@ class CaptureConfig(_Section, frozen=True, kw_only=True):
 
     pir_pin: Annotated[int, Meta(ge=0, le=27, description="BCM number")] | None = 17
     ir_beam_pin: Annotated[int, Meta(ge=0, le=27, description="BCM number")] | None = 27
-    pre_trigger_s: Annotated[float, Meta(ge=1, le=3)] = 1.0
+    pre_trigger_s: Annotated[float, Meta(ge=1, le=1.5)] = 1.0
     post_trigger_s: Annotated[float, Meta(ge=0.1, le=5)] = 0.5
     motion_ratio: Annotated[float, Meta(ge=0.0005, le=0.5, description="share of changed pixels")] = 0.004
 

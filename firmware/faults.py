@@ -31,7 +31,6 @@ class FaultCode(enum.StrEnum):
     STORAGE_REFUSED = "storage-refused"
     BROKER_REFUSED = "broker-refused"
     BROKER_UNREACHABLE = "broker-unreachable"
-    CLOCK_UNTRUSTED = "clock-untrusted"
     STAGE_STUCK = "stage-stuck"
 
 

@@ -5,7 +5,7 @@ crop that was cut in another way. The network answers two bands of columns: all 
 lets one plain decoder follow one-line plates, two-line plates and small stacked letters alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -37,9 +37,9 @@ REGIONS = (*(f"US-{state}" for state in STATES.split()), "EU", "BR", "IN")
 class PlateReading:
     """What the OCR says about one crop."""
 
-    characters: tuple[Character, ...]
+    characters: tuple[Character, ...] = field(repr=False)
     score_ratio: float  # probability of the whole text
-    alternatives: tuple[str, ...]
+    alternatives: tuple[str, ...] = field(repr=False)
     region: str | None
     region_score_ratio: float
 

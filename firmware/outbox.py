@@ -96,11 +96,12 @@ class Outbox:
             self._next_sequence += 1
             return self._next_sequence - 1
 
-    def put(self, sealed: SealedRead) -> None:
-        """Keep `sealed`; when this returns it is on the disk.
+    def put(self, sealed: SealedRead) -> bool:
+        """Keep `sealed`; when this returns True it is on the disk.
 
         If the outbox would grow above its capacity, the oldest reads of the lowest class make room and are counted in
-        `dropped`; that may be `sealed` itself. Raises DeviceFault(STORAGE_REFUSED): nothing kept before is lost.
+        `dropped`; that may be `sealed` itself, and then this returns False.
+        Raises DeviceFault(STORAGE_REFUSED): nothing kept before is lost.
         """
         if not isinstance(sealed, SealedRead):
             raise TypeError("the outbox takes sealed reads only")
@@ -111,16 +112,17 @@ class Outbox:
             victims = self._victims(self._bytes + len(wire) - self._capacity_bytes, row[1])
             if victims is None:
                 self.dropped += 1
-                return
+                return False
             with self._connection:
                 self._connection.executemany("DELETE FROM reads WHERE sequence = ?", [(token,) for token in victims])
                 # a `put` that is tried again after a fault may find its own row: an error after the commit
                 kept = self._connection.execute("INSERT INTO reads VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
-            self._connection.executemany("DELETE FROM flights WHERE sequence = ?", [(token,) for token in victims])
+                self._connection.executemany("DELETE FROM flights WHERE sequence = ?", [(token,) for token in victims])
             self._bytes += len(wire) * kept.rowcount - sum(victims.values())
             self.dropped += len(victims)
         if self._wake:
             self._wake.set()
+        return True
 
     def next_unsent(self, limit: int, now_s: float) -> list[Waiting]:
         """Return up to `limit` reads that should be sent now, urgent ones first, then in order of sequence.

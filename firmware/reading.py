@@ -141,13 +141,17 @@ class ReadingStage:
         self._store_again_s = NEVER_S
         while self._unstored:
             try:
-                self._outbox.put(self._unstored[0])
+                is_kept = self._outbox.put(self._unstored[0])
             except DeviceFault as fault:
                 self._latch(fault, now_s)
                 self._store_again_s = now_s + STORE_AGAIN_S
                 break
             self._faults.clear(FaultCode.STORAGE_REFUSED)
             sealed = self._unstored.popleft()
+            if not is_kept:
+                self.reads_lost += 1
+                LOG.warning("read %s is given up: the outbox is full of more urgent ones", sealed.read_id)
+                continue
             latency_s = now_s - (sealed.created_utc_ms - self._wall_offset_ms) / 1000
             LOG.info("read %s is sealed and stored %.1f s after its vehicle was last seen", sealed.read_id, latency_s)
         while len(self._unstored) > UNSTORED_AT_MOST:

@@ -64,6 +64,8 @@ def verify_receipt(data: bytes, public_key: Ed25519PublicKey, device_id: str) ->
             pass
         case _:
             raise DocumentRejected("receipt: not an array of body and signature")
+    if wire.encode([body_bytes, signature]) != data:
+        raise DocumentRejected("receipt: not canonical CBOR")
     try:
         public_key.verify(signature, SIGNATURE_PREFIX + body_bytes)
     except InvalidSignature:

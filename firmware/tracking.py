@@ -6,7 +6,7 @@ not seen for a while. `firmware.voting` says what it read; this file says which 
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -18,6 +18,12 @@ from firmware.voting import Verdict, vote
 
 UNSEEN_S = 0.7
 """A plate that was not read for so long has left the picture; five frames of a burst may fail in between."""
+
+LONGEST_TRACK_S = 4.0
+"""A vehicle that stands is reported after this time and not when it leaves; what it goes on showing is a repetition."""
+
+DOUBTFUL_RATIO = 0.9
+"""Two plates that differ in one character are one plate misread only if one of them was read with less than this."""
 
 REPEAT_S = 5.0
 """The same plate again at the same place within this time is the same vehicle, hidden for a moment or standing."""
@@ -60,11 +66,16 @@ class _Track:
     infrared: bool
     crop: Image
     crop_quality: float
+    first_s: float
     frames: int = 1
 
     @property
     def last(self) -> Reading:
         return self.readings[-1]
+
+    @property
+    def ends_s(self) -> float:
+        return min(self.last.at_s + UNSEEN_S, self.first_s + LONGEST_TRACK_S)
 
     def expected_centre_px(self, at_s: float) -> tuple[float, float]:
         """Return where the plate should be at `at_s`, by its last two sights."""
@@ -82,9 +93,10 @@ class _Track:
 class _Ended:
     """What is remembered of a passage so that its repetition is noticed."""
 
-    text: str
+    text: str = field(repr=False)
     box: Box
     last_s: float
+    score_ratio: float
 
 
 class Tracker:
@@ -117,9 +129,9 @@ class Tracker:
         return passages
 
     def end_unseen(self, now_s: float) -> list[Passage]:
-        """Return the passages of plates that were last seen `UNSEEN_S` or longer before `now_s`."""
-        ended = [track for track in self._tracks if now_s >= track.last.at_s + UNSEEN_S]
-        self._tracks = [track for track in self._tracks if now_s < track.last.at_s + UNSEEN_S]
+        """Return the passages of plates last seen `UNSEEN_S` or longer before `now_s`, or in view for very long."""
+        ended = [track for track in self._tracks if now_s >= track.ends_s]
+        self._tracks = [track for track in self._tracks if now_s < track.ends_s]
         return self._passages(ended)
 
     def end_all(self) -> list[Passage]:
@@ -129,7 +141,7 @@ class Tracker:
 
     def next_end_s(self) -> float:
         """Return when the next track ends if nothing more is seen; NEVER_S without tracks."""
-        return min((track.last.at_s + UNSEEN_S for track in self._tracks), default=NEVER_S)
+        return min((track.ends_s for track in self._tracks), default=NEVER_S)
 
     def _passages(self, ended: Sequence[_Track]) -> list[Passage]:
         passages = []
@@ -137,25 +149,34 @@ class Tracker:
             verdict = vote(track.readings)
             if verdict.score_ratio < self._reporting_score_ratio or not 2 <= len(verdict.text) <= 10:
                 self.below_reporting += 1
-            elif self._is_repetition(verdict.text, track):
+            elif self._is_repetition(verdict, track):
                 self.repeated += 1
             else:
                 passages.append(_passage(track, verdict))
         return passages
 
-    def _is_repetition(self, text: str, track: _Track) -> bool:
+    def _is_repetition(self, verdict: Verdict, track: _Track) -> bool:
         """Say whether this plate just passed here, and remember it either way."""
-        first_s = track.readings[0].at_s
-        self._ended = [one for one in self._ended if first_s - one.last_s <= REPEAT_S]
+        self._ended = [one for one in self._ended if track.first_s - one.last_s <= REPEAT_S]
         same = [
             one
             for one in self._ended
-            if edit_distance(folded(one.text), folded(text)) <= 1
+            if _is_one_plate(one, verdict)
             and _distance_widths(_centre_px(one.box), track.readings[0].box) <= SAME_PLACE_WIDTHS
         ]
         self._ended = [one for one in self._ended if one not in same]
-        self._ended.append(_Ended(text, track.last.box, track.last.at_s))
+        self._ended.append(_Ended(verdict.text, track.last.box, track.last.at_s, verdict.score_ratio))
         return bool(same)
+
+
+def _is_one_plate(ended: _Ended, verdict: Verdict) -> bool:
+    """Say whether two verdicts are of one plate.
+
+    A character more or less is a misread; another character, both read well, is a neighbour in the number range.
+    """
+    one, other = folded(ended.text), folded(verdict.text)
+    doubtful = len(one) != len(other) or min(ended.score_ratio, verdict.score_ratio) < DOUBTFUL_RATIO
+    return edit_distance(one, other) <= int(doubtful)
 
 
 def _started(frame: Frame, reading: Reading) -> _Track:
@@ -167,6 +188,7 @@ def _started(frame: Frame, reading: Reading) -> _Track:
         infrared=frame.infrared,
         crop=plate_crop(frame.image, reading.box),
         crop_quality=_quality(reading),
+        first_s=reading.at_s,
     )
 
 

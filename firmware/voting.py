@@ -60,7 +60,7 @@ def vote(readings: Sequence[Reading]) -> Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Vote:
-    text: str
+    text: str = field(repr=False)
     confidences: tuple[float, ...]
     probability: float  # of the whole text, by the OCR
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from firmware import app, config
+from firmware import app, config, identity
 from firmware.app import Machine
 from firmware.faults import ConfigRejected, KestrelError
 from hw_sim import demonstration
@@ -36,12 +36,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KestrelError as error:
         sys.stderr.write(f"kestrel-sim: {error}\n")
         return app.EXIT_USAGE if isinstance(error, ConfigRejected) else app.EXIT_FAULT
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+        sys.stderr.write(f"kestrel-sim: {what}; check the folder, its owner and the disk\n")
+        return app.EXIT_FAULT
 
 
 def _device(options: argparse.Namespace) -> int:
     """Run the service as `python -m firmware` does, on the simulated board, until all has been shown and confirmed."""
     with app.stop_requests() as request:
-        settings = config.load(options.folder / "config.json")
+        settings = config.load(options.folder / identity.CONFIG_NAME)
         unit = open_unit(settings, options.folder, source=options.source, passes=options.passes, seed=options.seed)
         machine = app.build(unit.board, settings, options.folder, options.models)
         closing_time = ClosingTime(unit.camera, machine)

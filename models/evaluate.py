@@ -72,7 +72,11 @@ def labelled_pictures(folder: Path) -> Iterator[tuple[Path, list[Label]]]:
     found = 0
     for table in tables:
         by_name: dict[str, list[Label]] = {}
-        for number, line in enumerate(table.read_text(encoding="utf-8-sig").splitlines(), 1):
+        try:
+            lines = table.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataMissing(f"{table}: cannot be read as text ({error}); correct or remove the file") from error
+        for number, line in enumerate(lines, 1):
             fields = line.split("\t")
             if not line.strip():
                 continue

@@ -50,6 +50,7 @@ class Training:
             self.average.load_state_dict(saved["average"])
             self._optimiser.load_state_dict(saved["optimiser"])
             self.step = int(saved["step"])
+            print(f"{checkpoint}: goes on at step {self.step} of {steps}; remove it to begin anew", flush=True)
 
     def rate(self) -> float:
         """Return the learning rate of this step: a linear warm-up, then a cosine down to a hundredth."""

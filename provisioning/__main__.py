@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"kestrel-provision: {error}\n")
         return 2 if isinstance(error, ConfigRejected) else 1
     except OSError as error:
-        sys.stderr.write(f"kestrel-provision: {error.filename}: {error.strerror}; check the folder and its owner\n")
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+        sys.stderr.write(f"kestrel-provision: {what}; check the folder, its owner and the disk\n")
         return 1
     return 0
 
@@ -55,7 +56,8 @@ def _unit_new(options: argparse.Namespace) -> None:
     )
     made = unit.enrol(options.fleet_folder, options.unit_folder, site, _now(), device_id=options.id)
     sys.stdout.write(
-        f"{made.device_id} made in {options.unit_folder}; copy it to /var/lib/kestrel on the unit's card.\n"
+        f"{made.device_id} made in {options.unit_folder}; move it to /var/lib/kestrel on the unit's card, "
+        "and leave no copy of it here: its key is the unit.\n"
     )
 
 

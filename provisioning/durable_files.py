@@ -5,8 +5,11 @@ A technician's laptop loses power too: each file is written beside its place, sy
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
+
+from firmware.faults import ConfigRejected
 
 PRIVATE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
@@ -15,6 +18,13 @@ PRIVATE_FOLDER: Final = 0o700
 def make_folder(path: Path) -> None:
     """Make `path` for its owner only, and what is above it as usual; what is there is left as it is. Raises OSError."""
     path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+
+
+def refuse_to_replace(paths: Iterable[Path]) -> None:
+    """Return if none of `paths` is there. Raises ConfigRejected: a key that is overwritten is gone for ever."""
+    for path in paths:
+        if path.exists():
+            raise ConfigRejected(f"{path} is there already, from an earlier attempt; move it away first")
 
 
 def write(path: Path, data: bytes) -> None:

@@ -57,10 +57,11 @@ def init(folder: Path, *, host: str, port: int, now: dt.datetime) -> Fleet:
         fleet_folder.RECEIVER_FOLDER,
         fleet_folder.REGISTRY_FOLDER,
     )
+    contents = _agency_files(keys) | _broker_files(keys.authority, fleet, now) | _receiver_files(keys.authority, now)
+    durable_files.refuse_to_replace(folder / name for name in contents)
     durable_files.make_folder(folder)
     for part in parts:
         durable_files.make_folder(folder / part)
-    contents = _agency_files(keys) | _broker_files(keys.authority, fleet, now) | _receiver_files(keys.authority, now)
     for name, content in contents.items():
         durable_files.write(folder / name, content)
     durable_files.write(

@@ -283,7 +283,7 @@ class _Session:
             Refused(
                 None,
                 f"the broker closed the connection before it let this unit in{detail}; "
-                "check that the unit's certificate is of this fleet, valid today and not revoked",
+                "check that the unit's certificate is of this fleet and valid today",
             )
         )
 

@@ -159,6 +159,16 @@ def test_a_stuck_stage_and_a_silent_camera_stop_the_feeding(caplog):
     assert not app.is_alive([thread], faults, 100.0)
 
 
+def test_a_service_without_a_sign_of_life_ends_itself(monkeypatch, caplog):
+    monkeypatch.setattr(app, "WATCH_EVERY_S", 0.01)
+    board = a_board()
+    machine = a_machine(ScriptedStage("capture", []))
+    machine.faults.latch(DeviceFault(FaultCode.CAMERA_SILENT, "cable"), 0.0)
+    monkeypatch.setattr(app, "LIFELESS_LIMIT_S", 0.1)
+    assert run(board, machine) == 1
+    assert "no sign of life" in caplog.text
+
+
 def test_a_stage_that_does_not_stop_is_said_and_the_next_is_stopped_all_the_same(caplog):
     class Endless:
         """A thread within a native call that never comes back."""

@@ -60,6 +60,26 @@ def name_of(node):
     return ""
 
 
+SECRET_FIELDS = {"text", "alternatives", "characters", "char", "latitude_deg", "longitude_deg", "plate_jpeg", "wire"}
+
+
+def is_dataclass(node):
+    return isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(one) for one in node.decorator_list)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "firmware").rglob("*.py")), ids=lambda path: path.name)
+def test_no_repr_shows_a_plate_or_a_place(path):
+    shown_fields = [
+        f"{node.name}.{line.target.id}"
+        for node in ast.walk(tree_of(path))
+        if is_dataclass(node) and not any(getattr(item, "name", "") == "__repr__" for item in node.body)
+        for line in node.body
+        if isinstance(line, ast.AnnAssign) and line.target.id in SECRET_FIELDS
+        if line.value is None or "repr=False" not in ast.unparse(line.value)
+    ]
+    assert shown_fields == []
+
+
 def calls_in(path):
     return [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)]
 

@@ -17,6 +17,7 @@ from made_reads import PLATE, START_UTC_MS, made_read, made_sealer
 
 from cloud import registry
 from cloud.__main__ import main
+from cloud.opening import MAX_PASSAGE_UTC_MS
 from cloud.receiver import line
 from cloud.receiving import RECEIPT_PERIOD_S, Receiving
 from cloud.registry import Registry
@@ -95,11 +96,18 @@ def test_a_read_that_comes_again_is_stored_once(store):
     assert (store.count(), store.counters()) == (1, {"duplicate": 2})
 
 
+def test_a_time_that_no_calendar_shows_is_rejected_and_ends_nothing(receiving):
+    assert take(receiving, made_read(7, at_utc_ms=MAX_PASSAGE_UTC_MS + 1)) is None
+    assert receiving.stored == 0
+    assert take(receiving, made_read(8, at_utc_ms=MAX_PASSAGE_UTC_MS)).outcome is Outcome.STORED
+
+
 def test_another_read_with_a_used_number_is_told_apart_from_a_repetition(store):
     store.put(made_read(5), START_UTC_MS)
     assert store.put(made_read(5), START_UTC_MS) is Outcome.SEQUENCE_REUSED
     assert store.put(made_read(5, device_id="k-other001"), START_UTC_MS) is Outcome.STORED
-    assert store.count() == 2
+    assert store.count() == 3  # an alarm is no reason to lose a read
+    assert store.counters() == {"sequence-reused": 1}
 
 
 def test_a_read_that_retention_deleted_is_still_recognised(store):
@@ -142,7 +150,11 @@ def test_an_old_number_gets_its_receipt_however_many_gaps_there_are(store):
 
 def test_a_message_becomes_a_stored_read_and_a_receipt_at_once(receiving):
     taken = take(receiving, made_read(5))
-    assert (taken.outcome, taken.latency_ms, taken.read.passage.plate.text) == (Outcome.STORED, 400, PLATE)
+    assert (taken.outcome, taken.received_utc_ms, taken.read.passage.plate.text) == (
+        Outcome.STORED,
+        START_UTC_MS + 400,
+        PLATE,
+    )
     assert PLATE not in repr(taken)
     receipts = receiving.due_receipts(100.0, START_UTC_MS)
     assert ranges_of(receipts[DEVICE]) == ((5, 5),)

@@ -221,6 +221,21 @@ def test_a_fleet_file_that_is_spoilt_is_refused(fleet_path, content):
         fleet_folder.load(fleet_path)
 
 
+def test_keys_that_are_there_are_never_replaced(fleet_path):
+    key = (fleet_path / fleet_folder.OPENING_KEY).read_bytes()
+    (fleet_path / "fleet.json").unlink()
+    with pytest.raises(ConfigRejected, match="move it away first"):
+        fleet.init(fleet_path, host="broker.example", port=8883, now=NOW)
+    assert (fleet_path / fleet_folder.OPENING_KEY).read_bytes() == key
+
+
+def test_a_unit_whose_entry_is_removed_is_unknown_at_once(fleet_path, unit_path):
+    units = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER)
+    assert units.key("k-bridge7") is not None
+    units.path("k-bridge7").unlink()
+    assert units.key("k-bridge7") is None
+
+
 def test_a_registry_entry_under_another_name_is_refused(fleet_path, unit_path):
     folder = fleet_path / fleet_folder.REGISTRY_FOLDER
     (folder / "k-bridge7.json").rename(folder / "k-other001.json")

@@ -60,6 +60,7 @@ class RefusingOutbox:
         if self.is_full:
             raise DeviceFault(FaultCode.STORAGE_REFUSED, "the disk is full")
         self.kept.append(sealed)
+        return True
 
 
 class Bench:

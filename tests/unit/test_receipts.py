@@ -81,6 +81,13 @@ def test_a_signed_body_that_is_no_receipt_is_rejected(fields):
         verify_receipt(signed(cbor2.dumps(fields, canonical=True)), KEY.public_key(), DEVICE)
 
 
+def test_a_receipt_with_more_behind_it_is_rejected():
+    good = sign_receipt(receipt((1, 5)), KEY)
+    verify_receipt(good, KEY.public_key(), DEVICE)
+    with pytest.raises(DocumentRejected):
+        verify_receipt(good + b"\x00", KEY.public_key(), DEVICE)
+
+
 def test_a_signed_body_in_another_spelling_is_rejected():
     with pytest.raises(DocumentRejected, match="canonical"):
         verify_receipt(signed(cbor2.dumps({3: 1, 2: [], 1: DEVICE, 0: 1})), KEY.public_key(), DEVICE)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_reads import PLATE, made_read, made_sealer
 
-from cloud.opening import open_read
+from cloud.opening import MAX_PASSAGE_UTC_MS, open_read
 from firmware import sealing
 from firmware.faults import DocumentRejected
 from firmware.records import Passage, PlateText, Read, Site
@@ -21,6 +21,7 @@ DEVICE_KEY = Ed25519PrivateKey.generate()
 SEALER = made_sealer(DEVICE_KEY, AGENCY_KEY)
 
 utc_ms = st.integers(0, 2**48 - 1)
+calendar_ms = st.integers(0, MAX_PASSAGE_UTC_MS)
 score = st.integers(0, 255).map(lambda byte: byte / 255)
 degrees = st.floats(-90, 90)
 plates = st.text("ABCXYZ0189", min_size=2, max_size=10)
@@ -30,8 +31,8 @@ plates = st.text("ABCXYZ0189", min_size=2, max_size=10)
 def reads(draw):
     plate = draw(st.none() | plates)
     passage = Passage(
-        first_utc_ms=draw(utc_ms),
-        last_utc_ms=draw(utc_ms),
+        first_utc_ms=draw(calendar_ms),
+        last_utc_ms=draw(calendar_ms),
         clock_trusted=draw(st.booleans()),
         plate=PlateText(plate) if plate else None,
         character_scores=tuple(draw(score) for _ in plate or ""),

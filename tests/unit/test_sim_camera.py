@@ -123,7 +123,7 @@ def test_the_road_finishes_after_its_last_vehicle(road_camera: RoadCamera, clock
     end_s = Road(5, 3, mount=SMALL).end_s
     clock.advance_to(50.0 + end_s - 0.1)
     assert not road_camera.finished
-    clock.advance_to(50.0 + end_s)
+    clock.advance_to(50.0 + end_s + 0.001)
     assert road_camera.finished
 
 

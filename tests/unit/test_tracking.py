@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from firmware import plates
 from firmware.records import Box, Character, Frame, PlateText, Reading
 from firmware.stage import NEVER_S
-from firmware.tracking import EVIDENCE_BYTES, UNSEEN_S, Tracker, evidence_jpeg, plate_crop
+from firmware.tracking import EVIDENCE_BYTES, LONGEST_TRACK_S, UNSEEN_S, Tracker, evidence_jpeg, plate_crop
 from firmware.voting import vote
 
 texts = st.text(string.ascii_uppercase + string.digits, max_size=10)
@@ -184,6 +184,23 @@ def test_a_plate_hidden_for_a_moment_is_reported_once():
     sights = {0: [a_reading("7ABC123")], 20: [a_reading("7ABC12", number=20)], 50: [a_reading("7ABC123", number=50)]}
     assert len(seen(tracker, sights)) == 1
     assert tracker.repeated == 2
+
+
+def test_neighbours_in_a_number_range_are_two_vehicles_when_both_are_read_well():
+    well = {n: [a_reading("7ABC123", number=n)] for n in range(3)}
+    well |= {20 + n: [a_reading("7ABC124", number=20 + n)] for n in range(3)}
+    assert [passage.plate.text for passage in seen(a_tracker(), well)] == ["7ABC123", "7ABC124"]
+    badly = {0: [a_reading("7ABC123")], 20: [a_reading("7ABC124", number=20, score=0.7)]}
+    assert len(seen(a_tracker(), badly)) == 1
+
+
+def test_a_vehicle_that_stands_is_reported_soon_and_once():
+    tracker = a_tracker()
+    passages = {n: tracker.see(a_frame(n), [a_reading("7ABC123", number=n)]) for n in range(800)}
+    reported = [n for n, ended in passages.items() if ended]
+    assert len(reported) == 1
+    assert reported[0] / 8 <= LONGEST_TRACK_S + 0.5
+    assert tracker.end_all() == []
 
 
 def test_the_same_plate_elsewhere_or_later_is_reported_again():

@@ -99,13 +99,18 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
 
     for command, level in ((device, "info"), (run, "warning")):
-        command.add_argument("--source", type=Path, help="a folder of photographs or a video file in place of the road")
+        command.add_argument("--source", type=_source, help="a folder of photographs or a video file, not the road")
         command.add_argument("--passes", type=_count, help="vehicles on the road (default: until stopped)")
         command.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default=level)
     device.add_argument(
         "--seed", type=int, default=1, help="of the road: the same seed, the same vehicles (default: 1)"
     )
     return parser
+
+
+def _source(text: str) -> Path:
+    """Return a path whose ~ counts even where the shell left it, as in `make run SOURCE=~/photos`."""
+    return Path(text).expanduser()
 
 
 def _count(text: str) -> int:

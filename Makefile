@@ -70,9 +70,11 @@ fonts:
 # DATA is a folder as models/README.md describes it, or one of .tar files beside its plates.csv.
 data:
 	@test -e "$(DATA)/plates.csv" || { echo "$(DATA): holds no plates.csv; see models/README.md, set DATA=DIR" >&2; exit 2; }
-	@mkdir -p build/data
-	@for archive in "$(DATA)"/*.tar; do test ! -e "$$archive" || tar xf "$$archive" -C build/data || exit 2; done
-	@test "$(DATA)" -ef build/data || ls "$(DATA)"/*.tar >/dev/null 2>&1 && cp -f "$(DATA)/plates.csv" build/data/ 2>/dev/null; true
+	@set -e; if ls "$(DATA)"/*.tar >/dev/null 2>&1; then \
+	    mkdir -p build/data; \
+	    for archive in "$(DATA)"/*.tar; do tar xf "$$archive" -C build/data; done; \
+	    install -m 644 "$(DATA)/plates.csv" build/data/plates.csv; \
+	fi
 
 TRAINING_DATA = $(if $(wildcard $(DATA)/*.tar),build/data,$(DATA))
 

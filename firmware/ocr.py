@@ -5,6 +5,7 @@ crop that was cut in another way. The network answers two bands of columns: all 
 lets one plain decoder follow one-line plates, two-line plates and small stacked letters alike.
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -24,6 +25,9 @@ WIDTH_PX, HEIGHT_PX = 160, 64
 BANDS, COLUMNS = 2, 40
 MARGIN_RATIO = 0.04  # of the box on each side: a detector's box cuts as often into a plate as it leaves air around it
 BEAM = 8
+CERTAIN_RATIO = 0.9999
+NEGLIGIBLE_RATIO = 1e-4
+SMALLEST_RATIO = 1e-300  # the logarithm of nothing
 
 STATES = (
     "AK AL AR AZ CA CO CT DE FL GA HI IA ID IL IN KS KY LA MA MD ME MI MN MO MS "
@@ -96,36 +100,34 @@ def log_softmax(logits: Float) -> Float:
 def beam_search(log_probs: Float, width: int = BEAM) -> list[tuple[str, float]]:
     """Return the likeliest texts with their log probability, best first.
 
-    CTC prefix beam search (Graves 2012; Hannun et al. 2014, arXiv 1408.2873) over log probabilities (T, 37). Columns
-    that are blank beyond doubt are passed over, which changes no result by more than a thousandth.
+    CTC prefix beam search (Graves 2012; Hannun et al. 2014, arXiv 1408.2873) over log probabilities (T, 37). It adds
+    plain probabilities, which for so few columns cannot underflow where it matters. Columns that are blank beyond doubt
+    are passed over, which changes no result by more than a thousandth.
     """
-    beams: dict[str, tuple[float, float]] = {
-        "": (0.0, -np.inf)
-    }  # text -> log p(ends blank), log p(ends with its letter)
-    for column in log_probs:
-        if column[BLANK] > -1e-4:
-            beams = {text: (float(np.logaddexp(*both)), -np.inf) for text, both in beams.items()}
+    beams: dict[str, tuple[float, float]] = {"": (1.0, 0.0)}  # text -> p(path ends blank), p(it ends with its letter)
+    for column in np.exp(log_probs.astype(np.float64)):
+        blank_share = float(column[BLANK])
+        if blank_share > CERTAIN_RATIO:
+            beams = {text: (blank + letter, 0.0) for text, (blank, letter) in beams.items()}
             continue
+        letters = [(ALPHABET[i], float(column[i])) for i in np.flatnonzero(column[:BLANK] > NEGLIGIBLE_RATIO)]
         grown: dict[str, tuple[float, float]] = {}
-        likely = [int(i) for i in np.flatnonzero(column > -9.0) if i != BLANK]
         for text, (blank, letter) in beams.items():
-            _grow(grown, text, blank=float(np.logaddexp(blank, letter)) + float(column[BLANK]))
-            for index in likely:
-                char, step = ALPHABET[index], float(column[index])
+            _grow(grown, text, (blank + letter) * blank_share, 0.0)
+            for char, share in letters:
                 if text.endswith(char):
-                    _grow(grown, text, letter=letter + step)
-                    _grow(grown, text + char, letter=blank + step)
+                    _grow(grown, text, 0.0, letter * share)
+                    _grow(grown, text + char, 0.0, blank * share)
                 else:
-                    _grow(grown, text + char, letter=float(np.logaddexp(blank, letter)) + step)
-        best = sorted(grown.items(), key=lambda item: -float(np.logaddexp(*item[1])))
-        beams = dict(best[:width])
-    ranked = [(text, float(np.logaddexp(*both))) for text, both in beams.items()]
-    return sorted(ranked, key=lambda pair: -pair[1])
+                    _grow(grown, text + char, 0.0, (blank + letter) * share)
+        beams = dict(sorted(grown.items(), key=lambda item: -sum(item[1]))[:width])
+    ranked = sorted(((text, sum(both)) for text, both in beams.items()), key=lambda pair: -pair[1])
+    return [(text, math.log(max(ratio, SMALLEST_RATIO))) for text, ratio in ranked]
 
 
-def _grow(beams: dict[str, tuple[float, float]], text: str, blank: float = -np.inf, letter: float = -np.inf) -> None:
-    known = beams.get(text, (-np.inf, -np.inf))
-    beams[text] = (float(np.logaddexp(known[0], blank)), float(np.logaddexp(known[1], letter)))
+def _grow(beams: dict[str, tuple[float, float]], text: str, blank: float, letter: float) -> None:
+    known = beams.get(text, (0.0, 0.0))
+    beams[text] = (known[0] + blank, known[1] + letter)
 
 
 def character_scores(ranked: list[tuple[str, float]]) -> tuple[Character, ...]:

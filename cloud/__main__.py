@@ -4,29 +4,20 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cloud import fleet_folder
 from cloud.receiver import HEADING, Receiver, ReceiverSettings, line
 from cloud.store import ReadStore
-from firmware.faults import ConfigRejected, KestrelError
+from firmware.command_line import ended
+from firmware.faults import ConfigRejected
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0 done or told to stop, 1 broker or disk refused, 2 usage or files."""
     options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], None] = options.command
-    try:
-        command(options)
-    except KestrelError as error:
-        sys.stderr.write(f"kestrel-cloud: {error}\n")
-        return 2 if isinstance(error, ConfigRejected) else 1
-    except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-        sys.stderr.write(f"kestrel-cloud: {what}; check the folder, its owner and the disk\n")
-        return 1
-    return 0
+    return ended("kestrel-cloud", lambda: options.command(options))
 
 
 def _receive(options: argparse.Namespace) -> None:

@@ -158,7 +158,7 @@ class ReadStore:
             return int(self._connection.execute("SELECT COUNT(*) FROM reads").fetchone()[0])
 
     def counters(self) -> dict[str, int]:
-        """Return how many messages were not stored, by cause, since the store was made."""
+        """Return how many messages were more than a new read, by cause, since the store was made."""
         with self._translated():
             return dict(self._connection.execute("SELECT cause, count FROM counters ORDER BY cause").fetchall())
 

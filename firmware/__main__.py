@@ -8,23 +8,22 @@ from pathlib import Path
 
 from firmware import app, config, identity
 from firmware.board.pi import open_board
-from firmware.faults import ConfigRejected, KestrelError
-
-MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
+from firmware.command_line import ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the service; return its exit code: 0 stopped on request, 1 fault or bug, 2 usage or configuration."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=options.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    try:
-        with app.stop_requests() as request:
-            settings = config.load(options.folder / identity.CONFIG_NAME)
-            board = open_board(settings, options.folder)
-            return app.run(board, app.build(board, settings, options.folder, options.models), request)
-    except KestrelError as error:
-        sys.stderr.write(f"kestrel: {error}\n")
-        return app.EXIT_USAGE if isinstance(error, ConfigRejected) else app.EXIT_FAULT
+    logging.basicConfig(level=options.log_level.upper(), format=app.LOG_FORMAT)
+    return ended("kestrel", lambda: _serve(options))
+
+
+def _serve(options: argparse.Namespace) -> int:
+    """Run the unit in the folder that the options name until it is asked to stop; return the exit code."""
+    with app.stop_requests() as request:
+        settings = config.load(options.folder / identity.CONFIG_NAME)
+        board = open_board(settings, options.folder)
+        return app.run(board, app.build(board, settings, options.folder, options.models), request)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the unit's folder: config.json, keys, outbox (default: %(default)s)",
     )
     parser.add_argument(
-        "--models", type=Path, default=MODELS_FOLDER, help="folder of the networks (default: %(default)s)"
+        "--models", type=Path, default=app.MODELS_FOLDER, help="folder of the networks (default: %(default)s)"
     )
     parser.add_argument(
         "--log-level", choices=["debug", "info", "warning", "error"], default="info", help="default: %(default)s"

@@ -17,6 +17,7 @@ from types import FrameType
 
 from firmware import identity
 from firmware.capture import CaptureStage
+from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
 from firmware.config import DeviceConfig
 from firmware.faults import DeviceFault, FaultBook, FaultCode, KestrelError
 from firmware.outbox import Outbox
@@ -39,7 +40,10 @@ LIFELESS_LIMIT_S = 30.0
 STOP_LIMIT_S = 15.0
 """How long one stage may take to stop: reading finishes the frames that wait, uplink says goodbye to the broker."""
 
-EXIT_STOPPED, EXIT_FAULT, EXIT_USAGE = 0, 1, 2
+MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
+"""Where an installation has the networks: beside the packages."""
+
+LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
 BYTES_PER_MB = 1_000_000
 SECONDS_PER_DAY = 86_400.0

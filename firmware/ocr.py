@@ -53,12 +53,17 @@ class PlateReading:
         return "".join(character.char for character in self.characters)
 
 
+def corners_of_box(x_px: float, y_px: float, w_px: float, h_px: float) -> Float:
+    """Return the corners (4, 2) of an upright box, clockwise from the top left."""
+    right, bottom = x_px + w_px, y_px + h_px
+    return np.array([[x_px, y_px], [right, y_px], [right, bottom], [x_px, bottom]], np.float32)
+
+
 def corners_of(box: Box) -> Float:
     """Return the quadrilateral (4, 2) in pixels that `box` stands for, clockwise from the top left, without margin."""
     if box.corners_px:
         return np.array(box.corners_px, np.float32)
-    right, bottom = box.x_px + box.w_px, box.y_px + box.h_px
-    return np.array([[box.x_px, box.y_px], [right, box.y_px], [right, bottom], [box.x_px, bottom]], np.float32)
+    return corners_of_box(box.x_px, box.y_px, box.w_px, box.h_px)
 
 
 def rectify(image: Image, corners_px: Float) -> Image:

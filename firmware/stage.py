@@ -18,6 +18,14 @@ NEVER_S = math.inf
 LOG = logging.getLogger(__name__)
 
 
+def drained(waiting: deque[T]) -> list[T]:
+    """Return and remove what waits, oldest first. A foreign thread may append all the while."""
+    taken = []
+    while waiting:
+        taken.append(waiting.popleft())
+    return taken
+
+
 class Stage(Protocol):
     """One named piece of the machine, stepped by whoever owns the time."""
 

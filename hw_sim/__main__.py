@@ -4,17 +4,15 @@ import argparse
 import dataclasses
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from firmware import app, config, identity
-from firmware.app import Machine
-from firmware.faults import ConfigRejected, KestrelError
+from firmware.app import LOG_FORMAT, MODELS_FOLDER, Machine
+from firmware.command_line import ended
 from hw_sim import demonstration
 from hw_sim.board import open_unit
 from hw_sim.closing_time import ClosingTime
-
-MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 
 DESCRIPTION = "Kestrel on a simulated road: vehicles pass, plates are read, sealed, sent, opened and printed."
 EPILOG = """examples:
@@ -29,17 +27,8 @@ exit codes: 0 ended or stopped on request, 1 fault or bug, 2 usage or configurat
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; return the exit code."""
     options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.command
-    logging.basicConfig(level=options.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    try:
-        return command(options)
-    except KestrelError as error:
-        sys.stderr.write(f"kestrel-sim: {error}\n")
-        return app.EXIT_USAGE if isinstance(error, ConfigRejected) else app.EXIT_FAULT
-    except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-        sys.stderr.write(f"kestrel-sim: {what}; check the folder, its owner and the disk\n")
-        return app.EXIT_FAULT
+    logging.basicConfig(level=options.log_level.upper(), format=LOG_FORMAT)
+    return ended("kestrel-sim", lambda: options.command(options))
 
 
 def _device(options: argparse.Namespace) -> int:

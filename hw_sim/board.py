@@ -13,12 +13,11 @@ from pathlib import Path
 from gpiozero.pins.mock import MockFactory
 
 from firmware import identity
-from firmware.board.gpio_pins import GpioTrigger
+from firmware.board import pi
 from firmware.board.linux import LinuxClock, LinuxSystem
 from firmware.board.mqtt_link import MqttLink
 from firmware.config import CaptureConfig, DeviceConfig
 from firmware.ports import Board, Clock, TriggerInput
-from firmware.records import TriggerSource
 from firmware.stage import NEVER_S
 from hw_sim.camera import ReplayCamera, RoadCamera, SimCamera
 from hw_sim.road import Road
@@ -69,19 +68,15 @@ def open_unit(
 
 
 def open_sensors(config: CaptureConfig, clock: Clock, *, seed: int) -> Sensors:
-    """Return the sensors that the configuration names, on mock pins of their own."""
+    """Return the sensors that the configuration names, wired as on the Pi, on mock pins of their own."""
     pins = MockFactory()
     powered_at_s = clock.monotonic_s() - WARM_S
-    triggers: list[TriggerInput] = []
     world: list[Sensor] = []
     if config.pir_pin is not None:
         world.append(SimPir(pins.pin(config.pir_pin), seed=seed, powered_at_s=powered_at_s))
-        triggers.append(GpioTrigger(config.pir_pin, TriggerSource.PIR, clock, pin_factory=pins))
     if config.ir_beam_pin is not None:
         world.append(SimIrBeam(pins.pin(config.ir_beam_pin), powered_at_s=powered_at_s))
-        beam = GpioTrigger(config.ir_beam_pin, TriggerSource.IR_BEAM, clock, is_pulled_up=True, pin_factory=pins)
-        triggers.append(beam)
-    return Sensors(triggers=tuple(triggers), world=tuple(world))
+    return Sensors(triggers=pi.triggers(config, clock, pin_factory=pins), world=tuple(world))
 
 
 def open_camera(

@@ -16,7 +16,7 @@ from typing import Protocol
 from firmware.faults import DeviceFault, FaultCode
 from firmware.ports import Clock
 from firmware.records import Frame, Image
-from firmware.stage import NEVER_S
+from firmware.stage import NEVER_S, drained
 from hw_sim.replay import open_scene
 from hw_sim.road import Road, RoadScene
 from hw_sim.sensors import Sensor, Subject
@@ -103,9 +103,7 @@ class SimCamera:
 
     def frames(self) -> list[Frame]:
         """Return and forget the frames since the last call, oldest first. Raises DeviceFault(CAMERA_SILENT)."""
-        taken = []
-        while self._frames:
-            taken.append(self._frames.popleft())
+        taken = drained(self._frames)
         if not taken and self._wake is not None and self._clock.monotonic_s() - self._last_frame_s > SILENT_AFTER_S:
             hint = (
                 f"no frame for {SILENT_AFTER_S:.0f} s; check the camera's ribbon cable, then switch the unit off and on"

@@ -155,6 +155,7 @@ def tally(places: Places) -> Tally:
     with _outbox(places, config.load(places.unit / identity.CONFIG_NAME)) as outbox, ReadStore(places.store) as store:
         counters = store.counters()
         duplicates = counters.pop(Outcome.DUPLICATE, 0)
+        counters.pop(Outcome.SEQUENCE_REUSED, None)  # an alarm, but stored
         return Tally(
             sealed=outbox.reserved(),
             waiting=outbox.count(),

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from firmware.ocr import REGIONS
+from firmware.ocr import REGIONS, corners_of_box
 from firmware.plates import normalised
 from firmware.records import Image
 
@@ -108,6 +108,14 @@ def labelled_corners(row: Row) -> Float | None:
         and np.abs(corners.max(axis=0) - (x + w, y + h)).max() < 0.2 * w
     )
     return corners if inside else None
+
+
+def corners_of_row(row: Row, image: Image) -> tuple[Float, bool]:
+    """Return the plate's corners (4, 2) in `image`, and whether they are labelled and not just those of its box."""
+    known = labelled_corners(row)
+    if known is not None:
+        return known, True
+    return corners_of_box(*(row.box_px or (0, 0, image.shape[1], image.shape[0]))), False
 
 
 def text_rows(rows: list[Row], split: str) -> Iterator[Row]:

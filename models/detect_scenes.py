@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.detect import COLUMNS, HEIGHT_PX, ROWS, STRIDE_PX, WIDTH_PX
+from firmware.ocr import corners_of_box
 from firmware.records import Image
 from models import degrade
-from models.data import CROP_SETS, Row, labelled_corners, read_image
+from models.data import CROP_SETS, Row, corners_of_row, read_image
 
 Float = npt.NDArray[np.float32]
 Rng = np.random.Generator
@@ -38,10 +39,9 @@ def load_scenes(root: Path, rows: list[Row], split: str) -> list[Scene]:
         image = read_image(root / name)
         corners, cornered = [], []
         for row in plates:
-            known = labelled_corners(row)
-            x, y, w, h = row.box_px or (0, 0, 0, 0)
-            corners.append(known if known is not None else np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]]))
-            cornered.append(known is not None)
+            quad, is_labelled = corners_of_row(row, image)
+            corners.append(quad)
+            cornered.append(is_labelled)
         scale = min(1.0, 1024 / image.shape[1])
         if scale < 1:
             image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
@@ -73,7 +73,7 @@ def lay_plate(image: Image, plate: Image, corners: Float, rng: Rng) -> None:
     light = float(patch.mean()) / 128
     gain = np.clip(rng.normal(0.35 + 0.65 * light, 0.15), 0.15, 1.3)
     lit = np.clip(plate * gain + rng.normal(0, 6), 0, 255).astype(np.uint8)
-    source = np.array([[0, 0], [plate.shape[1], 0], [plate.shape[1], plate.shape[0]], [0, plate.shape[0]]], np.float32)
+    source = corners_of_box(0, 0, plate.shape[1], plate.shape[0])
     transform = cv2.getPerspectiveTransform(source, (corners - low).astype(np.float32))
     size = (patch.shape[1], patch.shape[0])
     laid = cv2.warpPerspective(lit, transform, size)
@@ -215,8 +215,7 @@ def targets_of(corners: Float, cornered: npt.NDArray[np.bool_]) -> Targets:
         for r, c in near:
             cells.append((r, c))
             boxes.append((x - c - 0.5, y - r - 0.5, np.log(w), np.log(h)))
-            unit = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
-            places.append(((quad - clipped_low) / (clipped_high - clipped_low) - unit).reshape(8))
+            places.append(((quad - clipped_low) / (clipped_high - clipped_low) - corners_of_box(0, 0, 1, 1)).reshape(8))
             weights.append(heat[r, c] / len(near) ** 0.5)
             known.append(float(has_corners and not cut))
     return Targets(

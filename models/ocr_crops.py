@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from firmware.ocr import ALPHABET, HEIGHT_PX, WIDTH_PX, normalise, rectify
+from firmware.ocr import ALPHABET, HEIGHT_PX, WIDTH_PX, corners_of_box, normalise, rectify
 from firmware.records import Image
 from models import degrade, rendered
-from models.data import CROP_SETS, DataMissing, Row, labelled_corners, read_image, region_index, text_rows
+from models.data import CROP_SETS, DataMissing, Row, corners_of_row, read_image, region_index, text_rows
 
 Float = npt.NDArray[np.float32]
 Rng = np.random.Generator
@@ -36,19 +36,10 @@ class Sample:
     worn: bool  # seen by a camera in the street already, so that little need be done to it
 
 
-def corners_of_box(x: float, y: float, w: float, h: float) -> Float:
-    """Return the corners (4, 2) of a box, clockwise from the top left."""
-    return np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], np.float32)
-
-
 def load_sample(root: Path, row: Row) -> Sample:
     """Return a row as a sample: the plate with 40 % of its size around it, at most 448 px wide. Raises DataMissing."""
     image = read_image(root / row.image)
-    corners = labelled_corners(row)
-    if row.box_px is None:
-        corners = corners_of_box(0, 0, image.shape[1], image.shape[0])
-    elif corners is None:
-        corners = corners_of_box(*row.box_px)
+    corners, _ = corners_of_row(row, image)
     left, top = np.maximum(0, corners.min(axis=0) - 0.4 * np.ptp(corners, axis=0)).astype(int)
     right, bottom = (corners.max(axis=0) + 0.4 * np.ptp(corners, axis=0)).astype(int) + 1
     image, corners = image[top:bottom, left:right], corners - (left, top)

@@ -1,9 +1,5 @@
 """Train the plate detector: `python -m models.train_detect --data DIR`. Stop it when you like; it goes on."""
 
-import argparse
-from pathlib import Path
-
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -13,7 +9,7 @@ from firmware.detect import decode, letterbox, overlap
 from models.data import load_rows
 from models.detect_net import DetectNet, box_loss, score_loss
 from models.detect_scenes import Scene, SceneSource, load_plates, load_scenes, targets_of
-from models.training import Progress, Training, rounds
+from models.training import Progress, Training, begin, rounds
 
 BATCH = 12
 PEAK_RATE = 1.5e-3
@@ -76,15 +72,7 @@ def evaluate(net: nn.Module, scenes: list[Scene]) -> str:
 
 def main() -> None:
     """Train from the newest checkpoint to --steps."""
-    parser = argparse.ArgumentParser(description="Train the plate detector.")
-    parser.add_argument("--data", type=Path, default=Path("build/data"))
-    parser.add_argument("--checkpoint", type=Path, default=Path("build/detector.pt"))
-    parser.add_argument("--steps", type=int, default=8000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    torch.manual_seed(options.seed)
-    cv2.setNumThreads(1)  # two pools of threads on the same cores would wait for each other
-
+    options = begin("Train the plate detector.", checkpoint="build/detector.pt", steps=8000)
     rows = load_rows(options.data / "plates.csv")
     scenes, validation = load_scenes(options.data, rows, "train"), load_scenes(options.data, rows, "val")
     plates = load_plates(options.data, rows)
@@ -92,7 +80,6 @@ def main() -> None:
         f"{len(scenes)} pictures to train on, {len(validation)} to validate, {len(plates)} plates to lay in", flush=True
     )
     training = Training(
-        DetectNet(),
         DetectNet(),
         options.checkpoint,
         steps=options.steps,

@@ -4,10 +4,6 @@ DIR is a folder as models/README.md describes it. CTC (Graves et al. 2006) over 
 for the region where it is known.
 """
 
-import argparse
-from pathlib import Path
-
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -16,7 +12,7 @@ from firmware.ocr import ALPHABET, BANDS, BLANK, COLUMNS, normalise, rectify
 from models.data import load_rows
 from models.ocr_crops import CropSource, Sample, load_samples
 from models.ocr_net import OcrNet
-from models.training import Progress, Training, rounds
+from models.training import Progress, Training, begin, rounds
 
 BATCH = 64
 PEAK_RATE = 2.5e-3
@@ -73,21 +69,12 @@ def losses_of(net: nn.Module, source: CropSource, ctc: nn.Module) -> tuple[torch
 
 def main() -> None:
     """Train from the newest checkpoint to --steps."""
-    parser = argparse.ArgumentParser(description="Train the plate OCR.")
-    parser.add_argument("--data", type=Path, default=Path("build/data"))
-    parser.add_argument("--checkpoint", type=Path, default=Path("build/ocr.pt"))
-    parser.add_argument("--steps", type=int, default=9000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    torch.manual_seed(options.seed)
-    cv2.setNumThreads(1)  # two pools of threads on the same cores would wait for each other
-
+    options = begin("Train the plate OCR.", checkpoint="build/ocr.pt", steps=9000)
     rows = load_rows(options.data / "plates.csv")
     training_samples, validation = load_samples(options.data, rows, "train"), load_samples(options.data, rows, "val")
     print("train:", {name: len(pool) for name, pool in training_samples.items()})
     print("val:", {name: len(pool) for name, pool in validation.items()}, flush=True)
     training = Training(
-        OcrNet(),
         OcrNet(),
         options.checkpoint,
         steps=options.steps,

@@ -4,11 +4,14 @@ A checkpoint holds the weights, their running average (which is what is exported
 replaced whole or not at all, so that a training may be killed at any moment and goes on from its last one.
 """
 
+import argparse
+import copy
 import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -19,13 +22,25 @@ WEIGHT_DECAY = 0.02
 LAST_RATE_RATIO = 0.01
 
 
+def begin(description: str, *, checkpoint: str, steps: int) -> argparse.Namespace:
+    """Return the options of a trainer (data, checkpoint, steps, seed), with the seed and the threads set by them."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", type=Path, default=Path("build/data"))
+    parser.add_argument("--checkpoint", type=Path, default=Path(checkpoint))
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    cv2.setNumThreads(1)  # two pools of threads on the same cores would wait for each other
+    return options
+
+
 class Training:
     """One network on its way from `step` to `steps`, with its average and its optimiser."""
 
     def __init__(
         self,
         net: nn.Module,
-        average: nn.Module,
         checkpoint: Path,
         *,
         steps: int,
@@ -34,8 +49,7 @@ class Training:
         decay: float,
     ) -> None:
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = average.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average.load_state_dict(self.net.state_dict())
+        self.average = copy.deepcopy(self.net)
         self.steps, self.step = steps, 0
         self._checkpoint, self._peak_rate, self._warm_up_steps, self._decay = (
             checkpoint,

@@ -3,30 +3,20 @@
 import argparse
 import datetime as dt
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cloud import fleet_folder
 from cloud.registry import Registry
+from firmware.command_line import ended
 from firmware.config import SiteConfig
-from firmware.faults import ConfigRejected, KestrelError
 from provisioning import fleet, unit
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0 done, 1 the disk refused, 2 usage or configuration."""
     options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], None] = options.command
-    try:
-        command(options)
-    except KestrelError as error:
-        sys.stderr.write(f"kestrel-provision: {error}\n")
-        return 2 if isinstance(error, ConfigRejected) else 1
-    except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-        sys.stderr.write(f"kestrel-provision: {what}; check the folder, its owner and the disk\n")
-        return 1
-    return 0
+    return ended("kestrel-provision", lambda: options.command(options))
 
 
 def _fleet_init(options: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from gpiozero.exc import GPIOZeroError
 from firmware.faults import DeviceFault, FaultCode
 from firmware.ports import Clock
 from firmware.records import TriggerEdge, TriggerSource
+from firmware.stage import drained
 
 EDGES_WAITING = 64
 """A line that chatters faster than it is asked forgets its oldest edges; one edge a burst would do."""
@@ -65,10 +66,7 @@ class GpioTrigger:
 
     def edges(self) -> list[TriggerEdge]:
         """Return and forget the edges since the last call, oldest first."""
-        taken = []
-        while self._edges:
-            taken.append(self._edges.popleft())
-        return taken
+        return drained(self._edges)
 
     def close(self) -> None:
         """Give the line back."""

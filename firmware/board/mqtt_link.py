@@ -26,6 +26,7 @@ from firmware.board.tls import tls_context, unreachable
 from firmware.config import UplinkConfig
 from firmware.identity import Identity
 from firmware.records import Acked, Connected, LinkEvent, Lost, Received, Refused
+from firmware.stage import drained
 from firmware.topics import receipt_topic
 
 SESSION_EXPIRY_S: Final = 86_400
@@ -78,11 +79,7 @@ class MqttLink:
 
     def events(self) -> list[LinkEvent]:
         """Return and forget the events since the last call, oldest first."""
-        events: list[LinkEvent] = []
-        with contextlib.suppress(IndexError):
-            while True:
-                events.append(self._events.popleft())
-        return events
+        return drained(self._events)
 
     def disconnect(self) -> None:
         """End the session within DISCONNECT_LIMIT_S, whatever is unacknowledged, and forget its events.

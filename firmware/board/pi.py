@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from firmware import identity
 from firmware.board.gpio_pins import GpioTrigger
@@ -28,11 +29,15 @@ def open_board(config: DeviceConfig, folder: Path) -> Board:
     )
 
 
-def triggers(config: CaptureConfig, clock: Clock) -> tuple[TriggerInput, ...]:
-    """Return the trigger lines that the configuration names. A beam has an open collector."""
+def triggers(config: CaptureConfig, clock: Clock, *, pin_factory: Any = None) -> tuple[TriggerInput, ...]:
+    """Return the trigger lines that the configuration names, on the pins of a gpiozero factory (None: its default).
+
+    A beam has an open collector.
+    """
     lines: list[TriggerInput] = []
     if config.pir_pin is not None:
-        lines.append(GpioTrigger(config.pir_pin, TriggerSource.PIR, clock))
+        lines.append(GpioTrigger(config.pir_pin, TriggerSource.PIR, clock, pin_factory=pin_factory))
     if config.ir_beam_pin is not None:
-        lines.append(GpioTrigger(config.ir_beam_pin, TriggerSource.IR_BEAM, clock, is_pulled_up=True))
+        beam = GpioTrigger(config.ir_beam_pin, TriggerSource.IR_BEAM, clock, is_pulled_up=True, pin_factory=pin_factory)
+        lines.append(beam)
     return tuple(lines)

@@ -12,6 +12,7 @@ from typing import Any
 from firmware.faults import DeviceFault, FaultCode
 from firmware.ports import Clock
 from firmware.records import Frame, Image
+from firmware.stage import drained
 
 SIZE_PX = (1456, 1088)
 """The whole IMX296."""
@@ -66,9 +67,7 @@ class PiCamera:
 
     def frames(self) -> list[Frame]:
         """Return and forget the frames since the last call, oldest first. Raises DeviceFault(CAMERA_SILENT)."""
-        taken = []
-        while self._frames:
-            taken.append(self._frames.popleft())
+        taken = drained(self._frames)
         age_s = self._clock.monotonic_s() - self._newest_s
         if not taken and (self._broken or age_s > SILENT_AFTER_S):
             hint = (

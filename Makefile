@@ -89,6 +89,8 @@ evaluate: $(VENV)/.base data
 	$(BIN)/python -m models.evaluate crops "$(DATA)/plates.csv" --root "$(TRAINING_DATA)" --split val --set eu_crops
 	$(BIN)/python -m models.evaluate crops "$(DATA)/plates.csv" --root "$(TRAINING_DATA)" --split val --set br_gate
 	$(BIN)/python -m models.evaluate boxes "$(DATA)/plates.csv" --root "$(TRAINING_DATA)" --split val
+	$(BIN)/python -m models.labelled_scenes "$(DATA)/plates.csv" --root "$(TRAINING_DATA)" --out build/scenes
+	$(BIN)/python -m models.evaluate scenes build/scenes
 
 clean:
 	rm -rf $(VENV) build/run *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,61 @@
+"""Lay out whole photographs for `models.evaluate scenes`: `python -m models.labelled_scenes CSV --root DIR --out DIR`.
+
+Taken are the pictures of one split in which every labelled plate has a text and is wide enough to be read.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from models.data import CROP_SETS, DataMissing, Row, load_rows
+
+NARROWEST_PX = 40.0
+
+
+def readable_pictures(rows: list[Row], split: str) -> dict[str, list[Row]]:
+    """Return the plates of each such picture of `split`, by the picture's name in the table."""
+    by_image: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.split == split and row.kind == "plate" and row.set not in CROP_SETS and row.box_px:
+            by_image.setdefault(row.image, []).append(row)
+    return {
+        name: plates
+        for name, plates in by_image.items()
+        if all(row.text and row.box_px and row.box_px[2] >= NARROWEST_PX for row in plates)
+    }
+
+
+def lay_out(pictures: dict[str, list[Row]], root: Path, out: Path) -> None:
+    """Copy the pictures to `out`, each with its labels in a .txt beside it. Raises OSError."""
+    out.mkdir(parents=True, exist_ok=True)
+    for number, (name, plates) in enumerate(sorted(pictures.items())):
+        copy = out / f"{number:04}{Path(name).suffix}"
+        shutil.copyfile(root / name, copy)
+        lines = ["\t".join([copy.name, *(f"{edge:g}" for edge in row.box_px or ()), row.text]) for row in plates]
+        copy.with_suffix(".txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main() -> int:
+    """Lay out what the options name; return the exit code."""
+    parser = argparse.ArgumentParser(description="Lay out whole photographs with text for models.evaluate.")
+    parser.add_argument("table", type=Path, metavar="CSV")
+    parser.add_argument("--root", type=Path, required=True, help="folder that the table's picture names start from")
+    parser.add_argument("--out", type=Path, required=True, help="folder for pictures and labels; never in git")
+    parser.add_argument("--split", default="val")
+    options = parser.parse_args()
+    try:
+        pictures = readable_pictures(load_rows(options.table), options.split)
+        lay_out(pictures, options.root, options.out)
+    except DataMissing as error:
+        print(f"labelled_scenes: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"labelled_scenes: {error.filename}: {error.strerror}; check the folders", file=sys.stderr)
+        return 1
+    print(f"{options.out}: {len(pictures)} pictures, {sum(len(plates) for plates in pictures.values())} plates")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

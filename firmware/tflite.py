@@ -23,16 +23,42 @@ MANIFEST = "manifest.json"
 REINSTALL = "install the models again, or make them with `make models`"
 
 
+class TensorPin(msgspec.Struct, frozen=True, kw_only=True):
+    """One input or output of a network: real value = (stored value - zero_point) * scale; scale 0 where it is float."""
+
+    tensor: str
+    shape: list[int]
+    type: str
+    scale: float
+    zero_point: int
+
+    @classmethod
+    def of(cls, detail: Mapping[str, Any]) -> Self:
+        """Return what the runtime says of a tensor of a loaded file."""
+        scale, zero_point = detail["quantization"]
+        return cls(
+            tensor=str(detail["name"]),
+            shape=[int(size) for size in detail["shape"]],
+            type=np.dtype(detail["dtype"]).name,
+            scale=float(scale),
+            zero_point=int(zero_point),
+        )
+
+
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One model file as manifest.json pins it. `outputs` maps our names to the file's tensor names."""
+    """One model file as manifest.json pins it: its bytes, its input, and its outputs by our names."""
 
     sha256: str
-    input_shape: list[int]
-    outputs: dict[str, str]
+    bytes: int
+    input: TensorPin
+    outputs: dict[str, TensorPin]
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The model folder's manifest: a version that each read carries, and the files that belong to it."""
+    """The model folder's manifest: a version that each read carries, and the files that belong to it.
+
+    It also holds what the networks measured when they were pinned; nothing on the device reads that.
+    """
 
     version: str
     files: dict[str, ModelEntry]
@@ -65,33 +91,74 @@ def interpreter_class() -> Any:
     raise DeviceFault(FaultCode.MODEL_REFUSED, hint)
 
 
+def content_difference(content: bytes, entry: ModelEntry) -> str:
+    """Return in which way a file's content is not the pinned one; empty where it is."""
+    if len(content) != entry.bytes:
+        return f"it has {len(content)} bytes, pinned are {entry.bytes}"
+    return "" if hashlib.sha256(content).hexdigest() == entry.sha256 else "its SHA-256 differs"
+
+
+def network_difference(interpreter: Any, entry: ModelEntry) -> str:
+    """Return in which way the inputs and outputs of a loaded file are not the pinned ones; empty where they are."""
+    found = {pin.tensor: pin for pin in map(TensorPin.of, interpreter.get_output_details())}
+    differences = [_tensor_difference("input", entry.input, TensorPin.of(interpreter.get_input_details()[0]))]
+    differences += [
+        _tensor_difference(f"output {name}", pin, found.get(pin.tensor)) for name, pin in entry.outputs.items()
+    ]
+    return next(filter(None, differences), "")
+
+
+def _tensor_difference(name: str, pinned: TensorPin, found: TensorPin | None) -> str:
+    if found is None or found.tensor != pinned.tensor:
+        return f"it has no tensor {pinned.tensor} for its {name}"
+    if found.shape != pinned.shape:
+        return f"its {name} has shape {_shown(found.shape)}, pinned is {_shown(pinned.shape)}"
+    if found.type != pinned.type:
+        return f"its {name} is {found.type}, pinned is {pinned.type}"
+    if (found.scale, found.zero_point) != (pinned.scale, pinned.zero_point):
+        steps = f"scale {found.scale:.9g} and zero point {found.zero_point}"
+        return f"its {name} is quantised with {steps}, pinned are {pinned.scale:.9g} and {pinned.zero_point}"
+    return ""
+
+
+def _shown(shape: list[int]) -> str:
+    return " x ".join(str(size) for size in shape)
+
+
 class Model:
     """One network, loaded and tried. `run` takes and returns float32 whatever the file computes in."""
 
-    def __init__(self, interpreter: Any, outputs: Mapping[str, str]) -> None:
-        interpreter.allocate_tensors()
+    def __init__(self, interpreter: Any, entry: ModelEntry) -> None:
         self._interpreter = interpreter
         self._input = interpreter.get_input_details()[0]
         details = {detail["name"]: detail for detail in interpreter.get_output_details()}
-        self._outputs = {name: details[tensor] for name, tensor in outputs.items()}
+        self._outputs = {name: details[pin.tensor] for name, pin in entry.outputs.items()}
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Self:
-        """Load the file `name` of a model folder and run it once. Raises DeviceFault(MODEL_REFUSED)."""
+        """Load the file `name` of a model folder and run it once. Raises DeviceFault(MODEL_REFUSED).
+
+        Refused is a file of another size, content, shape or quantisation than its manifest pins.
+        """
+        path = folder / name
         entry = read_manifest(folder).files.get(name)
         if entry is None:
             raise refused(f"{folder / MANIFEST} does not list {name}")
         try:
-            content = (folder / name).read_bytes()
+            content = path.read_bytes()
         except OSError as error:
-            raise refused(f"{folder / name} cannot be read ({error.strerror})") from error
-        if hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise refused(f"{folder / name} is not the file that its manifest pins (SHA-256 differs)")
+            raise refused(f"{path} cannot be read ({error.strerror})") from error
+        if difference := content_difference(content, entry):
+            raise refused(f"{path} is not the file that its manifest pins: {difference}")
         try:
-            model = cls(interpreter_class()(model_content=content, num_threads=1), entry.outputs)
-            model.run(np.zeros(entry.input_shape, np.float32))
+            interpreter = interpreter_class()(model_content=content, num_threads=1)
+            interpreter.allocate_tensors()
+            if difference := network_difference(interpreter, entry):
+                raise refused(f"{path} is not the network that its manifest pins: {difference}")
+            model = cls(interpreter, entry)
+            model.run(np.zeros(entry.input.shape, np.float32))
         except (ValueError, RuntimeError, KeyError, SystemError) as error:
-            raise refused(f"{folder / name} does not run on this machine ({type(error).__name__})") from error
+            raise refused(f"{path} does not run on this machine ({type(error).__name__})") from error
         return model
 
     def run(self, batch: Float) -> dict[str, Float]:

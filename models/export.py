@@ -2,15 +2,14 @@
 
 torch -> litert-torch (float32) -> ai-edge-quantizer (int8 weights per channel, int8 activations, calibrated on training
 pictures) -> a check that only built-in operators are left. What is exported is the running average of the weights.
+The float32 files stay in a folder of their own, so that `models.evaluate --models` measures what int8 costs.
 """
 
 import argparse
-import hashlib
-import json
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import litert_torch
 import numpy as np
@@ -19,14 +18,15 @@ from ai_edge_quantizer import quantizer, recipe
 from torch import nn
 
 from firmware import detect, ocr
-from firmware.tflite import MANIFEST, interpreter_class
 from models.data import load_rows
 from models.detect_net import DetectNet
 from models.detect_scenes import load_scenes
 from models.ocr_crops import CropSource, load_samples
 from models.ocr_net import OcrNet
+from models.pinning import FLOAT_SUFFIX, ForeignOperator, entry_of, write_manifest
 
 CALIBRATION_PICTURES = 200
+PRODUCT = Path("models")
 OCR_OUTPUTS = ("text", "region")
 DETECTOR_OUTPUTS = ("score", "box", "corners")
 
@@ -51,21 +51,19 @@ def load_average(net: nn.Module, checkpoint: Path) -> tuple[nn.Module, int]:
     return net.eval(), int(saved["step"])
 
 
-def convert(net: nn.Module, shape: tuple[int, ...], path: Path, calibration: Iterator[np.ndarray] | None) -> None:  # type: ignore[type-arg]
-    """Write the network as a TFLite file: float32, or int8 when calibration pictures are given."""
-    wrapped = ChannelsLast(net).eval()
-    float_path = path.with_suffix(".float.tflite")
-    litert_torch.convert(wrapped, (torch.zeros(shape),)).export(str(float_path))
-    if calibration is None:
-        float_path.replace(path)
-        return
+def convert(net: nn.Module, shape: tuple[int, ...], path: Path) -> None:
+    """Write the network as a float32 TFLite file."""
+    litert_torch.convert(ChannelsLast(net).eval(), (torch.zeros(shape),)).export(str(path))
+
+
+def quantise(float_path: Path, path: Path, calibration: Iterator[np.ndarray]) -> None:  # type: ignore[type-arg]
+    """Write a float32 TFLite file as an int8 one, its activations scaled by what the calibration pictures show."""
     worker = quantizer.Quantizer(str(float_path))
     worker.load_quantization_recipe(recipe.static_wi8_ai8())
-    samples = [{"args_0": picture} for picture in calibration]
-    statistics = worker.calibrate({"serving_default": samples})
+    statistics = worker.calibrate({"serving_default": [{"args_0": picture} for picture in calibration]})
     path.unlink(missing_ok=True)
     worker.quantize(statistics).export_model(str(path))
-    float_path.unlink()
+    path.chmod(0o644)  # the converter makes it executable
 
 
 def scene_inputs(data: Path, seed: int) -> Iterator[np.ndarray]:  # type: ignore[type-arg]
@@ -89,58 +87,51 @@ def crop_inputs(data: Path, seed: int) -> Iterator[np.ndarray]:  # type: ignore[
             yield ocr.normalise(ocr.rectify(sample.image, sample.corners_px))[None]
 
 
-def entry_of(path: Path, names: tuple[str, ...], more: dict[str, Any]) -> dict[str, Any]:
-    """Return the manifest's entry of a file; the outputs keep the order in which the network returns them."""
-    content = path.read_bytes()
-    interpreter = interpreter_class()(model_content=content)
-    interpreter.allocate_tensors()
-    operators = sorted({op["op_name"] for op in interpreter._get_ops_details()})
-    custom = [name for name in operators if name == "CUSTOM" or name.startswith("Flex")]
-    if custom:
-        raise SystemExit(f"{path}: holds operators that the device's runtime does not have: {', '.join(custom)}")
-    signature = interpreter.get_signature_runner().get_output_details()
-    ordered = [signature[key]["name"] for key in sorted(signature)]
-    return {
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": len(content),
-        "input_shape": [int(size) for size in interpreter.get_input_details()[0]["shape"]],
-        "outputs": dict(zip(names, ordered, strict=True)),
-        "operators": operators,
-        **more,
-    }
+def manifests(options: argparse.Namespace, floats: Path) -> None:
+    """Write both folders: the int8 files of the device and the float32 files beside which they are measured."""
+    detector, detector_step = load_average(DetectNet(), options.detector)
+    reader, ocr_step = load_average(OcrNet(), options.ocr)
+    detector_shape = (1, detect.HEIGHT_PX, detect.WIDTH_PX, 3)
+    ocr_shape = (1, ocr.HEIGHT_PX, ocr.WIDTH_PX, 3)
+    networks = (
+        ("detector.tflite", detector, detector_step, detector_shape, DETECTOR_OUTPUTS, scene_inputs(options.data, 7)),
+        ("ocr.tflite", reader, ocr_step, ocr_shape, OCR_OUTPUTS, crop_inputs(options.data, 8)),
+    )
+    int8_files, float_files = {}, {}
+    for name, net, step, shape, outputs, calibration in networks:
+        convert(net, shape, floats / name)
+        quantise(floats / name, options.out / name, calibration)
+        float_files[name] = entry_of(floats / name, outputs, {"computes_in": "float32", "steps": step})
+        int8_files[name] = entry_of(options.out / name, outputs, {"computes_in": "int8", "steps": step})
+    digests = "".join(entry["sha256"][:4] for entry in int8_files.values())
+    version = f"{datetime.now(tz=UTC):%Y.%m.%d}-{digests}"
+    write_manifest(options.out, {"version": version, "files": int8_files})
+    write_manifest(floats, {"version": version + FLOAT_SUFFIX, "files": float_files})
+    sizes = ", ".join(f"{name} {entry['bytes'] / 1000:.0f} kB" for name, entry in int8_files.items())
+    print(f"{options.out}: version {version}, {sizes}; in float32: {floats}")
 
 
-def main() -> None:
-    """Export what the options name."""
+def main() -> int:
+    """Export what the options name; return the exit code."""
     parser = argparse.ArgumentParser(description="Turn checkpoints into the device's files.")
     parser.add_argument("--data", type=Path, default=Path("build/data"))
     parser.add_argument("--ocr", type=Path, default=Path("build/ocr.pt"))
     parser.add_argument("--detector", type=Path, default=Path("build/detector.pt"))
-    parser.add_argument("--out", type=Path, default=Path("models"))
-    parser.add_argument("--float", action="store_true", help="leave both in float32, to compare")
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-
-    detector, detector_step = load_average(DetectNet(), options.detector)
-    path = options.out / "detector.tflite"
-    shape = (1, detect.HEIGHT_PX, detect.WIDTH_PX, 3)
-    convert(detector, shape, path, None if options.float else scene_inputs(options.data, 7))
-    kind = "float32" if options.float else "int8"
-    files = {"detector.tflite": entry_of(path, DETECTOR_OUTPUTS, {"computes_in": kind, "steps": detector_step})}
-
-    reader, ocr_step = load_average(OcrNet(), options.ocr)
-    path = options.out / "ocr.tflite"
-    convert(reader, (1, ocr.HEIGHT_PX, ocr.WIDTH_PX, 3), path, None if options.float else crop_inputs(options.data, 8))
-    files["ocr.tflite"] = entry_of(path, OCR_OUTPUTS, {"computes_in": kind, "steps": ocr_step})
-
-    version = (
-        f"{datetime.now(tz=UTC):%Y.%m.%d}-{files['detector.tflite']['sha256'][:4]}{files['ocr.tflite']['sha256'][:4]}"
+    parser.add_argument("--out", type=Path, default=PRODUCT)
+    parser.add_argument(
+        "--float-out", type=Path, help="the float32 files (default: build/float; OUT/float where --out is given)"
     )
-    manifest = {"version": version, "files": files}
-    (options.out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    sizes = ", ".join(f"{name} {entry['bytes'] / 1000:.0f} kB" for name, entry in files.items())
-    print(f"{options.out}: version {version}, {sizes}")
+    options = parser.parse_args()
+    floats = options.float_out or (Path("build/float") if options.out == PRODUCT else options.out / "float")
+    floats.mkdir(parents=True, exist_ok=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        manifests(options, floats)
+    except ForeignOperator as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

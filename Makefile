@@ -13,7 +13,10 @@ FONTS := fonts-roadgeek fonts-opendin fonts-liberation fonts-dejavu-core fonts-d
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: run test check models data evaluate clean
+ARM64_OPTIONS = $(if $(SOURCE),--source "$(SOURCE)") $(if $(TABLE),--table "$(TABLE)") $(if $(PICTURES),--pictures $(PICTURES)) \
+    $(if $(CROPS),--crops $(CROPS)) $(if $(MACHINE),--machine $(MACHINE))
+
+.PHONY: run test check arm64 models data evaluate clean
 
 run: $(VENV)/.base mosquitto
 	@$(BIN)/python -m hw_sim run $(if $(SOURCE),--source "$(SOURCE)") $(if $(PASSES),--passes $(PASSES))
@@ -26,6 +29,11 @@ test: $(VENV)/.dev mosquitto
 	$(BIN)/python -m pytest
 
 check: test
+
+# Do the models say the same on a Raspberry Pi? Emulated, so slow, and no word on speed. By itself on drawn pictures;
+# SOURCE=DIR reads photographs, TABLE=plates.csv cut-out plates; PICTURES=, CROPS= how many; MACHINE=pi5, pi4 or zero2.
+arm64: $(VENV)/.base emulator
+	@$(BIN)/python -m tests.arm64 $(ARM64_OPTIONS)
 
 # The venv is made once and renewed when setup.py changes. A half-made one has no marker and is made again.
 $(VENV)/.base: setup.py
@@ -49,13 +57,19 @@ $(VENV)/.train: $(VENV)/.dev
 	@$(PIP) --editable '.[train]'
 	@touch $@
 
-.PHONY: mosquitto python3-venv fonts
+.PHONY: mosquitto emulator python3-venv fonts
 # Debian starts a broker of its own when it installs one; nobody here asked for that one.
 mosquitto:
 	@command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || { \
 	    echo "Installing Debian's mosquitto (the MQTT broker) ..."; \
 	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends mosquitto && \
 	    { $(SUDO) systemctl disable --now mosquitto >/dev/null 2>&1 || true; }; \
+	}
+
+emulator:
+	@command -v qemu-aarch64-static >/dev/null && command -v mmdebstrap >/dev/null || { \
+	    echo "Installing Debian's qemu-user-static and mmdebstrap (needs root, this once) ..."; \
+	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends qemu-user-static mmdebstrap; \
 	}
 
 python3-venv:

@@ -21,7 +21,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=["firmware", "firmware.board", "hw_sim", "models", "provisioning", "cloud"],
-    package_data={"models": ["*.tflite", "manifest.json"], "cloud": ["mosquitto.conf.in", "access.acl"]},
+    package_data={"models": ["*.tflite", "manifest.json", "report.css"], "cloud": ["mosquitto.conf.in", "access.acl"]},
     install_requires=[
         "numpy>=1.26",
         "opencv-python-headless>=4.10",

@@ -152,7 +152,7 @@ def exposed(scene: Light, plate_px: tuple[float, float, float, float], size: tup
     path = how.between("motion", 1.0, 2.0) or 0.0
     angle = how.rng.normal(np.pi / 2, 0.35)  # what drives towards a camera moves down its picture
     steps = np.linspace(-0.5, 0.5, MOTION_STEPS) * path if path else np.zeros(1)
-    channels = np.moveaxis(scene, -1, 0)
+    channels = np.ascontiguousarray(np.moveaxis(scene, -1, 0))
     total = np.zeros((3, *size))
     x, y, w, h = plate_px
     for step in steps:

@@ -66,7 +66,8 @@ def pin_figures(results: list[Path], models: Path) -> int:
     for path in results:
         figures = _result(path)
         if figures.get("models") not in (version, version + FLOAT_SUFFIX):
-            raise DataMissing(f"{path}: measured with models {figures.get('models')}, not {version}; measure again")
+            measured = figures.get("models")
+            raise DataMissing(f"{path}: measured with models {measured}, not {version}; export and measure again")
         metrics[path.stem] = _pinned(figures)
     content = json.loads((models / MANIFEST).read_text(encoding="utf-8"))
     write_manifest(models, {**content, "metrics": metrics})

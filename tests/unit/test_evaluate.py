@@ -14,9 +14,15 @@ from models import evaluate
 SCENE_KEYS = {
     "images", "plates", "exact", "exact_folded", "any", "cer", "detected_50", "detected_30",
     "false_per_image", "cpu_ms_median", "wall_ms_median", "peak_rss_mb",
+    "ece", "reported", "reported_wrong", "reported_wrong_folded", "by_width", "confusions", "models",
 }  # fmt: skip
-CROP_KEYS = {"crops", "exact", "exact_folded", "cer", "region_accuracy", "region_answered", "cpu_ms_median"}
-BOX_KEYS = {"images", "plates", "recall_50", "false_per_image", "cpu_ms_median"}
+CROP_KEYS = {
+    "crops", "exact", "exact_folded", "cer", "region_accuracy", "region_answered", "cpu_ms_median",
+    "ece", "reported", "reported_wrong", "reported_wrong_folded", "by_flag", "confusions", "models",
+}  # fmt: skip
+BOX_KEYS = {
+    "images", "plates", "recall_50", "false_per_image", "cpu_ms_median", "doubtful_areas", "not_counted", "models",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 
 from models.data import load_rows
-from models.evaluate import labelled_pictures
 from models.labelled_scenes import lay_out, readable_pictures
+from models.measuring import labelled_pictures
 
 TABLE = """set,split,kind,image,x,y,w,h,text,region,flags
 street,val,plate,both.png,10,20,80.5,30,AB 12,,

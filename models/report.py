@@ -196,9 +196,9 @@ def _worst_first(box: BoxAnswer) -> float:
     return -(box.score_ratio or 0)
 
 
-def page(measurement: Measurement, shown: list[tuple[str, int, str]]) -> str:
-    """Return the whole page."""
-    title = TITLES[measurement.kind]
+def page(measurement: Measurement, report: str, shown: list[tuple[str, int, str]]) -> str:
+    """Return the whole page of the report of this name."""
+    title = escape(f"{TITLES[measurement.kind]}: {report}")
     figures = "".join(
         f"<div><b>{shown_figure(name, measurement.figures[name])}</b><span>{escape(words)}</span></div>"
         for name, words in SHOWN.items()
@@ -277,5 +277,5 @@ def write_report(measurement: Measurement, folder: Path) -> None:
     pictures.mkdir(parents=True, exist_ok=True)
     for earlier in pictures.glob("plate-*.jpg"):
         earlier.unlink()
-    text = page(measurement, sheets(measurement, folder))
+    text = page(measurement, folder.resolve().name, sheets(measurement, folder))
     (folder / "index.html").write_text(text, encoding="utf-8")

@@ -87,6 +87,7 @@ def test_every_error_is_on_the_page_with_its_picture_the_surest_first(picture, t
     assert "AAA111" not in page.words  # was read right
     assert page.words.index("CCC333") < page.words.index("<B>&1")  # of one cause, by score
     assert "personal data" in page.words
+    assert "Plates cut out: out" in page.words
     assert "version 1-ab" in page.words
     assert "14.3 %" in page.words
     assert page.tags.count("svg") == 3

@@ -69,6 +69,37 @@ def test_crops_and_boxes_answer_their_keys(pictures: Path, tmp_path: Path) -> No
         assert set(json.loads(out.read_text())) == keys
 
 
+def test_what_is_doubtful_is_neither_asked_for_nor_read(pictures: Path, tmp_path: Path) -> None:
+    """The same plates, once as plates and once as doubtful areas beside one plate that nobody could find."""
+    with (pictures / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    table = tmp_path / "doubtful.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["kind", *rows[0]])
+        writer.writeheader()
+        writer.writerows({"kind": "doubtful", **row} for row in rows)
+        writer.writerow({"kind": "plate", **rows[0], "x": 2, "y": 2, "w": 3, "h": 2})
+
+    def measured(command: str, name: Path) -> dict[str, float]:
+        out = tmp_path / "out.json"
+        assert evaluate.main([command, str(name), "--root", str(pictures), "--json", str(out)]) == 0
+        return json.loads(out.read_text())
+
+    asked, unasked = measured("boxes", pictures / "table.csv"), measured("boxes", table)
+    assert asked["recall_50"] > 0
+    assert (unasked["images"], unasked["plates"], unasked["recall_50"]) == (asked["images"], 1, 0)
+    assert unasked["doubtful_areas"] == len(rows)
+    assert unasked["not_counted"] >= asked["recall_50"] * len(rows)
+    assert unasked["false_per_image"] <= asked["false_per_image"]
+    assert measured("crops", table)["crops"] == 1
+
+
+def test_a_report_is_written_beside_the_figures(pictures: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    assert evaluate.main(["scenes", str(pictures), "--report", str(report)]) == 0
+    assert "personal data" in (report / "index.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -11,6 +11,7 @@ import pytest
 from firmware.faults import DeviceFault, FaultCode
 from firmware.recognition import PlateReader
 from firmware.tflite import Model, read_manifest
+from models.pinning import entry_of
 
 MODELS = Path(__file__).parents[2] / "models"
 NAMES = ("detector.tflite", "ocr.tflite")
@@ -39,6 +40,13 @@ def test_the_products_models_are_pinned_as_int8_in_and_out(name: str) -> None:
     for pin in (entry.input, *entry.outputs.values()):
         assert pin.type == "int8"
         assert pin.scale > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_manifest_is_what_the_export_says_of_the_files(name: str) -> None:
+    pinned = json.loads((MODELS / "manifest.json").read_text())["files"][name]
+    more = {key: pinned[key] for key in ("computes_in", "steps")}
+    assert entry_of(MODELS / name, tuple(pinned["outputs"]), more) == pinned
 
 
 def refusal(folder: Path, name: str) -> str:

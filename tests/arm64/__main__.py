@@ -132,7 +132,11 @@ def main() -> int:
         print(f"arm64: {error}", file=sys.stderr)
         return 2
     print(json.dumps([report for _, report in results], indent=2))
-    return 0 if all(result.is_same for result, _ in results) else 1
+    if all(result.is_same for result, _ in results):
+        return 0
+    others = sum(result.plates - result.same_text for result, _ in results)
+    print(f"arm64: {others} plates say another text there than here, or are found by one alone", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -57,8 +57,10 @@ def _resized(image: Image, size: tuple[int, int]) -> Image:
     """
     while image.shape[1] >= HALVE_FROM * size[0] and image.shape[0] >= 4:
         half = (image.shape[1] // 2, image.shape[0] // 2)
-        image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        is_even = image.shape[0] % 2 == image.shape[1] % 2 == 0
+        how = cv2.INTER_AREA if is_even else cv2.INTER_LINEAR_EXACT
+        image = np.asarray(cv2.resize(image, half, interpolation=how), np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR_EXACT), np.uint8)
 
 
 def decode(score_logits: Float, boxes: Float, corners: Float, threshold_ratio: float) -> tuple[Float, Float, Float]:
@@ -72,7 +74,8 @@ def decode(score_logits: Float, boxes: Float, corners: Float, threshold_ratio: f
     rows, columns = np.nonzero(peaks & (scores >= threshold_ratio))
     order = np.argsort(-scores[rows, columns], kind="stable")[: 4 * LARGEST_COUNT]
     rows, columns = rows[order], columns[order]
-    offset_x, offset_y, log_w, log_h = boxes[rows, columns].T
+    # In float64, whose exponential rounds to the same float32 on every processor.
+    offset_x, offset_y, log_w, log_h = boxes[rows, columns].T.astype(np.float64)
     w, h = (np.exp(np.clip(log, -3, 5)) * STRIDE_PX for log in (log_w, log_h))
     x = (columns + 0.5 + offset_x) * STRIDE_PX - w / 2
     y = (rows + 0.5 + offset_y) * STRIDE_PX - h / 2

@@ -79,7 +79,9 @@ def rectify(image: Image, corners_px: Float) -> Image:
     patch = image[top : max(top + 2, int(bottom)), left : max(left + 2, int(right))]
     corners_px = (corners_px - (left, top)).astype(np.float32)
     while patch.shape[1] > 2 * WIDTH_PX and patch.shape[0] > 2:
-        half = cv2.resize(patch, (patch.shape[1] // 2, patch.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        is_even = patch.shape[0] % 2 == patch.shape[1] % 2 == 0
+        how = cv2.INTER_AREA if is_even else cv2.INTER_LINEAR_EXACT
+        half = cv2.resize(patch, (patch.shape[1] // 2, patch.shape[0] // 2), interpolation=how)
         corners_px = corners_px * np.array([half.shape[1] / patch.shape[1], half.shape[0] / patch.shape[0]], np.float32)
         patch = half
     target = np.array([[0, 0], [WIDTH_PX, 0], [WIDTH_PX, HEIGHT_PX], [0, HEIGHT_PX]], np.float32)

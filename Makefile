@@ -81,13 +81,14 @@ fonts:
 	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $(FONTS); \
 	}
 
-# DATA is a folder as models/README.md describes it, or one of .tar files beside its plates.csv.
-data:
+# DATA is a folder as models/README.md describes it, or one of .tar files beside its plates.csv; these are unpacked to
+# build/data, with a mended copy of the table (models/mends.csv).
+data: $(VENV)/.base
 	@test -e "$(DATA)/plates.csv" || { echo "$(DATA): holds no plates.csv; see models/README.md, set DATA=DIR" >&2; exit 2; }
 	@set -e; if ls "$(DATA)"/*.tar >/dev/null 2>&1; then \
 	    mkdir -p build/data; \
 	    for archive in "$(DATA)"/*.tar; do tar xf "$$archive" -C build/data; done; \
-	    install -m 644 "$(DATA)/plates.csv" build/data/plates.csv; \
+	    $(BIN)/python -m models.mend "$(DATA)/plates.csv" --out build/data/plates.csv; \
 	fi
 
 TRAINING_DATA = $(if $(wildcard $(DATA)/*.tar),build/data,$(DATA))

@@ -1,11 +1,13 @@
 """Lay out whole photographs for `models.evaluate scenes`: `python -m models.labelled_scenes CSV --root DIR --out DIR`.
 
-Taken are the pictures of one split in which every labelled plate has a text and is wide enough to be read.
+Taken are the pictures of one split with a plate that has a text and is wide enough to be read; other plates in them,
+and areas where there may be one, are laid out without a text and not asked for.
 """
 
 import argparse
 import shutil
 import sys
+from itertools import chain
 from pathlib import Path
 
 from models.data import CROP_SETS, DataMissing, Row, load_rows
@@ -14,16 +16,17 @@ NARROWEST_PX = 40.0
 
 
 def readable_pictures(rows: list[Row], split: str) -> dict[str, list[Row]]:
-    """Return the plates of each such picture of `split`, by the picture's name in the table."""
+    """Return the plates and doubtful areas of each such picture of `split`, by the picture's name in the table."""
     by_image: dict[str, list[Row]] = {}
     for row in rows:
-        if row.split == split and row.kind == "plate" and row.set not in CROP_SETS and row.box_px:
+        if row.split == split and row.kind in ("plate", "doubtful") and row.set not in CROP_SETS and row.box_px:
             by_image.setdefault(row.image, []).append(row)
-    return {
-        name: plates
-        for name, plates in by_image.items()
-        if all(row.text and row.box_px and row.box_px[2] >= NARROWEST_PX for row in plates)
-    }
+    return {name: plates for name, plates in by_image.items() if any(is_asked(row) for row in plates)}
+
+
+def is_asked(row: Row) -> bool:
+    """Return whether somebody can be asked to read this plate."""
+    return bool(row.kind == "plate" and row.text and row.box_px and row.box_px[2] >= NARROWEST_PX)
 
 
 def lay_out(pictures: dict[str, list[Row]], root: Path, out: Path) -> None:
@@ -32,7 +35,10 @@ def lay_out(pictures: dict[str, list[Row]], root: Path, out: Path) -> None:
     for number, (name, plates) in enumerate(sorted(pictures.items())):
         copy = out / f"{number:04}{Path(name).suffix}"
         shutil.copyfile(root / name, copy)
-        lines = ["\t".join([copy.name, *(f"{edge:g}" for edge in row.box_px or ()), row.text]) for row in plates]
+        lines = [
+            "\t".join([copy.name, *(f"{edge:g}" for edge in row.box_px or ()), row.text * is_asked(row)])
+            for row in plates
+        ]
         copy.with_suffix(".txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -53,7 +59,7 @@ def main() -> int:
     except OSError as error:
         print(f"labelled_scenes: {error.filename}: {error.strerror}; check the folders", file=sys.stderr)
         return 1
-    print(f"{options.out}: {len(pictures)} pictures, {sum(len(plates) for plates in pictures.values())} plates")
+    print(f"{options.out}: {len(pictures)} pictures, {sum(map(is_asked, chain(*pictures.values())))} plates to read")
     return 0
 
 

@@ -95,6 +95,8 @@ def inside_ratio(box: Box, area_px: Rectangle) -> float:
 def labelled_pictures(folder: Path) -> Iterator[tuple[Path, list[Label]]]:
     """Yield each picture of a folder with its plates, from `x.txt` lines of name, x, y, w, h, text between tabs.
 
+    An empty text is a plate that nobody is asked to read; a picture without another text is passed over.
+
     Raises DataMissing when the folder holds no such file or a line is not what it should be.
     """
     if not folder.is_dir():
@@ -119,8 +121,9 @@ def labelled_pictures(folder: Path) -> Iterator[tuple[Path, list[Label]]]:
                 raise DataMissing(
                     f"{table}, line {number}: not {layout}; correct the line or remove the file"
                 ) from error
-        found += len(by_name)
-        yield from ((folder / name, labels) for name, labels in by_name.items())
+        asked = {name: labels for name, labels in by_name.items() if any(label.text for label in labels)}
+        found += len(asked)
+        yield from ((folder / name, labels) for name, labels in asked.items())
     if not found:
         raise DataMissing(f"{folder}: holds no labelled picture; put x.txt beside each x.jpg, one line a plate")
 
@@ -146,7 +149,7 @@ def scenes(folder: Path, models: Path) -> Measurement:
             readings = reader.read(image, frame_number=images, at_s=0.0)
         images += 1
         texts = {text for reading in readings for text in (reading.text, *reading.alternatives)}
-        among += sum(label.text in texts for label in labels)
+        among += sum(label.text in texts for label in labels if label.text)
         shares = shares_of([reading.box for reading in readings], [label.box_px for label in labels])
         for reading, row_shares in zip(readings, shares, strict=True):
             if row_shares.max() < 0.3:
@@ -154,6 +157,8 @@ def scenes(folder: Path, models: Path) -> Measurement:
                 nearest = labels[place].box_px if row_shares[place] > 0 else None
                 false.append(box_answer(path, BoxFate.FALSE, nearest, reading.box, float(row_shares.max())))
         for place, label in enumerate(labels):
+            if not label.text:
+                continue
             answer = matching_reading(readings, label, alone=len(labels) == 1)
             answers.append(scene_answer(path, label, answer, float(np.max(shares[:, place], initial=0))))
     return Measurement(

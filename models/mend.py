@@ -1,0 +1,151 @@
+"""Mend the labels of a table of plates: `python -m models.mend TABLE --out OUT [--mends models/mends.csv]`.
+
+The list of mends is kept with the product, the table is not, and TABLE is never changed. A mend names its picture by a
+hash, since file names of some sets hold the plate's text, and corrects single characters by their place: neither a
+plate's text nor a photograph stands in the list. The copy may hold rows of kind `doubtful`: areas where there may be a
+plate that nobody can be asked to find.
+"""
+
+import argparse
+import csv
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from models.data import DataMissing
+
+MENDS = Path(__file__).parent / "mends.csv"
+BOX = ("x", "y", "w", "h")
+Record = dict[str, str]
+
+
+class MendRefused(Exception):
+    """A mend does not fit the table; the message names its line and what to do."""
+
+
+def picture_key(image: str) -> str:
+    """Return the first 16 hex digits of the SHA-256 of a picture's name as the table writes it."""
+    return hashlib.sha256(image.encode()).hexdigest()[:16]
+
+
+def spelled(text: str, corrections: str) -> str:
+    """Return `text` with corrections `place:old>new` (0-based, all counted in the old text, any number, by spaces).
+
+    An empty `old` inserts before the place, an empty `new` deletes. Raises ValueError when a place does not hold `old`.
+    """
+    characters = list(text)
+    for correction in corrections.split():
+        place, _, change = correction.partition(":")
+        old, _, new = change.partition(">")
+        at = int(place)
+        if old and text[at : at + 1] != old:
+            raise ValueError(f"place {at} does not hold the character to be replaced")
+        if not old and at == len(text):
+            characters.append(new)
+        elif not old:
+            characters[at] = new + characters[at]
+        else:
+            characters[at] = characters[at][:-1] + new
+    return "".join(characters)
+
+
+def mended(records: list[Record], mends: list[Record]) -> Iterator[Record]:
+    """Yield the table's rows as they should be. Raises MendRefused when a mend fits no row, or its row only in part."""
+    by_picture: dict[str, list[Record]] = {}
+    for record in records:
+        by_picture.setdefault(picture_key(record["image"]), []).append(record)
+    changes: dict[int, list[Record]] = {}
+    added: list[Record] = []
+    for line, mend in enumerate(mends, 2):
+        rows = by_picture.get(mend["picture"])
+        if rows is None:
+            continue  # a town's own table need not hold our pictures
+        same = [row for row in rows if row["kind"] == "plate" and all(row[name] == mend[name] for name in BOX)]
+        if mend["mend"] == "plate" or (mend["mend"] == "doubtful" and not same):
+            plain = {**rows[0], "text": "", "region": "", "flags": "", **{name: mend[name] for name in BOX}}
+            added.append({**plain, "kind": mend["mend"]})
+        elif len(same) != 1:
+            raise MendRefused(f"mend in line {line}: fits {len(same)} rows of the table, and must fit one; correct it")
+        else:
+            changes.setdefault(id(same[0]), []).append({**mend, "line": str(line)})
+    for record in records:
+        row: Record | None = dict(record)
+        for mend in changes.get(id(record), ()):
+            row = row and _changed(row, mend)
+        if row:
+            yield row
+    yield from added
+
+
+def _changed(row: Record, mend: Record) -> Record | None:
+    """Return the row with one mend made, or None where it says that there is no plate."""
+    value = mend["value"]
+    try:
+        match mend["mend"]:
+            case "wrong":
+                return None
+            case "doubtful":
+                return {**row, "kind": "doubtful"}
+            case "box":
+                x, y, w, h = value.split()
+                return {**row, "x": x, "y": y, "w": w, "h": h}
+            case "unread":
+                return {**row, "text": ""}
+            case "text":
+                return {**row, "text": spelled(row["text"], value)}
+            case "region":
+                old, _, new = value.partition(">")
+                reason = "the row has another region"
+                if row["region"] == old:
+                    return {**row, "region": new}
+            case _:
+                reason = "no such mend; it is plate, doubtful, wrong, box, unread, text or region"
+    except (ValueError, IndexError) as error:
+        raise MendRefused(f"mend in line {mend['line']}: {error}; correct it") from error
+    raise MendRefused(f"mend in line {mend['line']}: {reason}; correct it")
+
+
+def read_table(path: Path, columns: tuple[str, ...]) -> list[Record]:
+    """Return the rows of a CSV file that has these columns. Raises DataMissing."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            if missing:
+                raise DataMissing(f"{path}: no column {', '.join(missing)}; see the data layout in models/README.md")
+            return [{name: value or "" for name, value in record.items()} for record in reader]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataMissing(f"{path}: cannot be read ({error}); give a table of plates") from error
+
+
+def main() -> int:
+    """Write the mended copy; return the exit code."""
+    parser = argparse.ArgumentParser(description="Write a mended copy of a table of plates.")
+    parser.add_argument("table", type=Path, help="plates.csv as it was collected")
+    parser.add_argument("--mends", type=Path, default=MENDS)
+    parser.add_argument("--out", type=Path, required=True, help="where the mended copy goes")
+    options = parser.parse_args()
+    try:
+        columns = ("set", "split", "kind", "image", *BOX, "text", "region", "flags")
+        records = read_table(options.table, columns)
+        mends = read_table(options.mends, ("picture", *BOX, "mend", "value"))
+        rows = list(mended(records, mends))
+    except (DataMissing, MendRefused) as error:
+        print(error, file=sys.stderr)
+        return 2
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    partial = options.out.with_name(options.out.name + ".partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    partial.replace(options.out)
+    known = {picture_key(record["image"]) for record in records}
+    made = sum(mend["picture"] in known for mend in mends)
+    print(f"{options.out}: {len(rows)} rows, {made} of {len(mends)} mends made")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -58,12 +58,15 @@ class DetectNet(nn.Module):
         return self.score(x), self.box(x), self.corners(x)
 
 
-def score_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Return the penalty-reduced focal loss per plate (Law and Deng 2018, eq. 1); target is 1 at centres."""
+def score_loss(logits: Tensor, target: Tensor, asked: Tensor) -> Tensor:
+    """Return the penalty-reduced focal loss per plate (Law and Deng 2018, eq. 1); target is 1 at centres.
+
+    Where `asked` is 0 nothing is asked.
+    """
     p = torch.sigmoid(logits).clamp(1e-5, 1 - 1e-5)
     positive = target == 1
     at_centres = ((1 - p) ** 2 * p.log())[positive].sum()
-    elsewhere = ((1 - target) ** 4 * p**2 * (1 - p).log())[~positive].sum()
+    elsewhere = (asked * (1 - target) ** 4 * p**2 * (1 - p).log())[~positive].sum()
     return -(at_centres + elsewhere) / positive.sum().clamp(min=1)
 
 

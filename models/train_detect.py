@@ -8,7 +8,8 @@ from torch.nn import functional as F
 from firmware.detect import decode, letterbox, overlap
 from models.data import load_rows
 from models.detect_net import DetectNet, box_loss, score_loss
-from models.detect_scenes import Scene, SceneSource, load_plates, load_scenes, targets_of
+from models.detect_scenes import Scene, SceneSource, load_plates, load_scenes
+from models.detect_targets import targets_of
 from models.training import Progress, Training, begin, rounds
 
 BATCH = 12
@@ -23,13 +24,16 @@ def losses_of(net: nn.Module, source: SceneSource) -> tuple[torch.Tensor, torch.
     """Return the score, box and corner losses of one drawn batch."""
     pictures, targets = [], []
     for _ in range(BATCH):
-        image, corners, cornered = source.picture()
-        pictures.append(image)
-        targets.append(targets_of(corners, cornered))
+        drawn = source.picture()
+        pictures.append(drawn.image)
+        targets.append(targets_of(drawn.corners_px, drawn.cornered, drawn.doubtful_px))
     batch = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         score, box, corner = net(batch.float() / 255)
-    score_part = score_loss(score.float(), torch.from_numpy(np.stack([t.score for t in targets])))
+    wanted_score, asked = (
+        torch.from_numpy(np.stack([getattr(t, name) for t in targets])) for name in ("score", "asked")
+    )
+    score_part = score_loss(score.float(), wanted_score, asked)
     cells = torch.from_numpy(
         np.concatenate([np.column_stack([np.full(len(t.cells), place), t.cells]) for place, t in enumerate(targets)])
     )
@@ -40,6 +44,14 @@ def losses_of(net: nn.Module, source: SceneSource) -> tuple[torch.Tensor, torch.
     wanted = torch.from_numpy(np.concatenate([t.corners for t in targets]))
     distance = F.smooth_l1_loss(corner.float()[picked], wanted, reduction="none", beta=0.05).sum(-1)
     return score_part, box_part, (distance * known).sum() / known.sum().clamp(min=1)
+
+
+def is_unasked(box: np.ndarray, doubtful: np.ndarray) -> bool:  # type: ignore[type-arg]
+    """Return whether a box x, y, w, h lies in one of the doubtful areas (N, 4), or covers it."""
+    low = np.maximum(box[:2], doubtful[:, :2])
+    high = np.minimum(box[:2] + box[2:], doubtful[:, :2] + doubtful[:, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=1)
+    return bool((shared >= 0.5 * box[2:].prod()).any() or (overlap(box[None], doubtful) >= 0.3).any())
 
 
 def evaluate(net: nn.Module, scenes: list[Scene]) -> str:
@@ -55,7 +67,10 @@ def evaluate(net: nn.Module, scenes: list[Scene]) -> str:
         scores, boxes, _ = decode(np.ascontiguousarray(maps[0][..., 0]), maps[1], maps[2], min(THRESHOLDS))
         boxes[:, :2] = fit.to_picture(boxes[:, :2])
         boxes[:, 2:] /= fit.scale
-        true = np.concatenate([scene.corners_px.min(axis=1), np.ptp(scene.corners_px, axis=1)], axis=1)
+        true, doubtful = (
+            np.concatenate([quads.min(axis=1), np.ptp(quads, axis=1)], axis=1)
+            for quads in (scene.corners_px, scene.doubtful_px)
+        )
         for threshold, counts in found.items():
             left = set(range(len(true)))
             for box in boxes[scores >= threshold]:
@@ -63,7 +78,7 @@ def evaluate(net: nn.Module, scenes: list[Scene]) -> str:
                 best = max(left, key=lambda place: shares[place], default=None)
                 if best is not None and shares[best] >= 0.5:
                     left.remove(best)
-                else:
+                elif not is_unasked(box, doubtful):
                     counts[1] += 1
             counts[0] += len(true) - len(left)
     net.train()
@@ -72,12 +87,15 @@ def evaluate(net: nn.Module, scenes: list[Scene]) -> str:
 
 def main() -> None:
     """Train from the newest checkpoint to --steps."""
-    options = begin("Train the plate detector.", checkpoint="build/detector.pt", steps=8000)
+    options = begin("Train the plate detector.", checkpoint="build/detector.pt", steps=14000)
     rows = load_rows(options.data / "plates.csv")
     scenes, validation = load_scenes(options.data, rows, "train"), load_scenes(options.data, rows, "val")
-    plates = load_plates(options.data, rows)
+    taught = load_rows(options.data / "taught.csv") if (options.data / "taught.csv").exists() else []
+    aside, plates = load_scenes(options.data, taught, "train"), load_plates(options.data, rows)
     print(
-        f"{len(scenes)} pictures to train on, {len(validation)} to validate, {len(plates)} plates to lay in", flush=True
+        f"{len(scenes)} and {len(aside)} pictures to train on, {len(validation)} to validate, "
+        f"{len(plates)} plates to lay in",
+        flush=True,
     )
     training = Training(
         DetectNet(),
@@ -87,11 +105,11 @@ def main() -> None:
         warm_up_steps=WARM_UP_STEPS,
         decay=AVERAGE_DECAY,
     )
-    source = SceneSource(scenes, plates, options.seed + training.step)
+    source = SceneSource(scenes, aside, plates, options.seed + training.step)
     progress = Progress(training, ("score", "box", "corners"), BATCH)
     for is_last_of_round in rounds(training, EVALUATE_EVERY):
         score, box, corner = losses_of(training.net, source)
-        training.learn(score + 2 * box + corner)
+        training.learn(score + 3 * box + corner)
         progress.show((score.item(), box.item(), corner.item()))
         if is_last_of_round:
             training.save()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from firmware import detect
 from firmware.detect import COLUMNS, HEIGHT_PX, ROWS, WIDTH_PX
-from models.detect_scenes import targets_of
+from models.detect_targets import targets_of
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000))
@@ -79,3 +79,21 @@ def test_overlap_is_symmetric_and_whole_only_for_itself(numbers: tuple[float, ..
     assert detect.overlap(a, b)[0, 0] == pytest.approx(detect.overlap(b, a)[0, 0], abs=1e-5)
     assert detect.overlap(a, a)[0, 0] == pytest.approx(1, abs=1e-4)
     assert 0 <= detect.overlap(a, b)[0, 0] <= 1.0001
+
+
+def test_nothing_is_asked_in_a_doubtful_area_but_beside_a_plate() -> None:
+    plate = np.array([[100, 100], [180, 100], [180, 130], [100, 130]], np.float32)
+    far, near = plate + np.float32([200, 150]), plate + np.float32([30, 0])
+    targets = targets_of(plate[None], np.ones(1, bool), np.stack([far, near]))
+    assert not targets.asked[0, 250 // 8 + 2 : 275 // 8, 300 // 8 + 1 : 375 // 8].any()
+    assert targets.asked[0, 115 // 8, 140 // 8] == 1
+    assert targets.asked.mean() > 0.9
+
+
+@pytest.mark.parametrize("shift", [(-60, 0), (-120, -90)])
+def test_a_plate_mostly_out_of_sight_is_neither_asked_for_nor_false(shift: tuple[int, int]) -> None:
+    plate = np.array([[5, 5], [85, 5], [85, 35], [5, 35]], np.float32) + np.float32(shift)
+    targets = targets_of(plate[None], np.ones(1, bool))
+    assert len(targets.cells) == 0
+    assert not targets.score.any()
+    assert targets.asked[0, 1, 1] == (0 if shift == (-60, 0) else 1)

@@ -81,6 +81,12 @@ def read_image(path: Path) -> Image:
     return np.asarray(image, np.uint8)
 
 
+def load_designs(root: Path) -> list[tuple[Image, int]]:
+    """Return the official designs in DIR/us_designs (files named by state, XX_001.webp) and their regions' indices."""
+    found = [(path, region_index(f"US-{path.name[:2]}")) for path in sorted((root / "us_designs").glob("??_*.*"))]
+    return [(read_image(path), region) for path, region in found if region >= 0]
+
+
 @cache
 def region_index(region: str) -> int:
     """Return the region's place in REGIONS, or -1 where it is unknown or has no class of its own."""

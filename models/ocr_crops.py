@@ -11,11 +11,20 @@ from firmware.ocr import ALPHABET, HEIGHT_PX, WIDTH_PX, corners_of_box, normalis
 from firmware.records import Image
 from models import degrade, rendered
 from models.data import CROP_SETS, DataMissing, Row, corners_of_row, read_image, region_index, text_rows
+from models.relettered import Lettering
 
 Float = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
-SHARES = {"us_plates": 0.38, "us_stacked": 0.1, "eu_crops": 0.12, "br_gate": 0.06, "scenes": 0.12, "rendered": 0.22}
+SHARES = {
+    "us_plates": 0.2,
+    "us_stacked": 0.06,
+    "relettered": 0.36,
+    "eu_crops": 0.1,
+    "br_gate": 0.05,
+    "scenes": 0.14,
+    "rendered": 0.09,
+}
 """How often a training crop comes from where. What has no crops leaves its share to the others."""
 
 RENDERED_KEPT = 4000  # drawing a plate costs more than a training step on it, so each is used a few times
@@ -111,8 +120,9 @@ def detected(corners: Float, rng: Rng) -> Float:
     if rng.random() < 0.4:
         low, high = corners.min(axis=0), corners.max(axis=0)
         corners = corners_of_box(low[0], low[1], high[0] - low[0], high[1] - low[1])
-    shift = rng.normal(0, 0.02, 2) + np.zeros((4, 2))
-    grow = 1 + rng.normal(0.01, 0.04, 2)
+    off = rng.choice((1.0, 2.0))  # a small or a tilted plate's box is off by more, and more in height than in width
+    shift = rng.normal(0, (0.015 * off, 0.02 * off))
+    grow = 1 + rng.normal(0.01, (0.03 * off, 0.045 * off))
     middle = corners.mean(axis=0)
     moved = middle + (corners - middle) * grow + shift * size + rng.normal(0, 0.01, (4, 2)) * size
     return moved.astype(np.float32)
@@ -127,15 +137,29 @@ class CropSource:
     """Draws training batches by SHARES, for ever, from one seed."""
 
     def __init__(self, samples: dict[str, list[Sample]], seed: int) -> None:
-        self._names = [name for name in SHARES if samples.get(name) or name == "rendered"]
-        shares = np.array([SHARES[name] for name in self._names])
-        self._shares = shares / shares.sum()
         self._samples = samples
         self._rng = np.random.default_rng(seed)
         self._drawn: list[Sample] = []
+        self._share_out(None)
+
+    def _share_out(self, lettering: Lettering | None) -> None:
+        self._lettering = lettering
+        self._names = [
+            n for n in SHARES if self._samples.get(n) or n == "rendered" or (n == "relettered" and lettering)
+        ]
+        shares = np.array([SHARES[name] for name in self._names])
+        self._shares = shares / shares.sum()
+
+    def take(self, lettering: Lettering) -> None:
+        """From now on draw relettered plates too."""
+        self._share_out(lettering if len(lettering) else None)
 
     def _sample(self) -> Sample:
         name = self._names[int(self._rng.choice(len(self._names), p=self._shares))]
+        if name == "relettered" and self._lettering:
+            image, text, region = self._lettering.plate(self._rng)
+            corners = corners_of_box(0, 0, image.shape[1], image.shape[0])
+            return Sample(image=image, corners_px=corners, text=text, region=region, worn=False)
         if name != "rendered":
             return self._samples[name][int(self._rng.integers(len(self._samples[name])))]
         if len(self._drawn) < RENDERED_FIRST or self._rng.random() < RENDERED_FRESH_RATIO:

@@ -40,13 +40,15 @@ class OcrNet(nn.Module):
             nn.MaxPool2d((2, 1)),  # 8 x 40
             block(w[4], w[5]),
             block(w[5], w[6]),
+        )
+        self.deep = nn.Sequential(
             nn.MaxPool2d((2, 1)),  # 4 x 40
             block(w[6], w[7]),
             block(w[7], w[8]),
         )
         wide = 192
         self.columns = block(w[8], wide, kernel=(4, 1), pad=(0, 0))  # 1 x 40: a column sees the whole height
-        self.region_features = nn.Sequential(nn.Conv2d(w[8], 128, 1), nn.ReLU())
+        self.whole = nn.Sequential(nn.Conv2d(w[8], 128, 1), nn.ReLU())
         self.glance = nn.Conv2d(128, wide, 1)  # what kind of plate this is, told to every column
         # Which band a character belongs to may hang on the plate's other end, so the last block spans all columns.
         self.context = nn.Sequential(
@@ -56,14 +58,22 @@ class OcrNet(nn.Module):
             block(wide, wide, kernel=(1, 5), pad=(0, 12), dilation=6),
         )
         self.text = nn.Conv2d(wide, BANDS * (BLANK + 1), 1)
-        self.region = nn.Conv2d(128, len(REGIONS), 1)
+        # A state shows in where its name and its colours stand, so this head keeps places apart until the end.
+        self.region = nn.Sequential(
+            block(w[6], 48, stride=2),  # 4 x 20
+            block(48, 48),
+            block(48, 48, stride=2),  # 2 x 10
+            nn.Dropout2d(0.2),
+            nn.Conv2d(48, len(REGIONS), (2, 10)),
+        )
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits; band 0's forty columns come before band 1's."""
         features = self.features(image)
-        whole = self.region_features(features).mean(dim=(2, 3), keepdim=True)
-        columns = self.columns(features)
-        columns = torch.relu(columns + self.glance(whole))
+        deep = self.deep(features)
+        columns = self.columns(deep)
+        columns = torch.relu(columns + self.glance(self.whole(deep).mean(dim=(2, 3), keepdim=True)))
         columns = columns + self.context(columns)
         text = self.text(columns).reshape(-1, BANDS, BLANK + 1, COLUMNS).permute(0, 1, 3, 2)
-        return text.reshape(-1, BANDS * COLUMNS, BLANK + 1), self.region(whole).reshape(-1, len(REGIONS))
+        region = self.region(features).reshape(-1, len(REGIONS))
+        return text.reshape(-1, BANDS * COLUMNS, BLANK + 1), region

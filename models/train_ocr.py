@@ -4,22 +4,29 @@ DIR is a folder as models/README.md describes it. CTC (Graves et al. 2006) over 
 for the region where it is known.
 """
 
+import dataclasses
+
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
+from tqdm import tqdm
 
-from firmware.ocr import ALPHABET, BANDS, BLANK, COLUMNS, normalise, rectify
-from models.data import load_rows
+from firmware.ocr import ALPHABET, BANDS, BLANK, COLUMNS, beam_search, corners_of_box, normalise, rectify
+from firmware.records import Image
+from models.data import load_designs, load_rows
 from models.ocr_crops import CropSource, Sample, load_samples
 from models.ocr_net import OcrNet
+from models.relettered import Lettering, aligned, blank_of, centres_px, proof_of
 from models.training import Progress, Training, begin, rounds
 
 BATCH = 64
-PEAK_RATE = 2.5e-3
+PEAK_RATE = 2.0e-3
 WARM_UP_STEPS = 500
 AVERAGE_DECAY = 0.999
 REGION_WEIGHT = 0.5
 EVALUATE_EVERY = 500
+LETTERING_FROM_STEP = 3000  # by then the network knows where the characters stand
 
 
 def greedy(logits: torch.Tensor) -> list[str]:
@@ -51,6 +58,37 @@ def evaluate(net: nn.Module, samples: dict[str, list[Sample]]) -> str:
         parts.append(f"{name} {100 * exact:.1f} (region {100 * right:.1f})")
     net.train()
     return "val exact: " + ", ".join(parts)
+
+
+def seen(net: nn.Module, plate: Image) -> npt.NDArray[np.float32]:
+    """Return the log probabilities (80, 37) that the network sees in a bare plate picture."""
+    crop = normalise(rectify(plate, corners_of_box(0, 0, plate.shape[1], plate.shape[0])))
+    with torch.no_grad():
+        logits = net(torch.from_numpy(crop.transpose(2, 0, 1)[None]))[0][0]
+    return np.asarray(logits.log_softmax(-1).numpy(), np.float32)
+
+
+def lettering(net: nn.Module, samples: dict[str, list[Sample]], designs: list[tuple[Image, int]]) -> Lettering:
+    """Take the lettering off the US plates, where `net` sees it stand; of designs, only the blank."""
+    net.eval()
+    blanks = []
+    known = [(s.image, s.text, s.region) for s in samples.get("us_plates", ())]
+    for image, text, region in tqdm([*known, *((image, "", region) for image, region in designs)], desc="lettering"):
+        log_probs = seen(net, image)
+        read = text or beam_search(log_probs)[0][0]
+        places = aligned(log_probs, read) if len(read) > 1 else None
+        centres = places and centres_px(places, image.shape[1])
+        blank = blank_of(image, read, centres, region) if centres else None
+        if blank is None:
+            continue
+        vouched = text and beam_search(seen(net, proof_of(blank)))[0][0] == text
+        blanks.append(blank if vouched else dataclasses.replace(blank, glyphs=()))
+    net.train()
+    print(
+        f"lettering taken off {len(blanks)} plates, {sum(bool(b.glyphs) for b in blanks)} of them with glyphs",
+        flush=True,
+    )
+    return Lettering(blanks)
 
 
 def losses_of(net: nn.Module, source: CropSource, ctc: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
@@ -85,7 +123,12 @@ def main() -> None:
     source = CropSource(training_samples, options.seed + training.step)
     ctc = nn.CTCLoss(blank=BLANK, zero_infinity=True)
     progress = Progress(training, ("text", "region"), BATCH)
+    designs = load_designs(options.data)
+    relettered = False
     for is_last_of_round in rounds(training, EVALUATE_EVERY):
+        if not relettered and training.step >= LETTERING_FROM_STEP:
+            source.take(lettering(training.average, training_samples, designs))
+            relettered = True
         text_loss, region_loss = losses_of(training.net, source, ctc)
         training.learn(text_loss + REGION_WEIGHT * region_loss)
         progress.show((text_loss.item(), region_loss.item()))

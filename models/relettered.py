@@ -1,0 +1,292 @@
+"""Real plates with other characters: a photograph's lettering is taken off, and new lettering of real glyphs put on.
+
+A network of half a million weights learns thousands of collectors' plates by heart, text, state and all. Here every
+plate becomes a blank of its state, and every character a glyph of the bank, so that any text can be set on any plate in
+the lettering of that plate or of another. Small stacked letters, which photographs seldom show, are set the same way.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from firmware.ocr import ALPHABET, BANDS, BLANK, COLUMNS, MARGIN_RATIO
+from firmware.records import Image
+
+Float = npt.NDArray[np.float32]
+Rng = np.random.Generator
+
+LETTERS, DIGITS = ALPHABET[10:], ALPHABET[:10]
+CONTRAST_MIN = 40.0  # grey levels between ink and ground, below which lettering cannot be told from a plate's picture
+GLYPH_HEIGHT_RATIO = (0.22, 0.8)  # of the plate's height: lower is small print, higher is a picture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glyph:
+    """One character as it stood on a plate: coverage uint8 (h, w) and how wide it was for its height."""
+
+    char: str
+    alpha: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blank:
+    """A plate without its characters. `slots` are left, top, width, height in pixels, one a character of `text`."""
+
+    image: Image
+    slots: tuple[tuple[int, int, int, int], ...]
+    ink: Float  # BGR
+    text: str
+    region: int
+    glyphs: tuple[Glyph, ...]  # none where nobody vouches for the text
+
+
+def aligned(log_probs: Float, text: str) -> list[tuple[int, float]] | None:
+    """Return each character's band and centre (0..1 along the crop's width) by the likeliest CTC path, or None.
+
+    `log_probs` is (80, 37) as the network answers it; Viterbi forced alignment (Graves et al. 2006, section 4).
+    """
+    extended = [BLANK]
+    for char in text:
+        extended += [ALPHABET.index(char), BLANK]
+    states, columns = len(extended), len(log_probs)
+    best = np.full((columns, states), -np.inf)
+    back = np.zeros((columns, states), np.int64)
+    best[0, :2] = log_probs[0, extended[:2]]
+    skip = np.array([s >= 2 and extended[s] != BLANK and extended[s] != extended[s - 2] for s in range(states)])
+    for t in range(1, columns):
+        stay = best[t - 1]
+        step = np.concatenate([[-np.inf], best[t - 1, :-1]])
+        jump = np.where(skip, np.concatenate([[-np.inf, -np.inf], best[t - 1, :-2]]), -np.inf)
+        choices = np.stack([stay, step, jump])
+        back[t] = choices.argmax(axis=0)
+        best[t] = choices.max(axis=0) + log_probs[t, extended]
+    state = states - 1 if best[-1, -1] >= best[-1, -2] else states - 2
+    if not np.isfinite(best[-1, state]):
+        return None
+    columns_of: dict[int, list[int]] = {}
+    for t in range(columns - 1, -1, -1):
+        if extended[state] != BLANK:
+            columns_of.setdefault(state // 2, []).append(t)
+        state -= int(back[t, state])
+    places = []
+    for place in range(len(text)):
+        spoken = columns_of[place]
+        weights = np.exp(log_probs[spoken, ALPHABET.index(text[place])])
+        middle = float((np.array(spoken) * weights).sum() / max(1e-9, weights.sum()))
+        band = int(middle // COLUMNS)
+        places.append((min(band, BANDS - 1), (middle % COLUMNS + 0.5) / COLUMNS))
+    return places
+
+
+def centres_px(places: list[tuple[int, float]], width: int) -> list[float] | None:
+    """Return where the characters of a one-line plate stand in a bare plate picture of this width, or None."""
+    if len({band for band, _ in places}) > 1:
+        return None
+    centres = [((along - 0.5) * (1 + 2 * MARGIN_RATIO) + 0.5) * width for _, along in places]
+    return centres if all(b - a > 0.04 * width for a, b in pairwise(centres)) else None
+
+
+def blank_of(image: Image, text: str, centres: list[float], region: int) -> Blank | None:
+    """Return the plate without its characters and the glyphs it bore, or None where they cannot be told apart."""
+    height, width = image.shape[:2]
+    if len(text) < 2 or len(centres) != len(text):
+        return None
+    pitch = float(np.median(np.diff(centres)))
+    cuts = [centres[0] - pitch / 2, *((a + b) / 2 for a, b in pairwise(centres)), 0]
+    cuts[-1] = centres[-1] + pitch / 2
+    # Beside a gap or a picture the cut lies a pitch away at most.
+    spans = [
+        (max(cuts[i], centres[i] - 0.62 * pitch), min(cuts[i + 1], centres[i] + 0.62 * pitch)) for i in range(len(text))
+    ]
+    top, bottom = int(0.3 * height), int(0.74 * height)
+    field = cv2.GaussianBlur(image, (0, 0), 0.6).astype(np.float32)
+    edge_columns = [int(np.clip(c, 0, width - 1)) for c in cuts]
+    ground = np.median(field[top:bottom, edge_columns].reshape(-1, 3), axis=0)
+    inside = np.concatenate([field[top:bottom, max(0, int(a)) : int(b) + 1].reshape(-1, 3) for a, b in spans])
+    distance = np.linalg.norm(inside - ground, axis=1)
+    far = inside[distance > max(CONTRAST_MIN, float(np.percentile(distance, 80)))]
+    if len(far) < 60:
+        return None
+    ink = np.median(far, axis=0)
+    span = ink - ground
+    length = float(np.linalg.norm(span))
+    if length < CONTRAST_MIN:
+        return None
+    cover = np.clip((field - ground) @ span / length**2, 0, 1).astype(np.float32)
+    mask = np.zeros((height, width), np.uint8)
+    slots = []
+    for a, b in spans:
+        left, right = max(0, round(a)), min(width, round(b) + 1)
+        slot = character_box(cover[:, left:right], height)
+        if slot is None:
+            return None
+        x, y, w, h, piece = slot
+        mask[:, left:right] |= piece
+        slots.append((left + x, y, w, h))
+    heights = np.array([h for *_, h in slots])
+    tops = np.array([y for _, y, *_ in slots])
+    if np.ptp(heights) > 0.25 * heights.max() or np.ptp(tops) > 0.2 * heights.max():
+        return None
+    wide = cv2.dilate(mask, np.ones((5, 5), np.uint8))
+    bare = np.where(wide[..., None] > 0, inpainted(image, wide), image)
+    local = np.clip(((field - bare) * span).sum(axis=2) / length**2, 0, 1) * (wide > 0)
+    glyphs = []
+    for char, (x, y, w, h) in zip(text, slots, strict=True):
+        patch = local[y : y + h, x : x + w]
+        glyphs.append(Glyph(char=char, alpha=np.asarray(255 * patch, np.uint8)))
+    # Inpainting leaves no grain, which would give the place away.
+    rough = (image.astype(np.float32) - cv2.blur(image, (3, 3)))[top:bottom][wide[top:bottom] == 0]
+    sigma = float(np.clip(1.4826 * np.median(np.abs(rough)), 0.5, 6)) if len(rough) else 2.0
+    grain = np.random.default_rng(len(rough)).normal(0, sigma, image.shape) * (wide[..., None] > 0)
+    return Blank(
+        image=np.clip(bare + grain, 0, 255).astype(np.uint8),
+        slots=tuple(slots),
+        ink=ink.astype(np.float32),
+        text=text,
+        region=region,
+        glyphs=tuple(glyphs),
+    )
+
+
+def inpainted(image: Image, mask: npt.NDArray[np.uint8]) -> Image:
+    """Return the picture with what the mask covers filled from around it (Telea 2004), at half size: it is smooth."""
+    height, width = image.shape[:2]
+    half = (width // 2, height // 2)
+    small = cv2.resize(image, half, interpolation=cv2.INTER_AREA)
+    hole = cv2.dilate(cv2.resize(mask, half, interpolation=cv2.INTER_AREA), np.ones((3, 3), np.uint8))
+    filled = cv2.inpaint(small, (hole > 0).astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    return np.asarray(cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def character_box(cover: Float, height: int) -> tuple[int, int, int, int, npt.NDArray[np.uint8]] | None:
+    """Return the box of the character in a column strip of ink coverage, with its pixels 0 or 1, or None."""
+    ink = (cover > 0.45).astype(np.uint8)
+    count, labels, stats, middles = cv2.connectedComponentsWithStats(ink)
+    kept = []
+    for piece in range(1, count):
+        _, y, w, h, area = stats[piece]
+        if h < 0.12 * height or area < 12 or y < 0.08 * height or y + h > 0.95 * height:
+            continue  # small print, bolts, the rim
+        if abs(middles[piece][0] - cover.shape[1] / 2) < 0.42 * cover.shape[1] or w > 0.5 * cover.shape[1]:
+            kept.append(piece)
+    if not kept:
+        return None
+    tallest = max(kept, key=lambda piece: int(stats[piece][3]))
+    kept = [
+        p
+        for p in kept
+        if stats[p][1] >= stats[tallest][1] - 3
+        and stats[p][1] + stats[p][3] <= stats[tallest][1] + stats[tallest][3] + 3
+    ]
+    boxes = stats[kept]
+    x, y = int(boxes[:, 0].min()), int(boxes[:, 1].min())
+    right, low = int((boxes[:, 0] + boxes[:, 2]).max()), int((boxes[:, 1] + boxes[:, 3]).max())
+    if not GLYPH_HEIGHT_RATIO[0] * height <= low - y <= GLYPH_HEIGHT_RATIO[1] * height or right - x < 3:
+        return None
+    x, y, right, low = max(0, x - 1), max(0, y - 1), min(cover.shape[1], right + 1), min(cover.shape[0], low + 1)
+    return x, y, right - x, low - y, np.isin(labels, kept).astype(np.uint8)
+
+
+def proof_of(blank: Blank) -> Image:
+    """Return the plate's own glyphs in black on white where they stood: whoever cannot read this has no glyphs."""
+    canvas = np.full(blank.image.shape, 230, np.float32)
+    black = np.zeros(3, np.float32)
+    for glyph, slot in zip(blank.glyphs, blank.slots, strict=True):
+        set_glyph(canvas, glyph, slot, black, 0.0, fill=False)
+    return canvas.astype(np.uint8)
+
+
+class Lettering:
+    """All blanks and glyphs that the photographs gave, and plates made of them."""
+
+    def __init__(self, blanks: list[Blank]) -> None:
+        self._blanks = blanks
+        self._by_char: dict[str, list[Glyph]] = {}
+        for blank in blanks:
+            for glyph in blank.glyphs:
+                self._by_char.setdefault(glyph.char, []).append(glyph)
+        by_region: dict[int, list[Blank]] = {}
+        for blank in blanks:
+            by_region.setdefault(blank.region, []).append(blank)
+        self._by_region = list(by_region.values())
+        self._characters = sorted(self._by_char)
+
+    def __len__(self) -> int:
+        return len(self._blanks)
+
+    def plate(self, rng: Rng) -> tuple[Image, str, int]:
+        """Return a made-up plate, its text and its region's index: every region as likely as every other, nearly."""
+        pool = self._by_region[int(rng.integers(len(self._by_region)))] if rng.random() < 0.5 else self._blanks
+        blank = pool[int(rng.integers(len(pool)))]
+        text = self._text(blank, rng)
+        slots, stacked = laid_out(blank, len(text), rng)
+        canvas = blank.image.astype(np.float32)
+        ink = blank.ink + rng.normal(0, 8, 3).astype(np.float32)
+        other = self._blanks[int(rng.integers(len(self._blanks)))]
+        emboss = rng.uniform(-45, 45) if rng.random() < 0.6 else 0.0
+        for place, (char, slot) in enumerate(zip(text, slots, strict=True)):
+            own = [g for g in blank.glyphs if g.char == char] if rng.random() < 0.7 else []
+            own = own or [g for g in other.glyphs if g.char == char]
+            choice = own or self._by_char[char]
+            set_glyph(canvas, choice[int(rng.integers(len(choice)))], slot, ink, emboss, fill=place in stacked)
+        return np.clip(canvas, 0, 255).astype(np.uint8), text, blank.region
+
+    def _text(self, blank: Blank, rng: Rng) -> str:
+        draw = rng.random()
+        if draw < 0.5:  # the serial's own pattern
+            kinds = blank.text
+        elif draw < 0.8:
+            kinds = self._blanks[int(rng.integers(len(self._blanks)))].text
+        else:
+            return "".join(rng.choice(self._characters, int(rng.integers(3, 8))))
+        pools = [[c for c in self._characters if c in kind] or self._characters for kind in (LETTERS, DIGITS)]
+        return "".join(str(rng.choice(pools[char in DIGITS])) for char in kinds)
+
+
+def laid_out(blank: Blank, count: int, rng: Rng) -> tuple[list[tuple[int, int, int, int]], set[int]]:
+    """Return a place left, top, width, height for each of `count` characters, and which of them stand in a stack.
+
+    A stack of two or three takes one place of the row, at its head, its end or between.
+    """
+    slots = list(blank.slots)
+    stack = int(rng.choice((2, 2, 2, 3))) if count >= 4 and rng.random() < 0.3 else 1
+    places = count - stack + 1
+    if places != len(slots):
+        left, right = slots[0][0], slots[-1][0] + slots[-1][2]
+        top, tall = int(np.median([y for _, y, _, _ in slots])), int(np.median([h for *_, h in slots]))
+        pitch = (right - left) / places
+        widest = min(0.88 * pitch, 0.75 * tall)
+        slots = [(int(left + (i + 0.5) * pitch - widest / 2), top, int(widest), tall) for i in range(places)]
+    if stack == 1:
+        return slots, set()
+    at = int(rng.choice((0, 0, 0, places - 1, int(rng.integers(places)))))
+    x, y, w, h = slots[at]
+    y, h = y + int(rng.normal(0, 0.04) * h), int(h * rng.uniform(0.85, 1.12))
+    each = h / stack
+    tall = int(each * rng.uniform(0.78, 0.95))
+    wide = int(min(w, tall * rng.uniform(0.6, 1.1)))
+    x += int(rng.uniform(0, 1) * (w - wide))
+    pieces = [(x, int(y + i * each), max(3, wide), max(4, tall)) for i in range(stack)]
+    return [*slots[:at], *pieces, *slots[at + 1 :]], set(range(at, at + stack))
+
+
+def set_glyph(
+    canvas: Float, glyph: Glyph, slot: tuple[int, int, int, int], ink: Float, emboss: float, *, fill: bool
+) -> None:
+    """Draw a glyph in its place: as high as the place, as wide as it is by nature, unless it should fill the place."""
+    x, y, w, h = slot
+    high, wide = glyph.alpha.shape
+    natural = max(3, round(wide * h / high))
+    width = w if fill and wide > 0.35 * high else min(natural, round(1.15 * w))
+    interpolation = cv2.INTER_AREA if h < high else cv2.INTER_LINEAR
+    piece = cv2.resize(glyph.alpha, (max(3, width), h), interpolation=interpolation).astype(np.float32) / 255
+    left, top = max(0, x + (w - width) // 2), max(0, y)
+    room = canvas[top : top + piece.shape[0], left : left + piece.shape[1]]
+    piece = piece[: room.shape[0], : room.shape[1], None]
+    if emboss:
+        room += emboss * (np.roll(piece, 1, axis=0) - np.roll(piece, -1, axis=0))
+    room *= 1 - piece
+    room += piece * ink

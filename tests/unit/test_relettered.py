@@ -1,0 +1,92 @@
+"""Lettering taken off a plate and put on another: where it stood, what is left, and that the new text is there."""
+
+import cv2
+import numpy as np
+import pytest
+
+from firmware.ocr import ALPHABET, BANDS, BLANK, COLUMNS
+from models.relettered import Lettering, aligned, blank_of, centres_px, laid_out, proof_of
+
+GROUND, INK = (200, 220, 230), (90, 30, 20)
+CENTRES = [40.0, 85.0, 130.0, 175.0]
+
+
+def plate_with(text: str) -> np.ndarray:
+    """Return a drawn plate (112, 224, 3) whose characters stand at CENTRES, with a little grain."""
+    plate = np.full((112, 224, 3), GROUND, np.uint8)
+    for char, centre in zip(text, CENTRES, strict=True):
+        (wide, tall), _ = cv2.getTextSize(char, cv2.FONT_HERSHEY_SIMPLEX, 1.8, 6)
+        at = (round(centre - wide / 2), 58 + tall // 2)
+        cv2.putText(plate, char, at, cv2.FONT_HERSHEY_SIMPLEX, 1.8, INK, 6, cv2.LINE_AA)
+    grain = np.random.default_rng(4).normal(0, 2, plate.shape)
+    return np.clip(plate + grain, 0, 255).astype(np.uint8)
+
+
+def log_probs(spoken: dict[int, str]) -> np.ndarray:
+    """Return log probabilities (80, 37): these characters in these columns, blank in all others."""
+    table = np.full((BANDS * COLUMNS, BLANK + 1), 1e-6, np.float32)
+    table[:, BLANK] = 1
+    for column, char in spoken.items():
+        table[column, BLANK], table[column, ALPHABET.index(char)] = 0.05, 0.95
+    return np.log(table)
+
+
+def test_alignment_finds_band_and_column_of_each_character():
+    places = aligned(log_probs({8: "A", 20: "7", 21: "7", 45: "7", 70: "B"}), "A77B")
+    assert places is not None
+    assert [band for band, _ in places] == [0, 0, 1, 1]
+    assert [along for _, along in places] == pytest.approx([8.5 / 40, 21 / 40, 5.5 / 40, 30.5 / 40], abs=0.01)
+
+
+def test_only_one_line_plates_have_centres():
+    assert centres_px([(0, 0.2), (0, 0.5)], 200) == pytest.approx([35.2, 100])
+    assert centres_px([(0, 0.2), (1, 0.5)], 200) is None
+    assert centres_px([(0, 0.2), (0, 0.21)], 200) is None
+
+
+def test_a_blank_bears_nothing_and_the_glyphs_all_of_it():
+    image = plate_with("H4K8")
+    blank = blank_of(image, "H4K8", CENTRES, 3)
+    assert blank is not None
+    assert [glyph.char for glyph in blank.glyphs] == list("H4K8")
+    assert np.abs(blank.image.astype(int) - GROUND).max() < 45  # nothing is left that could be read
+    assert np.abs(np.array(blank.ink) - INK).max() < 40
+    proof, dark = proof_of(blank), image.min(axis=2) < 100
+    assert (proof.min(axis=2)[dark] < 140).mean() > 0.9  # where ink was, the glyphs put it back
+
+
+@pytest.mark.parametrize("image", [np.full((112, 224, 3), 128, np.uint8), plate_with("H4K8") // 16 + 100])
+def test_a_plate_without_clear_lettering_gives_no_blank(image):
+    assert blank_of(image, "H4K8", CENTRES, 3) is None
+
+
+def test_a_relettered_plate_keeps_its_region_and_shows_its_text():
+    blanks = [blank_of(plate_with(text), text, CENTRES, region) for region, text in enumerate(("H4K8", "71XE"))]
+    lettering = Lettering([blank for blank in blanks if blank])
+    assert len(lettering) == 2
+    rng = np.random.default_rng(2)
+    for _ in range(40):
+        image, text, region = lettering.plate(rng)
+        assert image.shape == (112, 224, 3)
+        assert image.dtype == np.uint8
+        assert region in (0, 1)
+        assert set(text) <= set("H4K871XE")
+        runs = (image[48:70].min(axis=2) < 110).any(axis=0).astype(int)
+        assert 1 <= (np.diff(runs) == 1).sum() <= 2 * len(text)  # ink stands on it, in as many pieces as it may
+
+
+def test_a_stack_takes_one_place_of_the_row():
+    blank = blank_of(plate_with("H4K8"), "H4K8", CENTRES, 0)
+    assert blank is not None
+    rng = np.random.default_rng(6)
+    stacks = 0
+    for count in range(3, 9):
+        for _ in range(30):
+            slots, stacked = laid_out(blank, count, rng)
+            assert len(slots) == count
+            stacks += bool(stacked)
+            if stacked:
+                tops = [slots[place][1] for place in sorted(stacked)]
+                assert tops == sorted(set(tops))
+                assert len({slots[place][0] for place in stacked}) == 1
+    assert 20 < stacks < 90

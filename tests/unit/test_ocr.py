@@ -1,5 +1,6 @@
 """Cutting, normalising and decoding plates."""
 
+import dataclasses
 import itertools
 
 import cv2
@@ -113,3 +114,39 @@ def test_normalise_sees_through_light(gain: float, offset: float) -> None:
 
 def test_normalise_does_not_blow_up_a_flat_crop() -> None:
     assert np.isfinite(ocr.normalise(np.full((HEIGHT_PX, WIDTH_PX, 3), 200, np.uint8))).all()
+
+
+class ScriptedModel:
+    """Answers one look after another with one character and the probability given for it."""
+
+    def __init__(self, *looks: tuple[str, float]) -> None:
+        self.looks = list(looks)
+
+    def run(self, tensor: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what the network says of the next look."""
+        assert tensor.shape == (1, HEIGHT_PX, WIDTH_PX, 3)
+        char, ratio = self.looks.pop(0)
+        columns = [{char: ratio, "_": 1 - ratio}, *[{"_": 1.0}] * (ocr.BANDS * ocr.COLUMNS - 1)]
+        region = np.zeros((1, len(ocr.REGIONS)), np.float32)
+        return {"text": log_probs_of(columns)[None], "region": region}
+
+
+UPRIGHT = Box(x_px=10, y_px=10, w_px=80, h_px=34, score_ratio=0.9)
+TILTED = dataclasses.replace(UPRIGHT, corners_px=((10.0, 10.0), (90.0, 14.0), (90.0, 44.0), (10.0, 40.0)))
+
+
+def test_a_sure_reading_needs_no_second_look() -> None:
+    model = ScriptedModel(("A", ocr.SECOND_LOOK_RATIO + 0.001), ("B", 1.0))
+    assert ocr.PlateOcr(model).read(striped(120, 60), TILTED).text == "A"
+    assert len(model.looks) == 1
+
+
+def test_a_doubtful_plate_is_cut_again_and_the_surest_look_answers() -> None:
+    looks = [("A", 0.5), ("B", 0.6), ("C", 0.75), ("D", 0.7)]
+    tilted, upright = ScriptedModel(*looks), ScriptedModel(*looks)
+    assert ocr.PlateOcr(tilted).read(striped(120, 60), TILTED).text == "C"
+    assert tilted.looks == []  # the fourth look is at the upright box
+    assert ocr.PlateOcr(upright).read(striped(120, 60), UPRIGHT).text == "C"
+    assert len(upright.looks) == 1  # which was the first look here
+    surest_first = ScriptedModel(("A", 0.79), *looks[1:])
+    assert ocr.PlateOcr(surest_first).read(striped(120, 60), TILTED).text == "A"

@@ -22,6 +22,7 @@ STRIDE_PX = 8
 COLUMNS, ROWS = WIDTH_PX // STRIDE_PX, HEIGHT_PX // STRIDE_PX
 FILL = 114  # grey of the bars beside a picture of another shape
 OVERLAP_RATIO = 0.3  # two plates do not overlap by more; two answers for one plate do
+INSIDE_RATIO = 0.6  # of the smaller of two boxes: a plate's frame and its writing are no plates of their own
 LARGEST_COUNT = 20
 HALVE_FROM = 1.6  # times as wide as the input: bilinear sampling of more than that would miss pixels
 
@@ -89,18 +90,25 @@ def decode(score_logits: Float, boxes: Float, corners: Float, threshold_ratio: f
 
 def overlap(a: Float, b: Float) -> Float:
     """Return the intersection over union of boxes `a` (N, 4) with `b` (M, 4), each x, y, w, h, as (N, M)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, :2] + a[:, None, 2:], b[None, :, :2] + b[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=-1)
+    shared = _shared(a, b)
     union = a[:, None, 2:].prod(axis=-1) + b[None, :, 2:].prod(axis=-1) - shared
     return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
 
 
+def _shared(a: Float, b: Float) -> Float:
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, :2] + a[:, None, 2:], b[None, :, :2] + b[None, :, 2:])
+    return np.asarray(np.clip(high - low, 0, None).prod(axis=-1), np.float32)
+
+
 def _without_overlap(boxes: Float) -> list[int]:
-    """Return the places of the boxes, best first, that do not overlap or lie inside a better one."""
+    """Return the places of the boxes, best first, that neither overlap a better one nor lie inside or around it."""
     kept: list[int] = []
+    areas = np.maximum(boxes[:, 2:].prod(axis=-1), 1e-9)
     for place in range(len(boxes)):
-        if not kept or float(np.max(overlap(boxes[place : place + 1], boxes[kept]))) < OVERLAP_RATIO:
+        box, better = boxes[place : place + 1], boxes[kept]
+        inside = _shared(box, better)[0] / np.minimum(areas[place], areas[kept])
+        if not ((overlap(box, better)[0] >= OVERLAP_RATIO) | (inside >= INSIDE_RATIO)).any():
             kept.append(place)
         if len(kept) == LARGEST_COUNT:
             break

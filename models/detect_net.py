@@ -82,4 +82,4 @@ def box_loss(box: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     hull = (torch.maximum(high, true_high) - torch.minimum(low, true_low)).prod(-1)
     giou = shared / union.clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)
     size = F.smooth_l1_loss(box[:, 2:], target[:, 2:], reduction="none", beta=0.1).sum(-1)
-    return ((1 - giou + 0.2 * size) * weight).sum() / weight.sum().clamp(min=1e-6)
+    return ((1 - giou + 0.5 * size) * weight).sum() / weight.sum().clamp(min=1e-6)

@@ -109,7 +109,7 @@ def main() -> None:
     progress = Progress(training, ("score", "box", "corners"), BATCH)
     for is_last_of_round in rounds(training, EVALUATE_EVERY):
         score, box, corner = losses_of(training.net, source)
-        training.learn(score + 3 * box + corner)
+        training.learn(score + 4 * box + corner)
         progress.show((score.item(), box.item(), corner.item()))
         if is_last_of_round:
             training.save()

@@ -66,6 +66,16 @@ def test_decode_keeps_two_plates_and_drops_the_double() -> None:
     assert sorted(round(float(x) / 50) for x in boxes[:, 0]) == [2, 5]
 
 
+def test_decode_drops_the_writing_on_a_plate() -> None:
+    plate = np.array([[100, 100], [300, 100], [300, 200], [100, 200]], np.float32)
+    writing = np.array([[170, 102], [230, 102], [230, 116], [170, 116]], np.float32)
+    logits, boxes, corners = maps_of(np.stack([plate, writing]))
+    logits[:15] -= 10  # the plate scores higher
+    scores, found, _ = detect.decode(logits, boxes, corners, 0.5)
+    assert len(scores) == 1
+    assert found[0] == pytest.approx([100, 100, 200, 100], abs=0.1)
+
+
 def test_decode_of_an_empty_road_is_empty() -> None:
     nothing = np.full((ROWS, COLUMNS), -8, np.float32)
     zeros = np.zeros((ROWS, COLUMNS, 8), np.float32)

@@ -19,11 +19,12 @@ Rng = np.random.Generator
 SHARES = {
     "us_plates": 0.2,
     "us_stacked": 0.06,
-    "relettered": 0.36,
-    "eu_crops": 0.1,
+    "relettered_us": 0.34,
+    "relettered_eu": 0.08,
+    "eu_crops": 0.08,
     "br_gate": 0.05,
-    "scenes": 0.14,
-    "rendered": 0.09,
+    "scenes": 0.13,
+    "rendered": 0.06,
 }
 """How often a training crop comes from where. What has no crops leaves its share to the others."""
 
@@ -140,24 +141,23 @@ class CropSource:
         self._samples = samples
         self._rng = np.random.default_rng(seed)
         self._drawn: list[Sample] = []
-        self._share_out(None)
+        self._share_out({})
 
-    def _share_out(self, lettering: Lettering | None) -> None:
+    def _share_out(self, lettering: dict[str, Lettering]) -> None:
         self._lettering = lettering
-        self._names = [
-            n for n in SHARES if self._samples.get(n) or n == "rendered" or (n == "relettered" and lettering)
-        ]
+        endless = {"rendered", *lettering}
+        self._names = [name for name in SHARES if self._samples.get(name) or name in endless]
         shares = np.array([SHARES[name] for name in self._names])
         self._shares = shares / shares.sum()
 
-    def take(self, lettering: Lettering) -> None:
-        """From now on draw relettered plates too."""
-        self._share_out(lettering if len(lettering) else None)
+    def take(self, lettering: dict[str, Lettering]) -> None:
+        """From now on draw relettered plates too, each kind for the share of its name."""
+        self._share_out({name: kind for name, kind in lettering.items() if len(kind)})
 
     def _sample(self) -> Sample:
         name = self._names[int(self._rng.choice(len(self._names), p=self._shares))]
-        if name == "relettered" and self._lettering:
-            image, text, region = self._lettering.plate(self._rng)
+        if name in self._lettering:
+            image, text, region = self._lettering[name].plate(self._rng)
             corners = corners_of_box(0, 0, image.shape[1], image.shape[0])
             return Sample(image=image, corners_px=corners, text=text, region=region, worn=False)
         if name != "rendered":

@@ -21,6 +21,9 @@ Rng = np.random.Generator
 LETTERS, DIGITS = ALPHABET[10:], ALPHABET[:10]
 CONTRAST_MIN = 40.0  # grey levels between ink and ground, below which lettering cannot be told from a plate's picture
 GLYPH_HEIGHT_RATIO = (0.22, 0.8)  # of the plate's height: lower is small print, higher is a picture
+LONG_GLYPH_HEIGHT_RATIO = (0.4, 0.94)  # the same of plates with nothing but one line of text
+LONG_ASPECT = 3.0
+SMALLEST_HEIGHT_PX = 90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,23 @@ class Blank:
     text: str
     region: int
     glyphs: tuple[Glyph, ...]  # none where nobody vouches for the text
+
+    @property
+    def is_long(self) -> bool:
+        """Whether there is nothing on the plate but one line of text."""
+        return is_long(self.image)
+
+
+def is_long(plate: Image) -> bool:
+    """Return whether a bare plate is as long as only plates of a single line are."""
+    return plate.shape[1] > LONG_ASPECT * plate.shape[0]
+
+
+def enlarged(plate: Image) -> Image:
+    """Return a bare plate, larger if it is so small that strokes are too thin to be told from their edges."""
+    if plate.shape[0] >= SMALLEST_HEIGHT_PX:
+        return plate
+    return np.asarray(cv2.resize(plate, None, fx=2.4, fy=2.4, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def aligned(log_probs: Float, text: str) -> list[tuple[int, float]] | None:
@@ -120,7 +140,7 @@ def blank_of(image: Image, text: str, centres: list[float], region: int) -> Blan
     slots = []
     for a, b in spans:
         left, right = max(0, round(a)), min(width, round(b) + 1)
-        slot = character_box(cover[:, left:right], height)
+        slot = character_box(cover[:, left:right], LONG_GLYPH_HEIGHT_RATIO if is_long(image) else GLYPH_HEIGHT_RATIO)
         if slot is None:
             return None
         x, y, w, h, piece = slot
@@ -161,14 +181,18 @@ def inpainted(image: Image, mask: npt.NDArray[np.uint8]) -> Image:
     return np.asarray(cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def character_box(cover: Float, height: int) -> tuple[int, int, int, int, npt.NDArray[np.uint8]] | None:
+def character_box(
+    cover: Float, height_ratio: tuple[float, float]
+) -> tuple[int, int, int, int, npt.NDArray[np.uint8]] | None:
     """Return the box of the character in a column strip of ink coverage, with its pixels 0 or 1, or None."""
+    height = len(cover)
+    margin = (1 - height_ratio[1]) / 3
     ink = (cover > 0.45).astype(np.uint8)
     count, labels, stats, middles = cv2.connectedComponentsWithStats(ink)
     kept = []
     for piece in range(1, count):
         _, y, w, h, area = stats[piece]
-        if h < 0.12 * height or area < 12 or y < 0.08 * height or y + h > 0.95 * height:
+        if h < 0.12 * height or area < 12 or y < margin * height or y + h > (1 - margin) * height:
             continue  # small print, bolts, the rim
         if abs(middles[piece][0] - cover.shape[1] / 2) < 0.42 * cover.shape[1] or w > 0.5 * cover.shape[1]:
             kept.append(piece)
@@ -184,7 +208,7 @@ def character_box(cover: Float, height: int) -> tuple[int, int, int, int, npt.ND
     boxes = stats[kept]
     x, y = int(boxes[:, 0].min()), int(boxes[:, 1].min())
     right, low = int((boxes[:, 0] + boxes[:, 2]).max()), int((boxes[:, 1] + boxes[:, 3]).max())
-    if not GLYPH_HEIGHT_RATIO[0] * height <= low - y <= GLYPH_HEIGHT_RATIO[1] * height or right - x < 3:
+    if not height_ratio[0] * height <= low - y <= height_ratio[1] * height or right - x < 3:
         return None
     x, y, right, low = max(0, x - 1), max(0, y - 1), min(cover.shape[1], right + 1), min(cover.shape[0], low + 1)
     return x, y, right - x, low - y, np.isin(labels, kept).astype(np.uint8)
@@ -252,7 +276,8 @@ def laid_out(blank: Blank, count: int, rng: Rng) -> tuple[list[tuple[int, int, i
     A stack of two or three takes one place of the row, at its head, its end or between.
     """
     slots = list(blank.slots)
-    stack = int(rng.choice((2, 2, 2, 3))) if count >= 4 and rng.random() < 0.3 else 1
+    stacked_ratio = 0.04 if blank.is_long else 0.3
+    stack = int(rng.choice((2, 2, 2, 3))) if count >= 4 and rng.random() < stacked_ratio else 1
     places = count - stack + 1
     if places != len(slots):
         left, right = slots[0][0], slots[-1][0] + slots[-1][2]

@@ -17,7 +17,7 @@ from firmware.records import Image
 from models.data import load_designs, load_rows
 from models.ocr_crops import CropSource, Sample, load_samples
 from models.ocr_net import OcrNet
-from models.relettered import Lettering, aligned, blank_of, centres_px, proof_of
+from models.relettered import Lettering, aligned, blank_of, centres_px, enlarged, proof_of
 from models.training import Progress, Training, begin, rounds
 
 BATCH = 64
@@ -68,12 +68,15 @@ def seen(net: nn.Module, plate: Image) -> npt.NDArray[np.float32]:
     return np.asarray(logits.log_softmax(-1).numpy(), np.float32)
 
 
-def lettering(net: nn.Module, samples: dict[str, list[Sample]], designs: list[tuple[Image, int]]) -> Lettering:
-    """Take the lettering off the US plates, where `net` sees it stand; of designs, only the blank."""
+def lettering(net: nn.Module, plates: list[tuple[Image, str, int]], name: str) -> Lettering:
+    """Take the lettering off bare plates (picture, text, region), where `net` sees it stand.
+
+    A plate whose text nobody knows, or whose glyphs cannot be read by themselves, gives only its blank.
+    """
     net.eval()
     blanks = []
-    known = [(s.image, s.text, s.region) for s in samples.get("us_plates", ())]
-    for image, text, region in tqdm([*known, *((image, "", region) for image, region in designs)], desc="lettering"):
+    for plate, text, region in tqdm(plates, desc=f"lettering of {name}"):
+        image = enlarged(plate)
         log_probs = seen(net, image)
         read = text or beam_search(log_probs)[0][0]
         places = aligned(log_probs, read) if len(read) > 1 else None
@@ -84,11 +87,17 @@ def lettering(net: nn.Module, samples: dict[str, list[Sample]], designs: list[tu
         vouched = text and beam_search(seen(net, proof_of(blank)))[0][0] == text
         blanks.append(blank if vouched else dataclasses.replace(blank, glyphs=()))
     net.train()
-    print(
-        f"lettering taken off {len(blanks)} plates, {sum(bool(b.glyphs) for b in blanks)} of them with glyphs",
-        flush=True,
-    )
+    banked = sum(bool(blank.glyphs) for blank in blanks)
+    print(f"lettering taken off {len(blanks)} of {len(plates)} plates, {banked} of them with glyphs", flush=True)
     return Lettering(blanks)
+
+
+def bare_plates(
+    samples: dict[str, list[Sample]], designs: list[tuple[Image, int]]
+) -> dict[str, list[tuple[Image, str, int]]]:
+    """Return the plates whose lettering is taken off, by the name of the share that they are drawn for."""
+    us, eu = ([(s.image, s.text, s.region) for s in samples.get(name, ())] for name in ("us_plates", "eu_crops"))
+    return {"relettered_us": [*us, *((image, "", region) for image, region in designs)], "relettered_eu": eu}
 
 
 def losses_of(net: nn.Module, source: CropSource, ctc: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
@@ -123,11 +132,11 @@ def main() -> None:
     source = CropSource(training_samples, options.seed + training.step)
     ctc = nn.CTCLoss(blank=BLANK, zero_infinity=True)
     progress = Progress(training, ("text", "region"), BATCH)
-    designs = load_designs(options.data)
+    bare = bare_plates(training_samples, load_designs(options.data))
     relettered = False
     for is_last_of_round in rounds(training, EVALUATE_EVERY):
         if not relettered and training.step >= LETTERING_FROM_STEP:
-            source.take(lettering(training.average, training_samples, designs))
+            source.take({name: lettering(training.average, plates, name) for name, plates in bare.items()})
             relettered = True
         text_loss, region_loss = losses_of(training.net, source, ctc)
         training.learn(text_loss + REGION_WEIGHT * region_loss)

@@ -21,6 +21,7 @@ from firmware.records import Image
 
 Float = npt.NDArray[np.float32]
 
+BUILD = "build"  # the folder of a git tree that git ignores
 CROP_SETS = ("us_plates", "eu_crops", "br_gate")
 EUROPE = {"EU", "RO", "PL", "DE", "FR", "GB", "UK", "ES", "IT", "NL", "BE", "AT", "CH", "CZ", "SK", "HU", "GR", "SE"}
 
@@ -41,6 +42,22 @@ class Row:
 
 class DataMissing(Exception):
     """The folder has no usable plates.csv or lacks a picture; the message says which and what to do."""
+
+
+def refuse_versioned(folder: Path) -> None:
+    """Return if plates may be written to this folder. Raises DataMissing inside of a git tree, except under its build/.
+
+    Photographs of plates and their texts are personal data, and what is versioned is passed on.
+    """
+    whole = folder.resolve()
+    for parent in (whole, *whole.parents):
+        if (parent / ".git").exists():
+            if whole.relative_to(parent).parts[:1] != (BUILD,):
+                raise DataMissing(
+                    f"{folder}: what is to be written shows plates, which are personal data, and this is inside of the "
+                    f"git tree {parent}; choose a folder outside or under {parent / BUILD}"
+                )
+            return
 
 
 def load_rows(table: Path) -> list[Row]:

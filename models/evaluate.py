@@ -12,10 +12,10 @@ from pathlib import Path
 import cv2
 
 from firmware.faults import DeviceFault
-from models.data import DataMissing, Row, load_rows
+from models.data import DataMissing, Row, load_rows, refuse_versioned
 from models.measuring import boxes, crops, scenes
 from models.pinning import pin_figures
-from models.report import writable_folder, write_report
+from models.report import write_report
 
 MODELS = Path(__file__).parent
 
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 def _measured(options: argparse.Namespace) -> str:
     """Run one measurement and write what is asked for; return its figures as JSON."""
     if options.report:
-        writable_folder(options.report)
+        refuse_versioned(options.report)
     if options.command == "scenes":
         measurement = scenes(options.folder, options.models)
     else:

@@ -2,21 +2,25 @@
 
 The list of mends is kept with the product, the table is not, and TABLE is never changed. A mend names its picture by a
 hash, since file names of some sets hold the plate's text, and corrects single characters by their place: neither a
-plate's text nor a photograph stands in the list. The copy may hold rows of kind `doubtful`: areas where there may be a
+plate's text nor a photograph stands in the list; what would take more than two corrections is `unread`. The copy may hold rows of kind `doubtful`: areas where there may be a
 plate that nobody can be asked to find.
 """
 
 import argparse
 import csv
 import hashlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from models.data import DataMissing
+from models.data import DataMissing, refuse_versioned
 
 MENDS = Path(__file__).parent / "mends.csv"
 BOX = ("x", "y", "w", "h")
+COLUMNS = ("set", "split", "kind", "image", *BOX, "text", "region", "flags")
+CORRECTION = re.compile(r"(\d+):([A-Z0-9]?)>([A-Z0-9]?)")
+CORRECTIONS_AT_MOST = 2  # of one plate: more would spell it
 Record = dict[str, str]
 
 
@@ -30,15 +34,18 @@ def picture_key(image: str) -> str:
 
 
 def spelled(text: str, corrections: str) -> str:
-    """Return `text` with corrections `place:old>new` (0-based, all counted in the old text, any number, by spaces).
+    """Return `text` with corrections `place:old>new` (0-based, all counted in the old text, two at most, by spaces).
 
     An empty `old` inserts before the place, an empty `new` deletes. Raises ValueError when a place does not hold `old`.
     """
     characters = list(text)
+    if len(corrections.split()) > CORRECTIONS_AT_MOST:
+        raise ValueError(f"more than {CORRECTIONS_AT_MOST} corrections spell the plate; say unread")
     for correction in corrections.split():
-        place, _, change = correction.partition(":")
-        old, _, new = change.partition(">")
-        at = int(place)
+        match = CORRECTION.fullmatch(correction)
+        if match is None:
+            raise ValueError("a correction is place:old>new, one character for one")
+        at, old, new = int(match[1]), match[2], match[3]
         if old and text[at : at + 1] != old:
             raise ValueError(f"place {at} does not hold the character to be replaced")
         if not old and at == len(text):
@@ -66,7 +73,8 @@ def mended(records: list[Record], mends: list[Record]) -> Iterator[Record]:
             plain = {**rows[0], "text": "", "region": "", "flags": "", **{name: mend[name] for name in BOX}}
             added.append({**plain, "kind": mend["mend"]})
         elif len(same) != 1:
-            raise MendRefused(f"mend in line {line}: fits {len(same)} rows of the table, and must fit one; correct it")
+            hint = "correct it" if same else "correct it, or the table is mended already"
+            raise MendRefused(f"mend in line {line}: fits {len(same)} rows of the table, and must fit one; {hint}")
         else:
             changes.setdefault(id(same[0]), []).append({**mend, "line": str(line)})
     for record in records:
@@ -119,28 +127,38 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[Record]:
         raise DataMissing(f"{path}: cannot be read ({error}); give a table of plates") from error
 
 
-def main() -> int:
-    """Write the mended copy; return the exit code."""
-    parser = argparse.ArgumentParser(description="Write a mended copy of a table of plates.")
-    parser.add_argument("table", type=Path, help="plates.csv as it was collected")
-    parser.add_argument("--mends", type=Path, default=MENDS)
-    parser.add_argument("--out", type=Path, required=True, help="where the mended copy goes")
-    options = parser.parse_args()
-    try:
-        columns = ("set", "split", "kind", "image", *BOX, "text", "region", "flags")
-        records = read_table(options.table, columns)
-        mends = read_table(options.mends, ("picture", *BOX, "mend", "value"))
-        rows = list(mended(records, mends))
-    except (DataMissing, MendRefused) as error:
-        print(error, file=sys.stderr)
-        return 2
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    partial = options.out.with_name(options.out.name + ".partial")
+def write_table(path: Path, columns: tuple[str, ...], rows: list[Record]) -> None:
+    """Write a CSV file whole or not at all. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    partial.replace(options.out)
+    partial.replace(path)
+
+
+def main() -> int:
+    """Write the mended copy; return the exit code: 2 for wrong input, 1 where it cannot be written."""
+    parser = argparse.ArgumentParser(description="Write a mended copy of a table of plates.")
+    parser.add_argument("table", type=Path, help="plates.csv as it was collected")
+    parser.add_argument("--mends", type=Path, default=MENDS)
+    parser.add_argument("--out", type=Path, required=True, help="where the mended copy goes; never in git")
+    options = parser.parse_args()
+    try:
+        if options.out.resolve() == options.table.resolve():
+            raise DataMissing(f"{options.out}: is the table itself, which stays as it is; choose another --out")
+        refuse_versioned(options.out.parent)
+        records = read_table(options.table, COLUMNS)
+        mends = read_table(options.mends, ("picture", *BOX, "mend", "value"))
+        rows = list(mended(records, mends))
+        write_table(options.out, COLUMNS, rows)
+    except (DataMissing, MendRefused) as error:
+        print(f"mend: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"mend: {error.filename}: {error.strerror}; choose another --out", file=sys.stderr)
+        return 1
     known = {picture_key(record["image"]) for record in records}
     made = sum(mend["picture"] in known for mend in mends)
     print(f"{options.out}: {len(rows)} rows, {made} of {len(mends)} mends made")

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from firmware.plates import aligned
-from models.data import DataMissing
+from models.data import refuse_versioned
 from models.figures import Answer, BoxAnswer, BoxFate, Measurement, character_errors
 from models.report_pictures import of_answer, of_boxes, save_picture
 from models.report_plots import confusion_matrix, reliability, threshold
 from models.report_tables import NONE, card, confusion_table, percent, tables
 
 STYLE = Path(__file__).with_name("report.css")
-BUILD = "build"
 PICTURES = "pictures"
 
 TITLES = {"crops": "Plates cut out", "scenes": "Whole photographs", "boxes": "Plate boxes"}
@@ -61,19 +60,6 @@ BOX_CAUSES = (
     "false, at a plate",
     "not counted: in doubtful areas",
 )
-
-
-def writable_folder(folder: Path) -> None:
-    """Return if a report may be written there. Raises DataMissing inside of a git tree, except under its build/."""
-    whole = folder.resolve()
-    for parent in (whole, *whole.parents):
-        if (parent / ".git").exists():
-            if whole.relative_to(parent).parts[:1] != (BUILD,):
-                raise DataMissing(
-                    f"{folder}: a report shows plates, which are personal data, and this is inside of the git tree "
-                    f"{parent}; choose a folder outside or under {parent / BUILD}"
-                )
-            return
 
 
 def cause(answer: Answer) -> str:
@@ -272,7 +258,7 @@ pictures themselves, pass it on to nobody who may not see them, and delete it wh
 
 def write_report(measurement: Measurement, folder: Path) -> None:
     """Write DIR/index.html and its pictures, in place of an earlier report's. Raises DataMissing, OSError."""
-    writable_folder(folder)
+    refuse_versioned(folder)
     pictures = folder / PICTURES
     pictures.mkdir(parents=True, exist_ok=True)
     for earlier in pictures.glob("plate-*.jpg"):

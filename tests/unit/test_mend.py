@@ -1,10 +1,13 @@
 """The mended copy of a table: each mend does what it says, and none that does not fit is made in silence."""
 
 import csv
+import re
+from collections import Counter
 
 import pytest
 
-from models.mend import MendRefused, main, mended, picture_key, spelled
+from models.mend import BOX as EDGES
+from models.mend import MENDS, MendRefused, main, mended, picture_key, read_table, spelled
 
 COLUMNS = ("set", "split", "kind", "image", "x", "y", "w", "h", "text", "region", "flags")
 
@@ -62,6 +65,9 @@ def test_corrections_count_places_in_the_old_text(corrections, expected):
     [
         mend("a.png", "wrong", "11", "20", "80", "30"),
         mend("a.png", "text", *BOX, value="0:X>O"),
+        mend("a.png", "text", *BOX, value="0:A>8 1:B>8 2:1>7"),
+        mend("a.png", "text", *BOX, value="0:>XY"),
+        mend("a.png", "text", *BOX, value="X"),
         mend("a.png", "region", *BOX, value="US-IN>US-OH"),
         mend("a.png", "box", *BOX, value="1 2 3"),
         mend("a.png", "shrug", *BOX),
@@ -70,6 +76,31 @@ def test_corrections_count_places_in_the_old_text(corrections, expected):
 def test_a_mend_that_does_not_fit_is_refused_with_its_line(made):
     with pytest.raises(MendRefused, match="line 2"):
         list(mended([row("a.png", *BOX, text="AB12", region="US-OH")], [made]))
+
+
+def test_a_mend_that_fits_no_row_may_have_been_made_already():
+    with pytest.raises(MendRefused, match="mended already"):
+        list(mended([row("a.png")], [mend("a.png", "wrong", *BOX)]))
+
+
+def test_the_products_mends_spell_no_plate_and_name_no_picture():
+    mends = read_table(MENDS, ("picture", *EDGES, "mend", "value"))
+    assert len(mends) > 500
+    assert all(re.fullmatch(r"[0-9a-f]{16}", one["picture"]) for one in mends)
+    values = {
+        "plate": r"",
+        "doubtful": r"",
+        "wrong": r"",
+        "unread": r"",
+        "box": r"[\d.]+( [\d.]+){3}",
+        "text": r"\d+:[A-Z0-9]?>[A-Z0-9]?( \d+:[A-Z0-9]?>[A-Z0-9]?)?",
+        "region": r"[A-Z]{2}(-[A-Z]{2})?>([A-Z]{2}(-[A-Z]{2})?)?",
+    }
+    assert [one["mend"] for one in mends if not re.fullmatch(values[one["mend"]], one["value"])] == []
+    numbers = [one[edge] for one in mends for edge in EDGES]
+    assert all(re.fullmatch(r"-?[\d.]*", number) for number in numbers)
+    texts = Counter((one["picture"], *(one[edge] for edge in EDGES)) for one in mends if one["mend"] == "text")
+    assert set(texts.values()) == {1}  # two mends of two corrections each would spell more
 
 
 def test_command_writes_a_copy_and_leaves_the_table(tmp_path, monkeypatch, capsys):
@@ -95,5 +126,45 @@ def test_command_refuses_a_table_that_is_none(tmp_path, monkeypatch, capsys):
     (tmp_path / "plates.csv").write_text("a,b\n1,2\n")
     monkeypatch.setattr("sys.argv", ["mend", str(tmp_path / "plates.csv"), "--out", str(tmp_path / "o.csv")])
     assert main() == 2
-    assert "no column" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("mend: ")
+    assert "no column" in error
     assert not (tmp_path / "o.csv").exists()
+
+
+def written_table(path):
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerow(row("a.png", *BOX, text="AB12"))
+    return path
+
+
+def ran(monkeypatch, table, out):
+    monkeypatch.setattr("sys.argv", ["mend", str(table), "--out", str(out)])
+    return main()
+
+
+def test_the_table_itself_is_never_written(tmp_path, monkeypatch, capsys):
+    table = written_table(tmp_path / "plates.csv")
+    before = table.read_bytes()
+    assert ran(monkeypatch, table, tmp_path / "elsewhere" / ".." / "plates.csv") == 2
+    assert "is the table itself" in capsys.readouterr().err
+    assert table.read_bytes() == before
+
+
+def test_the_copy_is_not_written_among_versioned_files(tmp_path, monkeypatch, capsys):
+    (tmp_path / ".git").mkdir()
+    table = written_table(tmp_path / "plates.csv")
+    assert ran(monkeypatch, table, tmp_path / "models" / "plates.csv") == 2
+    assert "personal data" in capsys.readouterr().err
+    assert ran(monkeypatch, table, tmp_path / "build" / "plates.csv") == 0
+
+
+def test_what_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsys):
+    table = written_table(tmp_path / "plates.csv")
+    (tmp_path / "file").touch()
+    assert ran(monkeypatch, table, tmp_path / "file" / "out.csv") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("mend: ")
+    assert error.count("\n") == 1

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from models import evaluate
-from models.data import DataMissing
+from models.data import DataMissing, refuse_versioned
 from models.figures import Answer, BoxAnswer, BoxFate, Measurement
-from models.report import box_cause, cause, marked, writable_folder, write_report
+from models.report import box_cause, cause, marked, write_report
 from models.report_plots import threshold_curve
 
 VOID = {"meta", "img", "link", "br"}
@@ -166,13 +166,13 @@ def test_the_threshold_curve_runs_from_the_surest_to_all(picture):
     assert curve == [(1 / 3, 0.0), (2 / 3, 1 / 2), (1.0, 2 / 3)]
 
 
-def test_no_report_is_written_among_versioned_files(tmp_path):
+def test_no_plate_is_written_among_versioned_files(tmp_path):
     (tmp_path / ".git").mkdir()
     for folder in (tmp_path, tmp_path / "report", tmp_path / "models" / "build", tmp_path / "build" / ".." / "x"):
         with pytest.raises(DataMissing, match="personal data"):
-            writable_folder(folder)
-    writable_folder(tmp_path / "build" / "report")
-    writable_folder(tmp_path.parent)
+            refuse_versioned(folder)
+    refuse_versioned(tmp_path / "build" / "report")
+    refuse_versioned(tmp_path.parent)
 
 
 def test_the_command_refuses_before_it_measures(tmp_path, capsys):

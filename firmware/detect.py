@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from firmware.pictures import halved
 from firmware.records import Box, Image
 from firmware.tflite import Model
 
@@ -57,10 +58,7 @@ def _resized(image: Image, size: tuple[int, int]) -> Image:
     Halving exactly, then bilinear: six times faster than averaging over areas of a broken size, and as good to find in.
     """
     while image.shape[1] >= HALVE_FROM * size[0] and image.shape[0] >= 4:
-        half = (image.shape[1] // 2, image.shape[0] // 2)
-        is_even = image.shape[0] % 2 == image.shape[1] % 2 == 0
-        how = cv2.INTER_AREA if is_even else cv2.INTER_LINEAR_EXACT
-        image = np.asarray(cv2.resize(image, half, interpolation=how), np.uint8)
+        image = halved(image)
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR_EXACT), np.uint8)
 
 

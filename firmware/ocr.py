@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from firmware.pictures import halved
 from firmware.records import Box, Character, Image
 from firmware.tflite import Model
 
@@ -30,6 +31,8 @@ SECOND_LOOK_RATIO = 0.8
 """A plate read with less is looked at again."""
 SECOND_LOOKS = (0.94, 1.08)
 """How much of the first look's width and height the others take."""
+REGION_SCORE_RATIO = 0.8
+"""Below this the region is not answered: a wrong state is worse than none."""
 CERTAIN_RATIO = 0.9999
 NEGLIGIBLE_RATIO = 1e-4
 SMALLEST_RATIO = 1e-300  # the logarithm of nothing
@@ -49,13 +52,18 @@ class PlateReading:
     characters: tuple[Character, ...] = field(repr=False)
     score_ratio: float  # probability of the whole text
     alternatives: tuple[str, ...] = field(repr=False)
-    region: str | None
+    region: str | None  # the likeliest, however unsure
     region_score_ratio: float
 
     @property
     def text(self) -> str:
         """The characters as one string; may be empty."""
         return "".join(character.char for character in self.characters)
+
+    @property
+    def sure_region(self) -> str | None:
+        """The region where it is sure enough to be answered, else None."""
+        return self.region if self.region_score_ratio >= REGION_SCORE_RATIO else None
 
 
 def corners_of_box(x_px: float, y_px: float, w_px: float, h_px: float) -> Float:
@@ -84,9 +92,7 @@ def rectify(image: Image, corners_px: Float) -> Image:
     patch = image[top : max(top + 2, int(bottom)), left : max(left + 2, int(right))]
     corners_px = (corners_px - (left, top)).astype(np.float32)
     while patch.shape[1] > 2 * WIDTH_PX and patch.shape[0] > 2:
-        is_even = patch.shape[0] % 2 == patch.shape[1] % 2 == 0
-        how = cv2.INTER_AREA if is_even else cv2.INTER_LINEAR_EXACT
-        half = cv2.resize(patch, (patch.shape[1] // 2, patch.shape[0] // 2), interpolation=how)
+        half = halved(patch)
         corners_px = corners_px * np.array([half.shape[1] / patch.shape[1], half.shape[0] / patch.shape[0]], np.float32)
         patch = half
     target = np.array([[0, 0], [WIDTH_PX, 0], [WIDTH_PX, HEIGHT_PX], [0, HEIGHT_PX]], np.float32)
@@ -173,18 +179,20 @@ class PlateOcr:
     def read(self, image: Image, box: Box) -> PlateReading:
         """Read the plate in `box` of `image` uint8 (H, W, 3) BGR; where that is doubtful, look again at other crops.
 
-        The surest look answers: a text does not become likelier by being cut off, so a wrong cut shows in its score.
+        Doubtful is a first look below SECOND_LOOK_RATIO, and one that saw no character, however sure. The surest look
+        with a text answers: a text does not become likelier by being cut off, so a wrong cut shows in its score. A look
+        without a text, which a cut beside the plate gives with great certainty, answers only if all looks are so.
         """
         corners = corners_of(box)
         first = self.read_crop(rectify(image, corners))
-        if first.score_ratio >= SECOND_LOOK_RATIO:
+        if first.text and first.score_ratio >= SECOND_LOOK_RATIO:
             return first
         centre = corners.mean(axis=0)
         looks = [centre + (corners - centre) * scale for scale in SECOND_LOOKS]
         if box.corners_px:  # which may themselves be what was wrong
             looks.append(corners_of(dataclasses.replace(box, corners_px=())))
         readings = [first, *(self.read_crop(rectify(image, look)) for look in looks)]
-        return max(readings, key=lambda plate: plate.score_ratio)
+        return max(readings, key=lambda plate: (bool(plate.text), plate.score_ratio))
 
     def read_crop(self, crop: Image) -> PlateReading:
         """Read one rectified crop uint8 (64, 160, 3) BGR."""

@@ -8,9 +8,6 @@ from firmware.ocr import PlateOcr
 from firmware.records import Image, Reading
 from firmware.tflite import read_manifest
 
-REGION_SCORE_RATIO = 0.8
-"""Below this the region is null: a wrong state is worse than none."""
-
 
 class PlateReader:
     """Both networks of one model folder. `version` names them in every read."""
@@ -30,7 +27,6 @@ class PlateReader:
         readings = []
         for box in self._detector.detect(image):
             plate = self._ocr.read(image, box)
-            sure = plate.region_score_ratio >= REGION_SCORE_RATIO
             readings.append(
                 Reading(
                     frame_number=frame_number,
@@ -38,7 +34,7 @@ class PlateReader:
                     box=box,
                     characters=plate.characters,
                     score_ratio=plate.score_ratio,
-                    region=plate.region if sure else None,
+                    region=plate.sure_region,
                     region_score_ratio=plate.region_score_ratio,
                     alternatives=plate.alternatives,
                 )

@@ -21,7 +21,7 @@ from firmware.config import ReadingConfig
 from firmware.detect import PlateDetector, overlap
 from firmware.ocr import PlateOcr
 from firmware.plates import normalised
-from firmware.recognition import REGION_SCORE_RATIO, PlateReader
+from firmware.recognition import PlateReader
 from firmware.records import Box, Reading
 from firmware.tflite import read_manifest
 from models.data import DataMissing, Row, read_image
@@ -218,7 +218,7 @@ def crops(rows: list[Row], root: Path, models: Path) -> Measurement:
                 text=plate.text,
                 score_ratio=plate.score_ratio,
                 region=row.region,
-                region_read=(plate.region or "") if plate.region_score_ratio >= REGION_SCORE_RATIO else "",
+                region_read=plate.sure_region or "",
                 flags=tuple(row.flags.split()),
             )
         )

@@ -2,8 +2,8 @@
 
 The list of mends is kept with the product, the table is not, and TABLE is never changed. A mend names its picture by a
 hash, since file names of some sets hold the plate's text, and corrects single characters by their place: neither a
-plate's text nor a photograph stands in the list; what would take more than two corrections is `unread`. The copy may hold rows of kind `doubtful`: areas where there may be a
-plate that nobody can be asked to find.
+plate's text nor a photograph stands in the list. What would take more than two corrections is `unread`. The copy may
+hold rows of kind `doubtful`: areas where there may be a plate that nobody can be asked to find.
 """
 
 import argparse
@@ -127,6 +127,13 @@ def read_table(path: Path, columns: tuple[str, ...]) -> list[Record]:
         raise DataMissing(f"{path}: cannot be read ({error}); give a table of plates") from error
 
 
+def check_place(out: Path, table: Path) -> None:
+    """Return if the mended copy of `table` may be written to `out`. Raises DataMissing."""
+    if out.resolve() == table.resolve():
+        raise DataMissing(f"{out}: is the table itself, which stays as it is; choose another --out")
+    refuse_versioned(out.parent)
+
+
 def write_table(path: Path, columns: tuple[str, ...], rows: list[Record]) -> None:
     """Write a CSV file whole or not at all. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,9 +153,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="where the mended copy goes; never in git")
     options = parser.parse_args()
     try:
-        if options.out.resolve() == options.table.resolve():
-            raise DataMissing(f"{options.out}: is the table itself, which stays as it is; choose another --out")
-        refuse_versioned(options.out.parent)
+        check_place(options.out, options.table)
         records = read_table(options.table, COLUMNS)
         mends = read_table(options.mends, ("picture", *BOX, "mend", "value"))
         rows = list(mended(records, mends))

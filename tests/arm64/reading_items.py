@@ -18,7 +18,7 @@ import numpy as np
 from firmware.config import ReadingConfig
 from firmware.detect import PlateDetector
 from firmware.ocr import PlateOcr
-from firmware.recognition import REGION_SCORE_RATIO, PlateReader
+from firmware.recognition import PlateReader
 from firmware.records import Box
 from firmware.tflite import Model, read_manifest
 
@@ -51,7 +51,7 @@ def plates_of(name: str, image, reader: PlateReader, ocr: PlateOcr) -> Iterator[
         height, width = image.shape[:2]
         box = Box(x_px=0, y_px=0, w_px=width, h_px=height, score_ratio=1.0)
         plate = ocr.read(image, box)
-        yield noted(box, plate, plate.region if plate.region_score_ratio >= REGION_SCORE_RATIO else None)
+        yield noted(box, plate, plate.sure_region)
         return
     for reading in reader.read(image, frame_number=0, at_s=0.0):
         yield noted(reading.box, reading, reading.region)

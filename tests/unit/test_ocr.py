@@ -117,7 +117,7 @@ def test_normalise_does_not_blow_up_a_flat_crop() -> None:
 
 
 class ScriptedModel:
-    """Answers one look after another with one character and the probability given for it."""
+    """Answers one look after another with one character (`_`: none) and the probability given for it."""
 
     def __init__(self, *looks: tuple[str, float]) -> None:
         self.looks = list(looks)
@@ -126,7 +126,7 @@ class ScriptedModel:
         """Return what the network says of the next look."""
         assert tensor.shape == (1, HEIGHT_PX, WIDTH_PX, 3)
         char, ratio = self.looks.pop(0)
-        columns = [{char: ratio, "_": 1 - ratio}, *[{"_": 1.0}] * (ocr.BANDS * ocr.COLUMNS - 1)]
+        columns = [{"_": 1 - ratio, char: ratio}, *[{"_": 1.0}] * (ocr.BANDS * ocr.COLUMNS - 1)]
         region = np.zeros((1, len(ocr.REGIONS)), np.float32)
         return {"text": log_probs_of(columns)[None], "region": region}
 
@@ -150,3 +150,23 @@ def test_a_doubtful_plate_is_cut_again_and_the_surest_look_answers() -> None:
     assert len(upright.looks) == 1  # which was the first look here
     surest_first = ScriptedModel(("A", 0.79), *looks[1:])
     assert ocr.PlateOcr(surest_first).read(striped(120, 60), TILTED).text == "A"
+
+
+def test_a_look_that_sees_nothing_is_repeated_and_never_wins_over_a_text() -> None:
+    nothing = ("_", 1.0)
+    for looks in ([nothing, ("A", 0.6), nothing, nothing], [("A", 0.6), nothing, nothing, nothing]):
+        model = ScriptedModel(*looks)
+        assert ocr.PlateOcr(model).read(striped(120, 60), TILTED).text == "A"
+        assert model.looks == []
+    blind = ScriptedModel(*[nothing] * 4)
+    assert ocr.PlateOcr(blind).read(striped(120, 60), TILTED).text == ""
+    assert blind.looks == []
+
+
+def test_an_unsure_region_is_not_answered() -> None:
+    model = ScriptedModel(("A", 0.9))  # every region as likely as every other
+    reading = ocr.PlateOcr(model).read(striped(120, 60), UPRIGHT)
+    assert reading.region is not None
+    assert reading.sure_region is None
+    sure = dataclasses.replace(reading, region_score_ratio=ocr.REGION_SCORE_RATIO)
+    assert sure.sure_region == sure.region

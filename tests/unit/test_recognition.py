@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from firmware.ocr import PlateReading
-from firmware.recognition import REGION_SCORE_RATIO, PlateReader
+from firmware.ocr import REGION_SCORE_RATIO, PlateReading
+from firmware.recognition import PlateReader
 from firmware.records import Box, Character
 
 QUAD = ((10.0, 10.0), (90.0, 14.0), (90.0, 44.0), (10.0, 40.0))

@@ -9,6 +9,9 @@ from firmware.detect import overlap
 
 SAME_PLATE_RATIO = 0.5  # overlap of two boxes that stand for one plate
 
+Pair = tuple[int | None, int | None]
+"""Places of one plate in the lists of both sides; None stands for what one side did not find."""
+
 
 @dataclass(slots=True)
 class Comparison:
@@ -24,6 +27,7 @@ class Comparison:
     largest_score_difference: float = 0.0
     surest_other_text: float = 0.0  # of the texts that differ, the highest score that either side gave
     network_calls: int = 0
+    calls_on_one_only: int = 0  # further looks, or looks at a plate, that the other side did not take
     same_input: int = 0
     largest_input_difference_steps: int = 0
     largest_output_difference_steps: int = 0
@@ -36,33 +40,35 @@ class Comparison:
         return self.same_text == self.plates
 
 
-def pairs_of(ours: Sequence[Mapping], theirs: Sequence[Mapping]) -> list[tuple[Mapping | None, Mapping | None]]:
-    """Return the plates of one picture in pairs, by their boxes; None stands for what one side did not find."""
-    left = list(theirs)
-    pairs = []
-    for plate in ours:
-        shares = overlap(_boxes([plate]), _boxes(left))[0]
+def pairs_of(ours: Sequence[Mapping], theirs: Sequence[Mapping]) -> list[Pair]:
+    """Return the places of the plates of one picture in pairs, by their boxes."""
+    left = list(range(len(theirs)))
+    pairs: list[Pair] = []
+    for place, plate in enumerate(ours):
+        shares = overlap(_boxes([plate]), _boxes([theirs[other] for other in left]))[0]
         best = int(np.argmax(shares)) if left else -1
         found = left.pop(best) if left and shares[best] >= SAME_PLATE_RATIO else None
-        pairs.append((plate, found))
-    return pairs + [(None, plate) for plate in left]
+        pairs.append((place, found))
+    return pairs + [(None, place) for place in left]
 
 
 def _boxes(plates: Sequence[Mapping]):
     return np.array([plate["box_px"] for plate in plates], np.float32).reshape(-1, 4)
 
 
-def add_plates(result: Comparison, name: str, ours: Sequence[Mapping], theirs: Sequence[Mapping]) -> None:
-    """Count the plates of one picture."""
+def add_plates(result: Comparison, name: str, ours: Sequence[Mapping], theirs: Sequence[Mapping]) -> list[Pair]:
+    """Count the plates of one picture; return them in pairs."""
     differs = False
-    for one, other in pairs_of(ours, theirs):
+    pairs = pairs_of(ours, theirs)
+    for our_place, their_place in pairs:
         result.plates += 1
-        if one is None or other is None:
+        if our_place is None or their_place is None:
+            known = theirs[their_place] if our_place is None else ours[our_place]
             result.found_on_one_only += 1
-            known = one or other
-            result.surest_other_text = max(result.surest_other_text, known["score_ratio"] if known else 0.0)
+            result.surest_other_text = max(result.surest_other_text, known["score_ratio"])
             differs = True
             continue
+        one, other = ours[our_place], theirs[their_place]
         result.same_text += one["text"] == other["text"]
         result.same_region += one["region"] == other["region"]
         result.same_box += [round(edge) for edge in one["box_px"]] == [round(edge) for edge in other["box_px"]]
@@ -73,27 +79,55 @@ def add_plates(result: Comparison, name: str, ours: Sequence[Mapping], theirs: S
             differs = True
     if differs:
         result.pictures_that_differ.append(name)
+    return pairs
 
 
-def add_tensors(result: Comparison, ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> None:
-    """Compare what the networks were given and gave, call by call; `picture/place/network/tensor` names each.
+Calls = Mapping[tuple[str, str], Mapping[str, np.ndarray]]
+"""What each call of a network was given and gave, by (plate, look); the detector's own is (`detector`, `0`)."""
 
-    A call that only one side made (a second look, a plate that the other did not find) is left out.
+
+def calls_of(picture: str, tensors: Mapping[str, np.ndarray]) -> Calls:
+    """Return the calls of one picture; `picture/plate/look/tensor` names each tensor."""
+    calls: dict[tuple[str, str], dict[str, np.ndarray]] = {}
+    for key, values in tensors.items():
+        name, plate, look, tensor = key.split("/")
+        if name == picture:
+            calls.setdefault((plate, look), {})[tensor] = values
+    return calls
+
+
+def add_calls(result: Comparison, pairs: Sequence[Pair], ours: Calls, theirs: Calls) -> None:
+    """Compare what the networks were given and gave for one picture, plate by plate and look by look.
+
+    What only one side did (a further look, a plate that the other did not find) is counted as that and not compared.
     """
-    calls = sorted({key.rsplit("/", 1)[0] for key in ours} & {key.rsplit("/", 1)[0] for key in theirs})
-    for call in calls:
-        differences = {
-            key.rsplit("/", 1)[1]: int(np.abs(ours[key].astype(int) - theirs[key].astype(int)).max())
-            for key in ours
-            if key.startswith(f"{call}/")
-        }
-        given = differences.pop("input")
-        gave = max(differences.values(), default=0)
-        result.network_calls += 1
-        result.same_input += given == 0
-        result.largest_input_difference_steps = max(result.largest_input_difference_steps, given)
-        result.largest_output_difference_steps = max(result.largest_output_difference_steps, gave)
-        if given == 0:
-            result.largest_output_difference_on_same_input_steps = max(
-                result.largest_output_difference_on_same_input_steps, gave
-            )
+    partners = {"detector": "detector"} | {str(one): str(other) for one, other in pairs if None not in (one, other)}
+    both = [(call, (partners[call[0]], call[1])) for call in ours if call[0] in partners]
+    both = [(call, partner) for call, partner in both if partner in theirs]
+    result.calls_on_one_only += len(ours) + len(theirs) - 2 * len(both)
+    for call, partner in both:
+        _add_call(result, ours[call], theirs[partner])
+
+
+def _add_call(result: Comparison, ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> None:
+    differences = {name: int(np.abs(ours[name].astype(int) - theirs[name].astype(int)).max()) for name in ours}
+    given = differences.pop("input")
+    gave = max(differences.values(), default=0)
+    result.network_calls += 1
+    result.same_input += given == 0
+    result.largest_input_difference_steps = max(result.largest_input_difference_steps, given)
+    result.largest_output_difference_steps = max(result.largest_output_difference_steps, gave)
+    if given == 0:
+        result.largest_output_difference_on_same_input_steps = max(
+            result.largest_output_difference_on_same_input_steps, gave
+        )
+
+
+def verdict(results: Sequence[Comparison]) -> tuple[int, str]:
+    """Return the exit code of the whole comparison, and the sentence that explains one that is not 0."""
+    if not results or not all(result.plates for result in results):
+        return 2, "no plate was found on either side, so nothing is compared; give pictures that show plates"
+    if not all(result.is_same for result in results):
+        others = sum(result.plates - result.same_text for result in results)
+        return 1, f"{others} plates say another text there than here, or are found by one alone"
+    return 0, ""

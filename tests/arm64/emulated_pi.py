@@ -199,8 +199,8 @@ def command(machine: Machine, arguments: Sequence[str | Path]) -> list[str]:
 
 def run(machine: Machine, arguments: Sequence[str | Path], *, silent: bool = False) -> None:
     """Run arm64 Python on this machine as if it were `machine`. Raises NoEmulation when it does not end well."""
-    _write(SYSTEM / "proc" / "cpuinfo", machine.cpuinfo())
     environment = {
+        "PATH": os.environ.get("PATH", os.defpath),  # the emulator itself is looked for there
         "LANG": "C.UTF-8",
         "PYTHONPATH": f"{PACKAGES}:{ROOT}",
         "PYTHONPYCACHEPREFIX": str(FOLDER / "bytecode"),
@@ -209,7 +209,11 @@ def run(machine: Machine, arguments: Sequence[str | Path], *, silent: bool = Fal
     }
     output = subprocess.DEVNULL if silent else None
     try:
+        _write(SYSTEM / "proc" / "cpuinfo", machine.cpuinfo())
         subprocess.run(command(machine, arguments), check=True, env=environment, stdout=output, cwd=ROOT)
+    except OSError as error:
+        hint = "as root: apt-get install qemu-user-static"
+        raise NoEmulation(f"{error.filename or EMULATOR} cannot be used ({error.strerror}); {hint}") from error
     except subprocess.CalledProcessError as error:
         hint = f"remove {FOLDER.relative_to(ROOT)} and try again"
         raise NoEmulation(f"the emulated {machine.title} ended with {error.returncode}; {hint}") from error

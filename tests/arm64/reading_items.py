@@ -27,17 +27,49 @@ CROP_PREFIX = "plate-"
 EVERY = 10  # items between two lines of progress
 
 
+class Notes:
+    """What the networks were given and gave for one picture, by `plate/look/tensor`."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget all; the next call is the detector's, if it is not of a plate."""
+        self.tensors: dict[str, np.ndarray] = {}
+        self._plate, self._look, self._plates = "detector", 0, 0
+
+    def begin_plate(self) -> None:
+        """Take the calls from now on as looks at the next plate."""
+        self._plate, self._look = str(self._plates), 0
+        self._plates += 1
+
+    def add(self, tensors: dict[str, np.ndarray]) -> None:
+        self.tensors |= {f"{self._plate}/{self._look}/{name}": steps for name, steps in tensors.items()}
+        self._look += 1
+
+
 class NotingModel:
     """A network that also notes each of its calls."""
 
-    def __init__(self, model: Model, name: str, calls: list) -> None:
-        self._model, self._name, self._calls = model, name, calls
+    def __init__(self, model: Model, notes: Notes) -> None:
+        self._model, self._notes = model, notes
 
     def run(self, batch):
         outputs = self._model.run(batch)
         steps = {name: in_steps(values, self._model._outputs[name]) for name, values in outputs.items()}
-        self._calls.append((self._name, {"input": in_steps(batch, self._model._input), **steps}))
+        self._notes.add({"input": in_steps(batch, self._model._input), **steps})
         return outputs
+
+
+class NotingOcr:
+    """The OCR, which also notes where the looks at one plate end and those at the next begin."""
+
+    def __init__(self, ocr: PlateOcr, notes: Notes) -> None:
+        self._ocr, self._notes = ocr, notes
+
+    def read(self, image, box: Box):
+        self._notes.begin_plate()
+        return self._ocr.read(image, box)
 
 
 def in_steps(values, detail):
@@ -46,7 +78,7 @@ def in_steps(values, detail):
     return np.clip(np.rint(values / scale), -32768, 32767).astype(np.int16)
 
 
-def plates_of(name: str, image, reader: PlateReader, ocr: PlateOcr) -> Iterator[dict]:
+def plates_of(name: str, image, reader: PlateReader, ocr: NotingOcr) -> Iterator[dict]:
     if name.startswith(CROP_PREFIX):
         height, width = image.shape[:2]
         box = Box(x_px=0, y_px=0, w_px=width, h_px=height, score_ratio=1.0)
@@ -71,23 +103,20 @@ def noted(box: Box, plate, region: str | None) -> dict:
 def main(folder: Path, out: Path) -> None:
     """Read all pictures of `folder`; write OUT.json and OUT.npz."""
     cv2.setNumThreads(1)
-    calls: list = []
-    detector, ocr_model = (
-        NotingModel(Model.load(MODELS, f"{name}.tflite"), name, calls) for name in ("detector", "ocr")
-    )
-    ocr = PlateOcr(ocr_model)
+    notes = Notes()
+    detector, ocr_model = (NotingModel(Model.load(MODELS, f"{name}.tflite"), notes) for name in ("detector", "ocr"))
+    ocr = NotingOcr(PlateOcr(ocr_model), notes)
     version = read_manifest(MODELS).version
     reader = PlateReader(PlateDetector(detector, ReadingConfig().detection_score_ratio), ocr, version)
     plates, tensors, times_s = {}, {}, []
     paths = sorted(folder.glob("*.npy"))
     for number, path in enumerate(paths, 1):
-        calls.clear()
+        notes.begin()
         started = time.perf_counter()
         plates[path.stem] = list(plates_of(path.stem, np.load(path), reader, ocr))
         if not path.stem.startswith(CROP_PREFIX):
             times_s.append(time.perf_counter() - started)
-        for place, (network, values) in enumerate(calls):
-            tensors |= {f"{path.stem}/{place}/{network}/{tensor}": steps for tensor, steps in values.items()}
+        tensors |= {f"{path.stem}/{name}": steps for name, steps in notes.tensors.items()}
         if number % EVERY == 0 or number == len(paths):
             print(f"  {platform.machine()}: {number} of {len(paths)} read", file=sys.stderr, flush=True)
     np.savez(out.with_suffix(".npz"), **tensors)

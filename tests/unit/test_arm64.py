@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.arm64 import comparison, emulated_pi
+from tests.arm64 import comparison, emulated_pi, reading_items
 from tests.arm64.__main__ import drawn, spread
 
 
@@ -54,14 +54,69 @@ def test_a_picture_without_plates_is_no_difference():
 
 def test_the_kernels_are_judged_where_they_were_given_the_same():
     given, gave = np.zeros((2, 3), np.int16), np.full((4,), 7, np.int16)
-    ours = {"a/0/ocr/input": given, "a/0/ocr/text": gave, "b/0/ocr/input": given, "b/0/ocr/text": gave}
-    theirs = {"a/0/ocr/input": given, "a/0/ocr/text": gave + 1, "b/0/ocr/input": given + 2, "b/0/ocr/text": gave - 9}
+    ours = {"a/0/0/input": given, "a/0/0/text": gave, "a/1/0/input": given, "a/1/0/text": gave}
+    theirs = {"a/0/0/input": given, "a/0/0/text": gave + 1, "a/1/0/input": given + 2, "a/1/0/text": gave - 9}
     result = comparison.Comparison()
-    comparison.add_tensors(result, ours, theirs | {"c/0/ocr/input": given, "c/0/ocr/text": gave})
-    assert (result.network_calls, result.same_input) == (2, 1)
+    elsewhere = {"b/0/0/input": given, "b/0/0/text": gave + 99}
+    ours, theirs = (comparison.calls_of("a", tensors | elsewhere) for tensors in (ours, theirs))
+    comparison.add_calls(result, [(0, 0), (1, 1)], ours, theirs)
+    assert (result.network_calls, result.same_input, result.calls_on_one_only) == (2, 1, 0)
     assert result.largest_input_difference_steps == 2
     assert result.largest_output_difference_steps == 9
     assert result.largest_output_difference_on_same_input_steps == 1
+
+
+def test_calls_are_matched_by_plate_and_look():
+    """One side looks twice at its first plate, and finds the two plates in another order and a third one."""
+
+    def call(level):
+        return {"input": np.full(3, level, np.int16), "text": np.full(3, level, np.int16)}
+
+    ours = {("detector", "0"): call(1), ("0", "0"): call(20), ("0", "1"): call(21), ("1", "0"): call(30)}
+    theirs = {("detector", "0"): call(1), ("0", "0"): call(30), ("1", "0"): call(20), ("2", "0"): call(40)}
+    result = comparison.Comparison()
+    comparison.add_calls(result, [(0, 1), (1, 0), (None, 2)], ours, theirs)
+    assert (result.network_calls, result.same_input, result.calls_on_one_only) == (3, 3, 2)
+    assert result.largest_output_difference_steps == 0
+
+
+def test_notes_tell_plates_and_looks_apart():
+    notes = reading_items.Notes()
+    one = {"input": np.zeros(1, np.int16)}
+    for _ in range(2):
+        notes.begin()
+        notes.add(one)
+        for looks in (1, 2):
+            notes.begin_plate()
+            for _ in range(looks):
+                notes.add(one)
+        assert list(notes.tensors) == ["detector/0/input", "0/0/input", "1/0/input", "1/1/input"]
+
+
+def test_the_verdict_needs_something_to_compare():
+    assert comparison.verdict([compared([plate()], [plate()])]) == (0, "")
+    for results in ([], [compared([], [])], [compared([plate()], [plate()]), comparison.Comparison()]):
+        code, sentence = comparison.verdict(results)
+        assert code == 2
+        assert "nothing is compared" in sentence
+    assert comparison.verdict([compared([plate()], [plate(text="TEST124")])])[0] == 1
+
+
+def test_a_missing_emulator_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(emulated_pi, "SYSTEM", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(emulated_pi.NoEmulation, match="qemu-aarch64-static cannot be used"):
+        emulated_pi.run(emulated_pi.MACHINES["pi5"], ["-V"])
+
+
+def test_the_emulator_is_found_where_path_says(tmp_path, monkeypatch):
+    emulator = tmp_path / emulated_pi.EMULATOR
+    emulator.write_text(f"#!/bin/sh\n: > '{tmp_path}/ran'\n")
+    emulator.chmod(0o755)
+    monkeypatch.setattr(emulated_pi, "SYSTEM", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    emulated_pi.run(emulated_pi.MACHINES["pi5"], ["-V"])
+    assert (tmp_path / "ran").exists()
 
 
 def test_the_wheels_are_the_devices_at_the_versions_that_run_here(tmp_path):
@@ -106,5 +161,6 @@ def test_a_half_made_folder_is_made_again(tmp_path, monkeypatch):
 def test_the_drawn_pictures_are_as_many_as_were_asked_for():
     names = [name for name, image in drawn(1, 2) if image.size]
     assert [name.split("-")[0] for name in names] == ["picture", "plate", "plate"]
+    assert list(drawn(0, 0)) == []
     assert spread(list(range(10)), 4) == [0, 3, 6, 9]
     assert spread([], 3) == []

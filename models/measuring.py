@@ -39,8 +39,8 @@ from models.figures import (
 )
 
 DETECTION_SCORE_RATIO = ReadingConfig().detection_score_ratio
-UNASKED_SHARE_RATIO = 0.3  # of a box with a doubtful area, as intersection over union
-UNASKED_INSIDE_RATIO = 0.5  # of a box inside a doubtful area
+UNASKED_SHARE_RATIO = 0.3  # of a box with an area where nothing is asked, as intersection over union
+UNASKED_INSIDE_RATIO = 0.5  # of a box inside such an area
 
 Float = npt.NDArray[np.float32]
 
@@ -137,7 +137,10 @@ def matching_reading(readings: list[Reading], label: Label, *, alone: bool) -> R
 
 
 def scenes(folder: Path, models: Path) -> Measurement:
-    """Measure whole pictures in, text out. Raises DataMissing, DeviceFault."""
+    """Measure whole pictures in, text out. Raises DataMissing, DeviceFault.
+
+    At labels without a text nothing is asked, and nothing found there counts as false.
+    """
     reader = PlateReader.load(models, detection_score_ratio=DETECTION_SCORE_RATIO)
     watch = Stopwatch()
     answers: list[Answer] = []
@@ -151,8 +154,9 @@ def scenes(folder: Path, models: Path) -> Measurement:
         texts = {text for reading in readings for text in (reading.text, *reading.alternatives)}
         among += sum(label.text in texts for label in labels if label.text)
         shares = shares_of([reading.box for reading in readings], [label.box_px for label in labels])
+        unasked = [label.box_px for label in labels if not label.text]
         for reading, row_shares in zip(readings, shares, strict=True):
-            if row_shares.max() < 0.3:
+            if row_shares.max() < 0.3 and not is_unasked(reading.box, unasked):
                 place = int(row_shares.argmax())
                 nearest = labels[place].box_px if row_shares[place] > 0 else None
                 false.append(box_answer(path, BoxFate.FALSE, nearest, reading.box, float(row_shares.max())))
@@ -307,12 +311,12 @@ def judged(path: Path, found: list[Box], labels: list[Rectangle], doubtful: list
     return answers
 
 
-def is_unasked(box: Box, doubtful: list[Rectangle]) -> bool:
-    """Return whether a box lies where nobody could say whether there is a plate."""
-    shares = shares_of([box], doubtful)[0]
+def is_unasked(box: Box, areas: list[Rectangle]) -> bool:
+    """Return whether a box lies in an area where nothing is asked; all that counts false boxes goes by this."""
+    shares = shares_of([box], areas)[0]
     return any(
         share_ratio >= UNASKED_SHARE_RATIO or inside_ratio(box, area_px) >= UNASKED_INSIDE_RATIO
-        for share_ratio, area_px in zip(shares, doubtful, strict=True)
+        for share_ratio, area_px in zip(shares, areas, strict=True)
     )
 
 

@@ -94,6 +94,25 @@ def test_what_is_doubtful_is_neither_asked_for_nor_read(pictures: Path, tmp_path
     assert measured("crops", table)["crops"] == 1
 
 
+def test_what_is_found_inside_a_label_without_a_text_is_not_false(pictures: Path, tmp_path: Path) -> None:
+    """The same pictures, asked for a plate in the corner; the true plates lie in areas nine times as large, unasked."""
+    for path in pictures.glob("*.jpg"):
+        shutil.copy(path, tmp_path / path.name)
+        lines = [f"{path.name}\t1\t1\t8\t4\tAB12"]
+        for line in path.with_suffix(".txt").read_text().splitlines():
+            name, *edges, _ = line.split("\t")
+            x, y, w, h = map(float, edges)
+            lines.append("\t".join([name, f"{x - w}", f"{y - h}", f"{3 * w}", f"{3 * h}", ""]))
+        (tmp_path / path.name).with_suffix(".txt").write_text("\n".join(lines) + "\n")
+
+    def false_boxes(folder: Path) -> float:
+        out = tmp_path / "out.json"
+        assert evaluate.main(["scenes", str(folder), "--json", str(out)]) == 0
+        return json.loads(out.read_text())["false_per_image"]
+
+    assert false_boxes(tmp_path) <= false_boxes(pictures) < 1
+
+
 def test_a_report_is_written_beside_the_figures(pictures: Path, tmp_path: Path) -> None:
     report = tmp_path / "report"
     assert evaluate.main(["scenes", str(pictures), "--report", str(report)]) == 0

@@ -5,8 +5,11 @@ models.measuring and models.figures.
 """
 
 import argparse
+import errno
 import json
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -22,11 +25,24 @@ MODELS = Path(__file__).parent
 
 def _chosen(options: argparse.Namespace) -> list[Row]:
     rows = load_rows(options.table)
-    return [
+    chosen = [
         row
         for row in rows
         if (options.split is None or row.split == options.split) and (options.set is None or row.set == options.set)
     ]
+    if rows and not chosen:
+        wanted = [f"{name} {value}" for name, value in (("set", options.set), ("split", options.split)) if value]
+        raise DataMissing(f"{options.table}: no row of {', '.join(wanted)}; choose another --set or --split")
+    return chosen
+
+
+def _writable_file(path: Path) -> None:
+    """Make the folder of a file and return if the file can be written there. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,8 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measured(options: argparse.Namespace) -> str:
-    """Run one measurement and write what is asked for; return its figures as JSON."""
+def _measure(options: argparse.Namespace) -> None:
+    """Run one measurement, print its figures as JSON, then write what is asked for."""
+    if options.json:
+        _writable_file(options.json)
     if options.report:
         refuse_versioned(options.report)
     if options.command == "scenes":
@@ -71,11 +89,11 @@ def _measured(options: argparse.Namespace) -> str:
         work = crops if options.command == "crops" else boxes
         measurement = work(_chosen(options), options.root, options.models)
     text = json.dumps({**measurement.figures, "models": measurement.models}, indent=2)
+    print(text, flush=True)
     if options.json:
         options.json.write_text(text + "\n", encoding="utf-8")
     if options.report:
         write_report(measurement, options.report)
-    return text
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -87,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
             count = pin_figures(options.results, options.models)
             print(f"{options.models}: {count} measurements pinned")
         else:
-            print(_measured(options))
+            _measure(options)
     except DataMissing as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2

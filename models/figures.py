@@ -59,8 +59,12 @@ class Answer:
     @property
     def is_reported(self) -> bool:
         """Whether a unit would report a passage that was read so, with the configuration's default."""
-        sure = self.score_ratio is not None and self.score_ratio >= REPORTING_SCORE_RATIO
-        return sure and 2 <= len(self.text) <= 10
+        return self.is_reportable and (self.score_ratio or 0.0) >= REPORTING_SCORE_RATIO
+
+    @property
+    def is_reportable(self) -> bool:
+        """Whether a unit would report it if only it were sure enough: no plate is shorter or longer."""
+        return self.score_ratio is not None and 2 <= len(self.text) <= 10
 
     @property
     def groups(self) -> tuple[str, ...]:

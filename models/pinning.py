@@ -5,6 +5,7 @@ are those of the manifest.
 """
 
 import hashlib
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,27 @@ from models.data import DataMissing
 FLOAT_SUFFIX = "-float"
 """What the version of a folder of float32 files has after that of the int8 files made from the same weights."""
 
+FLOAT_NAME = "_float"
+"""What the name of a result ends in that was measured with the float32 files, and no other's does."""
+
 LAST_PLACE = 5  # decimals of a pinned figure: a hundredth of a per mille
 
 
 class ForeignOperator(Exception):
-    """A file holds operators that the device's runtime does not have."""
+    """A file holds operators that the device's runtime does not have; the message names the file."""
+
+
+def loaded(content: bytes, path: Path) -> Any:
+    """Return the interpreter of a file as it is, no delegate having taken over operators. Raises ForeignOperator."""
+    kind = interpreter_class()
+    plain = importlib.import_module(kind.__module__).OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    try:
+        interpreter = kind(model_content=content, experimental_op_resolver_type=plain)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ForeignOperator(f"{path}: not a network of operators that the device's runtime has ({reason})") from error
+    return interpreter
 
 
 def entry_of(path: Path, names: tuple[str, ...], more: dict[str, Any]) -> dict[str, Any]:
@@ -30,8 +47,7 @@ def entry_of(path: Path, names: tuple[str, ...], more: dict[str, Any]) -> dict[s
     Raises ForeignOperator.
     """
     content = path.read_bytes()
-    interpreter = interpreter_class()(model_content=content)
-    interpreter.allocate_tensors()
+    interpreter = loaded(content, path)
     operators = sorted({op["op_name"] for op in interpreter._get_ops_details()})
     custom = [name for name in operators if name == "CUSTOM" or name.startswith("Flex")]
     if custom:
@@ -58,16 +74,18 @@ def write_manifest(folder: Path, content: dict[str, Any]) -> None:
 def pin_figures(results: list[Path], models: Path) -> int:
     """Write into the manifest what the JSON files of `models.evaluate` say; return how many were pinned.
 
-    Each is pinned under the name of its file, without what depends on the machine that measured. Raises DataMissing
-    when a file is no such result or was measured with other files than the manifest's; DeviceFault, OSError.
+    Each is pinned under the name of its file, without what depends on the machine that measured; a name that ends in
+    `_float` is of the float32 files and every other one of the int8 files. Raises DataMissing when a file is no such
+    result or was measured with other files than these; DeviceFault, OSError.
     """
     version = read_manifest(models).version
     metrics = {}
     for path in results:
         figures = _result(path)
-        if figures.get("models") not in (version, version + FLOAT_SUFFIX):
+        wanted = version + FLOAT_SUFFIX if path.stem.endswith(FLOAT_NAME) else version
+        if figures.get("models") != wanted:
             measured = figures.get("models")
-            raise DataMissing(f"{path}: measured with models {measured}, not {version}; export and measure again")
+            raise DataMissing(f"{path}: measured with models {measured}, not {wanted}; export and measure again")
         metrics[path.stem] = _pinned(figures)
     content = json.loads((models / MANIFEST).read_text(encoding="utf-8"))
     write_manifest(models, {**content, "metrics": metrics})

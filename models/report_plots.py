@@ -85,9 +85,7 @@ def reliability(answers: Sequence[Answer]) -> str:
 
 def threshold_curve(answers: Sequence[Answer]) -> list[tuple[float, float]]:
     """Return (share of the plates reported, share of those wrong) as the threshold falls, one point for each score."""
-    ranked = sorted(
-        (answer for answer in answers if answer.score_ratio is not None), key=lambda a: -(a.score_ratio or 0)
-    )
+    ranked = sorted((answer for answer in answers if answer.is_reportable), key=lambda a: -(a.score_ratio or 0))
     points, wrong = [], 0
     for place, answer in enumerate(ranked, 1):
         wrong += not answer.is_exact

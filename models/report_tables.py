@@ -83,13 +83,10 @@ def tables(measurement: Measurement) -> str:
         cards.append(card("By plate width", table(("width, px", "plates", "exact", "folded", "found"), lines)))
     labels = [box for box in measurement.boxes if box.fate in (BoxFate.FOUND, BoxFate.MISSED)]
     if measurement.kind == "boxes":
-        by_bucket = {
-            name: [box for box in labels if box.label_px and width_bucket(box.label_px) == name] for name in WIDTHS
-        }
-        folders = sorted({box.path.parent.name for box in labels})
-        by_folder = {name: [box for box in labels if box.path.parent.name == name] for name in folders}
-        cards.append(card("By plate width", recall_table("width, px", {k: v for k, v in by_bucket.items() if v})))
-        cards.append(card("By folder", recall_table("folder", by_folder)))
+        sets = sorted({box.set for box in labels})
+        by_set = {name or NONE: [box for box in labels if box.set == name] for name in sets}
+        cards.append(card("By plate width", recall_table("width, px", by_bucket(labels))))
+        cards.append(card("By set", recall_table("set", by_set)))
     parts = [f'<div class="cards">{"".join(cards)}</div>'] if cards else []
     states = grouped(answers, lambda one: (one.region,) if one.region else ())
     if states:

@@ -113,6 +113,32 @@ def test_what_is_found_inside_a_label_without_a_text_is_not_false(pictures: Path
     assert false_boxes(tmp_path) <= false_boxes(pictures) < 1
 
 
+def test_the_folder_of_the_figures_is_made_and_what_cannot_be_written_is_said_before_measuring(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["crops", str(pictures / "table.csv"), "--root", str(pictures), "--json"]
+    assert evaluate.main([*arguments, str(tmp_path / "new" / "deep" / "out.json")]) == 0
+    printed = capsys.readouterr().out
+    assert (tmp_path / "new" / "deep" / "out.json").read_text() == printed
+    (tmp_path / "file").touch()
+    for out in (tmp_path, tmp_path / "file" / "out.json"):
+        assert evaluate.main([*arguments, str(out)]) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err.count("\n") == 1
+
+
+def test_the_figures_are_printed_even_where_the_report_cannot_be_written(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "report").touch()
+    arguments = ["crops", str(pictures / "table.csv"), "--root", str(pictures), "--report", str(tmp_path / "report")]
+    assert evaluate.main(arguments) == 1
+    said = capsys.readouterr()
+    assert set(json.loads(said.out)) == CROP_KEYS
+    assert said.err.startswith("evaluate: ")
+
+
 def test_a_report_is_written_beside_the_figures(pictures: Path, tmp_path: Path) -> None:
     report = tmp_path / "report"
     assert evaluate.main(["scenes", str(pictures), "--report", str(report)]) == 0
@@ -128,6 +154,8 @@ def test_a_report_is_written_beside_the_figures(pictures: Path, tmp_path: Path) 
         (["scenes", "misspelt"], "line 1"),
         (["crops", "nowhere.csv", "--root", "."], "not a readable table"),
         (["boxes", "bad.csv", "--root", "."], "no column"),
+        (["crops", "good.csv", "--root", ".", "--set", "a", "--split", "val"], "no row of set a, split val"),
+        (["boxes", "good.csv", "--root", ".", "--split", "val"], "no row of split val"),
     ],
 )
 def test_bad_input_is_one_clear_sentence(
@@ -140,6 +168,7 @@ def test_bad_input_is_one_clear_sentence(
     Path("broken/a.txt").write_text("a.jpg\t1\t2\t30\t10\tAB12\n")
     Path("misspelt/a.txt").write_text("a.jpg,1,2,30,10,AB12\n")
     Path("bad.csv").write_text("picture,words\nx,y\n")
+    Path("good.csv").write_text("set,split,image,text\na,train,a.jpg,AB12\n")
     assert evaluate.main(arguments) == 2
     error = capsys.readouterr().err
     assert sentence in error

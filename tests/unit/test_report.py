@@ -96,6 +96,8 @@ def test_every_error_is_on_the_page_with_its_picture_the_surest_first(picture, t
 def test_the_page_needs_no_network_and_no_script(picture, tmp_path):
     page = written(Measurement(kind="crops", models="1", figures={}, answers=answers_of(picture)), tmp_path / "out")
     assert {"script", "link", "iframe"} & set(page.tags) == set()
+    style = (tmp_path / "out" / "index.html").read_text().split("<style>")[1].split("</style>")[0]
+    assert not {word for word in ("url(", "@import", "http:", "https:") if word in style.lower()}
     for target in page.targets:
         assert target[1:] in page.ids if target.startswith("#") else target.startswith("pictures/plate-")
 
@@ -133,6 +135,7 @@ def test_missed_and_false_boxes_are_shown(picture, tmp_path):
     assert len({box_cause(one) for one in boxes[1:]}) == 5
     page = written(Measurement(kind="boxes", models="1", figures={"recall_50": 1 / 3}, boxes=boxes), tmp_path / "out")
     assert len({target for target in page.targets if target.startswith("pictures/")}) == 5
+    assert "By set" in page.words
     assert "33.3 %" in page.words
 
 
@@ -164,6 +167,16 @@ def test_what_differs_is_marked(label, text, markup):
 def test_the_threshold_curve_runs_from_the_surest_to_all(picture):
     curve = threshold_curve(answers_of(picture)[:3])
     assert curve == [(1 / 3, 0.0), (2 / 3, 1 / 2), (1.0, 2 / 3)]
+
+
+def test_the_threshold_curve_passes_through_what_is_reported(picture):
+    """What no unit reports, however sure, is on no point of the curve: texts that no plate has, and none at all."""
+    answers = answers_of(picture)
+    more = {"path": picture, "box_px": None, "label": "GG77"}
+    answers += [Answer(**more, text=text, score_ratio=score) for text, score in (("G", 0.98), ("", 0.9), ("", None))]
+    reported = [answer for answer in answers if answer.is_reported]
+    point = (len(reported) / len(answers), sum(not answer.is_exact for answer in reported) / len(reported))
+    assert point in threshold_curve(answers)
 
 
 def test_no_plate_is_written_among_versioned_files(tmp_path):
@@ -208,6 +221,8 @@ def test_figures_of_other_models_are_not_pinned(tmp_path, capsys):
     before = (models / "manifest.json").read_bytes()
     for name, content, sentence in (
         ("old", '{"crops": 7, "models": "2020.01.01-00000000"}', "measured with models 2020.01.01-00000000"),
+        ("int8_float", json.dumps({"models": json.loads(before)["version"]}), "-float; export and measure again"),
+        ("float", json.dumps({"models": json.loads(before)["version"] + "-float"}), "export and measure again"),
         ("none", '{"crops": 7}', "measured with models None"),
         ("list", "[]", "not a result"),
         ("broken", "{", "not a result"),

@@ -16,7 +16,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 ARM64_OPTIONS = $(if $(SOURCE),--source "$(SOURCE)") $(if $(TABLE),--table "$(TABLE)") $(if $(PICTURES),--pictures $(PICTURES)) \
     $(if $(CROPS),--crops $(CROPS)) $(if $(MACHINE),--machine $(MACHINE))
 
-.PHONY: run test check arm64 models data evaluate clean
+.PHONY: run test check arm64 models table-there data evaluate clean
 
 run: $(VENV)/.base mosquitto
 	@$(BIN)/python -m hw_sim run $(if $(SOURCE),--source "$(SOURCE)") $(if $(PASSES),--passes $(PASSES))
@@ -81,10 +81,13 @@ fonts:
 	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $(FONTS); \
 	}
 
+# Asked first, before anything is installed for it.
+table-there:
+	@test -e "$(DATA)/plates.csv" || { echo "$(DATA): holds no plates.csv; see models/README.md, set DATA=DIR" >&2; exit 2; }
+
 # DATA is a folder as models/README.md describes it, or one of .tar files beside its plates.csv; these are unpacked to
 # build/data, with a mended copy of the table (models/mends.csv).
-data: $(VENV)/.base
-	@test -e "$(DATA)/plates.csv" || { echo "$(DATA): holds no plates.csv; see models/README.md, set DATA=DIR" >&2; exit 2; }
+data: table-there $(VENV)/.base
 	@set -e; if ls "$(DATA)"/*.tar >/dev/null 2>&1; then \
 	    mkdir -p build/data; \
 	    for archive in "$(DATA)"/*.tar; do tar xf "$$archive" -C build/data; done; \
@@ -93,7 +96,7 @@ data: $(VENV)/.base
 
 TRAINING_DATA = $(if $(wildcard $(DATA)/*.tar),build/data,$(DATA))
 
-models: $(VENV)/.train fonts data
+models: table-there $(VENV)/.train fonts data
 	$(BIN)/python -m models.train_detect --data "$(TRAINING_DATA)"
 	$(BIN)/python -m models.train_ocr --data "$(TRAINING_DATA)"
 	$(BIN)/python -m models.export --data "$(TRAINING_DATA)"
@@ -105,38 +108,46 @@ models: $(VENV)/.train fonts data
 MEASURE = nice $(BIN)/python -m models.evaluate
 ASIDE = --json build/measured/$@.json --report build/reports/$@
 VAL = "$(TRAINING_DATA)/plates.csv" --root "$(TRAINING_DATA)" --split val
-FLOAT = $(if $(wildcard build/float/manifest.json),us_plates_float boxes_float scenes_float)
+CROP_SETS = us_plates eu_crops br_gate
+# What the table's val rows can be asked: sets of plates that are cut out, boxes, texts of plates with a box.
+HELD = $(shell awk -F, '$$2 == "val" && $$3 == "plate" { print $$7 == "" ? $$1 : $$9 == "" ? "boxes" : "boxes scenes" }' \
+    "$(TRAINING_DATA)/plates.csv" | sort -u)
+MEASURED = $(strip $(filter $(HELD),$(CROP_SETS)) $(if $(filter us_plates,$(HELD)),degraded) $(filter $(HELD),boxes scenes))
+FLOAT = $(if $(wildcard build/float/manifest.json),$(addsuffix _float,$(filter $(HELD),us_plates boxes scenes)))
+# What one measurement needs that is made by itself.
+READY = $(VENV)/.base data
 
-evaluate: $(VENV)/.base data
-	@rm -rf build/measured build/reports && mkdir -p build/measured
-	@$(MAKE) --no-print-directory us_plates eu_crops br_gate degraded boxes scenes $(FLOAT)
+evaluate: table-there $(VENV)/.base data
+	@test -n "$(MEASURED)" || { echo "$(DATA): no val row of its table can be measured; see models/README.md" >&2; exit 2; }
+	@rm -rf build/measured build/reports
+	@$(MAKE) --no-print-directory READY= $(MEASURED) $(FLOAT)
 	@echo "Figures: build/measured. What was wrong, to be looked at: build/reports/*/index.html (personal data)"
 
 .PHONY: us_plates eu_crops br_gate degraded boxes scenes us_plates_float boxes_float scenes_float pin
-us_plates eu_crops br_gate:
+us_plates eu_crops br_gate: $(READY)
 	@echo "== $@"; $(MEASURE) crops $(VAL) --set $@ $(ASIDE)
 
-degraded:
+degraded: $(READY)
 	@echo "== $@"; nice $(BIN)/python -m models.degraded_set "$(TRAINING_DATA)/plates.csv" --root "$(TRAINING_DATA)" --out build/degraded
 	@$(MEASURE) crops build/degraded/plates.csv --root build/degraded $(ASIDE)
 
-boxes:
+boxes: $(READY)
 	@echo "== $@"; $(MEASURE) boxes $(VAL) $(ASIDE)
 
-scenes:
+scenes: $(READY)
 	@echo "== $@"; rm -rf build/scenes
 	@$(BIN)/python -m models.labelled_scenes "$(TRAINING_DATA)/plates.csv" --root "$(TRAINING_DATA)" --out build/scenes
 	@$(MEASURE) scenes build/scenes $(ASIDE)
 
-us_plates_float boxes_float:
+us_plates_float boxes_float: $(READY)
 	@echo "== $@"; $(MEASURE) $(if $(filter us_%,$@),crops,boxes) $(VAL) $(if $(filter us_%,$@),--set us_plates) --models build/float $(ASIDE)
 
 scenes_float: scenes
 	@echo "== $@"; $(MEASURE) scenes build/scenes --models build/float $(ASIDE)
 
 # Writes the figures of build/measured into models/manifest.json, if they are of the models that lie there.
-pin:
+pin: $(VENV)/.base
 	$(BIN)/python -m models.evaluate pin build/measured/*.json
 
 clean:
-	rm -rf $(VENV) build/run *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build/run build/reports build/scenes build/degraded build/measured build/arm64 *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

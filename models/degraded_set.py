@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.records import Image
-from models.data import DataMissing, Row, load_rows, read_image
+from models.data import DataMissing, Row, load_rows, read_image, refuse_versioned
 
 SEED = 2026
 FROZEN_SHA256 = "abb9c8c00df4625172ce16dbc65327d6ba3a1a57b3f0bc364beb142403f68459"  # seed 2026, 778 plates
@@ -240,6 +240,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args(arguments)
     try:
+        refuse_versioned(options.out)
         rows = crops_of(options.table, options.set, options.split)
         counts, digest = make_set(rows, options.root, options.out, options.seed)
     except DataMissing as error:

@@ -10,9 +10,10 @@ import sys
 from itertools import chain
 from pathlib import Path
 
-from models.data import CROP_SETS, DataMissing, Row, load_rows
+from models.data import CROP_SETS, DataMissing, Row, load_rows, refuse_versioned
 
 NARROWEST_PX = 40.0
+LIST = "laid_out"  # the file that names all that lies in the folder because of us
 
 
 def readable_pictures(rows: list[Row], split: str) -> dict[str, list[Row]]:
@@ -24,16 +25,44 @@ def readable_pictures(rows: list[Row], split: str) -> dict[str, list[Row]]:
     return {name: plates for name, plates in by_image.items() if any(is_asked(row) for row in plates)}
 
 
+def asked_pictures(table: Path, split: str) -> dict[str, list[Row]]:
+    """Return the readable pictures of a table's split. Raises DataMissing where there is none."""
+    pictures = readable_pictures(load_rows(table), split)
+    if not pictures:
+        raise DataMissing(
+            f"{table}: no picture of split {split} has a plate with a text and {NARROWEST_PX:.0f} px; choose another"
+        )
+    return pictures
+
+
 def is_asked(row: Row) -> bool:
     """Return whether somebody can be asked to read this plate."""
     return bool(row.kind == "plate" and row.text and row.box_px and row.box_px[2] >= NARROWEST_PX)
 
 
-def lay_out(pictures: dict[str, list[Row]], root: Path, out: Path) -> None:
-    """Copy the pictures to `out`, each with its labels in a .txt beside it. Raises OSError."""
+def cleared(out: Path) -> None:
+    """Make the folder, without what an earlier run laid out there. Raises DataMissing where it holds other things."""
     out.mkdir(parents=True, exist_ok=True)
-    for number, (name, plates) in enumerate(sorted(pictures.items())):
-        copy = out / f"{number:04}{Path(name).suffix}"
+    known = out / LIST
+    ours = {LIST, *known.read_text(encoding="utf-8").splitlines()} if known.is_file() else set()
+    there = list(out.iterdir())
+    if others := [path for path in there if path.name not in ours]:
+        raise DataMissing(f"{out}: holds {len(others)} things that were not laid out here; choose an empty folder")
+    for path in there:
+        path.unlink()
+
+
+def lay_out(pictures: dict[str, list[Row]], root: Path, out: Path) -> None:
+    """Copy the pictures to `out`, each with its labels in a .txt beside it, in place of an earlier run's.
+
+    Raises DataMissing, OSError.
+    """
+    cleared(out)
+    numbered = sorted(pictures.items())
+    copies = [out / f"{number:04}{Path(name).suffix}" for number, (name, _) in enumerate(numbered)]
+    names = [name for copy in copies for name in (copy.name, copy.with_suffix(".txt").name)]
+    (out / LIST).write_text("\n".join(names) + "\n", encoding="utf-8")
+    for copy, (name, plates) in zip(copies, numbered, strict=True):
         shutil.copyfile(root / name, copy)
         lines = [
             "\t".join([copy.name, *(f"{edge:g}" for edge in row.box_px or ()), row.text * is_asked(row)])
@@ -42,16 +71,17 @@ def lay_out(pictures: dict[str, list[Row]], root: Path, out: Path) -> None:
         copy.with_suffix(".txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Lay out what the options name; return the exit code."""
     parser = argparse.ArgumentParser(description="Lay out whole photographs with text for models.evaluate.")
     parser.add_argument("table", type=Path, metavar="CSV")
     parser.add_argument("--root", type=Path, required=True, help="folder that the table's picture names start from")
     parser.add_argument("--out", type=Path, required=True, help="folder for pictures and labels; never in git")
     parser.add_argument("--split", default="val")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
-        pictures = readable_pictures(load_rows(options.table), options.split)
+        refuse_versioned(options.out)
+        pictures = asked_pictures(options.table, options.split)
         lay_out(pictures, options.root, options.out)
     except DataMissing as error:
         print(f"labelled_scenes: {error}", file=sys.stderr)

@@ -104,11 +104,26 @@ def test_the_set_holds_the_val_crops_of_its_set_and_no_others(table, tmp_path, c
 
 
 def test_the_digest_is_of_the_pixels(table, tmp_path, capsys):
-    digests = []
+    digests, pixels = [], []
     for out, more in (("one", ()), ("two", ()), ("three", ("--seed", "7"))):
         run(table, tmp_path / out, *more)
         digests.append(capsys.readouterr().out.split("sha256 ")[1].split(":")[0])
+        names = [row.image for row in load_rows(tmp_path / out / "plates.csv")]
+        pixels.append([(name, cv2.imread(str(tmp_path / out / name))) for name in names])
     assert digests[0] == digests[1] != digests[2]
+    expected = hashlib.sha256()  # of what lies there, read back
+    for name, picture in pixels[0]:
+        expected.update(f"{name} {picture.shape}\n".encode() + picture.tobytes())
+    assert digests[0] == expected.hexdigest()
+    assert all(np.array_equal(one, two) for (_, one), (_, two) in zip(*pixels[:2], strict=True))
+    assert not any(np.array_equal(one, other) for (_, one), (_, other) in zip(pixels[0], pixels[2], strict=True))
+
+
+def test_the_set_is_not_made_among_versioned_files(table, tmp_path, capsys):
+    (tmp_path / ".git").mkdir()
+    assert run(table, tmp_path / "models") == 2
+    assert "personal data" in capsys.readouterr().err
+    assert run(table, tmp_path / "build" / "degraded") == 0
 
 
 def test_what_is_missing_is_one_clear_sentence(table, tmp_path, capsys):

@@ -18,12 +18,13 @@ from ai_edge_quantizer import quantizer, recipe
 from torch import nn
 
 from firmware import detect, ocr
-from models.data import load_rows
+from models.data import DataMissing, load_rows
 from models.detect_net import DetectNet
 from models.detect_scenes import load_scenes
 from models.ocr_crops import CropSource, load_samples
 from models.ocr_net import OcrNet
 from models.pinning import FLOAT_SUFFIX, ForeignOperator, entry_of, write_manifest
+from models.training import OtherNetwork, read_checkpoint
 
 CALIBRATION_PICTURES = 200
 PRODUCT = Path("models")
@@ -45,10 +46,12 @@ class ChannelsLast(nn.Module):
 
 
 def load_average(net: nn.Module, checkpoint: Path) -> tuple[nn.Module, int]:
-    """Return the network with the checkpoint's averaged weights, ready to run, and the step it was saved at."""
-    saved = torch.load(checkpoint, weights_only=True)
-    net.load_state_dict(saved["average"])
-    return net.eval(), int(saved["step"])
+    """Return the network with the checkpoint's averaged weights, ready to run, and the step it was saved at.
+
+    Raises OtherNetwork, OSError.
+    """
+    saved = read_checkpoint(checkpoint, (net, "average"))
+    return net.eval(), saved["step"]
 
 
 def convert(net: nn.Module, shape: tuple[int, ...], path: Path) -> None:
@@ -88,7 +91,10 @@ def crop_inputs(data: Path, seed: int) -> Iterator[np.ndarray]:  # type: ignore[
 
 
 def manifests(options: argparse.Namespace, floats: Path) -> None:
-    """Write both folders: the int8 files of the device and the float32 files beside which they are measured."""
+    """Write both folders: the int8 files of the device and the float32 files beside which they are measured.
+
+    Raises OtherNetwork, ForeignOperator, DataMissing, OSError.
+    """
     detector, detector_step = load_average(DetectNet(), options.detector)
     reader, ocr_step = load_average(OcrNet(), options.ocr)
     detector_shape = (1, detect.HEIGHT_PX, detect.WIDTH_PX, 3)
@@ -112,7 +118,7 @@ def manifests(options: argparse.Namespace, floats: Path) -> None:
 
 
 def main() -> int:
-    """Export what the options name; return the exit code."""
+    """Export what the options name; return the exit code: 2 for wrong input, 1 for a file that no unit could run."""
     parser = argparse.ArgumentParser(description="Turn checkpoints into the device's files.")
     parser.add_argument("--data", type=Path, default=Path("build/data"))
     parser.add_argument("--ocr", type=Path, default=Path("build/ocr.pt"))
@@ -123,13 +129,19 @@ def main() -> int:
     )
     options = parser.parse_args()
     floats = options.float_out or (Path("build/float") if options.out == PRODUCT else options.out / "float")
-    floats.mkdir(parents=True, exist_ok=True)
-    options.out.mkdir(parents=True, exist_ok=True)
     try:
+        floats.mkdir(parents=True, exist_ok=True)
+        options.out.mkdir(parents=True, exist_ok=True)
         manifests(options, floats)
     except ForeignOperator as error:
         print(f"export: {error}", file=sys.stderr)
         return 1
+    except (OtherNetwork, DataMissing) as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"export: {error.filename}: {error.strerror}; train first, or name another file", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -7,9 +7,12 @@ replaced whole or not at all, so that a training may be killed at any moment and
 import argparse
 import copy
 import math
+import pickle
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +23,24 @@ from tqdm import tqdm
 LARGEST_GRADIENT = 10.0
 WEIGHT_DECAY = 0.02
 LAST_RATE_RATIO = 0.01
+
+
+class OtherNetwork(Exception):
+    """A checkpoint cannot be taken up by this network; the message says what to do."""
+
+
+def read_checkpoint(path: Path, *networks: tuple[nn.Module, str]) -> dict[str, Any]:
+    """Return a checkpoint after giving each network the weights of this name. Raises OtherNetwork, OSError."""
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True)
+        for network, name in networks:
+            network.load_state_dict(saved[name])
+        saved["step"] = int(saved["step"])
+    except (RuntimeError, KeyError, ValueError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise OtherNetwork(
+            f"{path}: no checkpoint of the network that the code has now; move it away to begin anew"
+        ) from error
+    return saved
 
 
 def begin(description: str, *, checkpoint: str, steps: int) -> argparse.Namespace:
@@ -59,11 +80,13 @@ class Training:
         )
         self._optimiser = torch.optim.AdamW(self.net.parameters(), lr=peak_rate, weight_decay=WEIGHT_DECAY)
         if checkpoint.exists():
-            saved = torch.load(checkpoint, weights_only=True)
-            self.net.load_state_dict(saved["net"])
-            self.average.load_state_dict(saved["average"])
+            try:
+                saved = read_checkpoint(checkpoint, (self.net, "net"), (self.average, "average"))
+            except OtherNetwork as error:
+                print(f"train: {error}", file=sys.stderr)
+                sys.exit(2)
             self._optimiser.load_state_dict(saved["optimiser"])
-            self.step = int(saved["step"])
+            self.step = saved["step"]
             print(f"{checkpoint}: goes on at step {self.step} of {steps}; remove it to begin anew", flush=True)
 
     def rate(self) -> float:

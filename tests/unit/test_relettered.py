@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from firmware.ocr import ALPHABET, BANDS, BLANK, COLUMNS
+from models import relettered
 from models.relettered import Lettering, aligned, blank_of, centres_px, laid_out, proof_of
 
 GROUND, INK = (200, 220, 230), (90, 30, 20)
@@ -60,7 +61,15 @@ def test_a_plate_without_clear_lettering_gives_no_blank(image):
     assert blank_of(image, "H4K8", CENTRES, 3) is None
 
 
-def test_a_relettered_plate_keeps_its_region_and_shows_its_text():
+def test_a_relettered_plate_keeps_its_region_and_bears_ink_in_each_place(monkeypatch):
+    laid = []
+
+    def noted(blank, count, rng):
+        slots, stacked = laid_out(blank, count, rng)
+        laid.append((blank, slots))
+        return slots, stacked
+
+    monkeypatch.setattr(relettered, "laid_out", noted)
     blanks = [blank_of(plate_with(text), text, CENTRES, region) for region, text in enumerate(("H4K8", "71XE"))]
     lettering = Lettering([blank for blank in blanks if blank])
     assert len(lettering) == 2
@@ -71,8 +80,15 @@ def test_a_relettered_plate_keeps_its_region_and_shows_its_text():
         assert image.dtype == np.uint8
         assert region in (0, 1)
         assert set(text) <= set("H4K871XE")
-        runs = (image[48:70].min(axis=2) < 110).any(axis=0).astype(int)
-        assert 1 <= (np.diff(runs) == 1).sum() <= 2 * len(text)  # ink stands on it, in as many pieces as it may
+        blank, slots = laid.pop()
+        assert (blank.region, len(slots)) == (region, len(text))
+        darker = blank.image.astype(int).min(axis=2) - image.astype(int).min(axis=2)
+        elsewhere = np.ones(darker.shape, bool)
+        for x, y, w, h in slots:
+            assert (darker[y : y + h, x : x + w] > 50).mean() > 0.08
+            air = 2 + round(0.1 * w)  # a wide glyph may stand out of its place by as much
+            elsewhere[max(0, y) : y + h, max(0, x - air) : x + w + air] = False
+        assert (darker[elsewhere] == 0).all()
 
 
 def test_a_stack_takes_one_place_of_the_row():

@@ -74,7 +74,7 @@ def mended(records: list[Record], mends: list[Record]) -> Iterator[Record]:
             added.append({**plain, "kind": mend["mend"]})
         elif len(same) != 1:
             hint = "correct it" if same else "correct it, or the table is mended already"
-            raise MendRefused(f"mend in line {line}: fits {len(same)} rows of the table, and must fit one; {hint}")
+            raise MendRefused(f"line {line} of the mends: fits {len(same)} rows of the table, and must fit one; {hint}")
         else:
             changes.setdefault(id(same[0]), []).append({**mend, "line": str(line)})
     for record in records:
@@ -110,8 +110,8 @@ def _changed(row: Record, mend: Record) -> Record | None:
             case _:
                 reason = "no such mend; it is plate, doubtful, wrong, box, unread, text or region"
     except (ValueError, IndexError) as error:
-        raise MendRefused(f"mend in line {mend['line']}: {error}; correct it") from error
-    raise MendRefused(f"mend in line {mend['line']}: {reason}; correct it")
+        raise MendRefused(f"line {mend['line']} of the mends: {error}; correct it") from error
+    raise MendRefused(f"line {mend['line']} of the mends: {reason}; correct it")
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[Record]:

@@ -92,11 +92,13 @@ data: table-there $(VENV)/.base
 	    mkdir -p build/data; \
 	    for archive in "$(DATA)"/*.tar; do tar xf "$$archive" -C build/data; done; \
 	    $(BIN)/python -m models.mend "$(DATA)/plates.csv" --out build/data/plates.csv; \
+	    if test -e "$(DATA)/vehicles.csv"; then install -m 644 "$(DATA)/vehicles.csv" build/data/vehicles.csv; fi; \
 	fi
 
 TRAINING_DATA = $(if $(wildcard $(DATA)/*.tar),build/data,$(DATA))
 
 models: table-there $(VENV)/.train fonts data
+	test ! -e "$(TRAINING_DATA)/vehicles.csv" || $(BIN)/python -m models.detect_teach --data "$(TRAINING_DATA)"
 	$(BIN)/python -m models.train_detect --data "$(TRAINING_DATA)"
 	$(BIN)/python -m models.train_ocr --data "$(TRAINING_DATA)"
 	$(BIN)/python -m models.export --data "$(TRAINING_DATA)"

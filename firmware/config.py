@@ -52,7 +52,7 @@ class CaptureConfig(_Section, frozen=True, kw_only=True):
 class ReadingConfig(_Section, frozen=True, kw_only=True):
     """What counts as a plate."""
 
-    detection_score_ratio: Annotated[float, Meta(ge=0.05, le=0.99)] = 0.4
+    detection_score_ratio: Annotated[float, Meta(ge=0.05, le=0.99)] = 0.45
     reporting_score_ratio: Annotated[float, Meta(ge=0.0, le=0.999, description="below: no read is made")] = 0.5
 
 

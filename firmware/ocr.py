@@ -31,7 +31,7 @@ SECOND_LOOK_RATIO = 0.8
 """A plate read with less is looked at again."""
 SECOND_LOOKS = (0.94, 1.08)
 """How much of the first look's width and height the others take."""
-REGION_SCORE_RATIO = 0.8
+REGION_SCORE_RATIO = 0.7
 """Below this the region is not answered: a wrong state is worse than none."""
 CERTAIN_RATIO = 0.9999
 NEGLIGIBLE_RATIO = 1e-4

@@ -116,7 +116,7 @@ def losses_of(net: nn.Module, source: CropSource, ctc: nn.Module) -> tuple[torch
 
 def main() -> None:
     """Train from the newest checkpoint to --steps."""
-    options = begin("Train the plate OCR.", checkpoint="build/ocr.pt", steps=9000)
+    options = begin("Train the plate OCR.", checkpoint="build/ocr.pt", steps=16000)
     rows = load_rows(options.data / "plates.csv")
     training_samples, validation = load_samples(options.data, rows, "train"), load_samples(options.data, rows, "val")
     print("train:", {name: len(pool) for name, pool in training_samples.items()})

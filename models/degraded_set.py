@@ -168,7 +168,7 @@ def noisy(light: Light, sigma: float, rng: np.random.RandomState) -> Light:
     slope = 255 / GAMMA * middle ** (1 / GAMMA - 1)  # grey levels by linear light, at middle grey
     deviation = sigma / slope * np.sqrt(0.7 * light / middle + 0.3)
     grey, own = rng.standard_normal(light.shape[:2]), rng.standard_normal(light.shape)
-    if np.ptp(light, axis=2).max() < 1e-9:
+    if float(np.max(np.ptp(light, axis=2))) < 1e-9:
         own = np.repeat(rng.standard_normal(light.shape[:2])[..., None], 3, axis=2)
     return np.asarray(light + deviation * (grey[..., None] + own) * np.sqrt(0.5))
 

@@ -305,7 +305,7 @@ def judged(path: Path, found: list[Box], labels: list[Rectangle], doubtful: list
             answers.append(box_answer(path, BoxFate.FALSE, nearest, box, share_ratio))
     for place in sorted(free):
         column = shares[:, place]
-        nearest_box = found[int(column.argmax())] if np.max(column, initial=0) > 0 else None
+        nearest_box = found[int(np.argmax(column))] if np.max(column, initial=0) > 0 else None
         fate = BoxFate.MISSED
         answers.append(box_answer(path, fate, labels[place], nearest_box, float(np.max(column, initial=0))))
     return answers

@@ -95,7 +95,7 @@ def aligned(log_probs: Float, text: str) -> list[tuple[int, float]] | None:
     for place in range(len(text)):
         spoken = columns_of[place]
         weights = np.exp(log_probs[spoken, ALPHABET.index(text[place])])
-        middle = float((np.array(spoken) * weights).sum() / max(1e-9, weights.sum()))
+        middle = float(np.average(spoken, weights=weights + 1e-9))
         band = int(middle // COLUMNS)
         places.append((min(band, BANDS - 1), (middle % COLUMNS + 0.5) / COLUMNS))
     return places

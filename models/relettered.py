@@ -237,6 +237,8 @@ class Lettering:
             by_region.setdefault(blank.region, []).append(blank)
         self._by_region = list(by_region.values())
         self._characters = sorted(self._by_char)
+        kinds = ([char for char in self._characters if char in kind] for kind in (LETTERS, DIGITS))
+        self._letters, self._digits = (pool or self._characters for pool in kinds)
 
     def __len__(self) -> int:
         return len(self._blanks)
@@ -266,8 +268,7 @@ class Lettering:
             kinds = self._blanks[int(rng.integers(len(self._blanks)))].text
         else:
             return "".join(rng.choice(self._characters, int(rng.integers(3, 8))))
-        pools = [[c for c in self._characters if c in kind] or self._characters for kind in (LETTERS, DIGITS)]
-        return "".join(str(rng.choice(pools[char in DIGITS])) for char in kinds)
+        return "".join(str(rng.choice(self._digits if char in DIGITS else self._letters)) for char in kinds)
 
 
 def laid_out(blank: Blank, count: int, rng: Rng) -> tuple[list[tuple[int, int, int, int]], set[int]]:

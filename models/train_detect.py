@@ -1,15 +1,21 @@
 """Train the plate detector: `python -m models.train_detect --data DIR`. Stop it when you like; it goes on."""
 
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from firmware.detect import decode, letterbox, overlap
+from firmware.detect import decode, letterbox
+from firmware.records import Box
 from models.data import load_rows
 from models.detect_net import DetectNet, box_loss, score_loss
 from models.detect_scenes import Scene, SceneSource, load_plates, load_scenes
 from models.detect_targets import targets_of
+from models.figures import BoxFate
+from models.measuring import judged
 from models.training import Progress, Training, begin, rounds
 
 BATCH = 12
@@ -46,18 +52,10 @@ def losses_of(net: nn.Module, source: SceneSource) -> tuple[torch.Tensor, torch.
     return score_part, box_part, (distance * known).sum() / known.sum().clamp(min=1)
 
 
-def is_unasked(box: np.ndarray, doubtful: np.ndarray) -> bool:  # type: ignore[type-arg]
-    """Return whether a box x, y, w, h lies in one of the doubtful areas (N, 4), or covers it."""
-    low = np.maximum(box[:2], doubtful[:, :2])
-    high = np.minimum(box[:2] + box[2:], doubtful[:, :2] + doubtful[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=1)
-    return bool((shared >= 0.5 * box[2:].prod()).any() or (overlap(box[None], doubtful) >= 0.3).any())
-
-
 def evaluate(net: nn.Module, scenes: list[Scene]) -> str:
     """Return recall at IoU 0.5 and false boxes a picture, at several thresholds, as one line."""
     net.eval()
-    found = {threshold: [0, 0] for threshold in THRESHOLDS}
+    found: dict[float, Counter[BoxFate]] = {threshold: Counter() for threshold in THRESHOLDS}
     plates = sum(len(scene.corners_px) for scene in scenes)
     for scene in scenes:
         canvas, fit = letterbox(scene.image)
@@ -67,22 +65,25 @@ def evaluate(net: nn.Module, scenes: list[Scene]) -> str:
         scores, boxes, _ = decode(np.ascontiguousarray(maps[0][..., 0]), maps[1], maps[2], min(THRESHOLDS))
         boxes[:, :2] = fit.to_picture(boxes[:, :2])
         boxes[:, 2:] /= fit.scale
-        true, doubtful = (
-            np.concatenate([quads.min(axis=1), np.ptp(quads, axis=1)], axis=1)
+        boxes_found = [
+            Box(x_px=x, y_px=y, w_px=w, h_px=h, score_ratio=score)
+            for (x, y, w, h), score in zip(boxes.tolist(), scores.tolist(), strict=True)
+        ]
+        labels, doubtful = (
+            [
+                (*low, *size)
+                for low, size in zip(quads.min(axis=1).tolist(), np.ptp(quads, axis=1).tolist(), strict=True)
+            ]
             for quads in (scene.corners_px, scene.doubtful_px)
         )
-        for threshold, counts in found.items():
-            left = set(range(len(true)))
-            for box in boxes[scores >= threshold]:
-                shares = overlap(box[None], true)[0]
-                best = max(left, key=lambda place: shares[place], default=None)
-                if best is not None and shares[best] >= 0.5:
-                    left.remove(best)
-                elif not is_unasked(box, doubtful):
-                    counts[1] += 1
-            counts[0] += len(true) - len(left)
+        for threshold, fates in found.items():
+            sure = [box for box in boxes_found if box.score_ratio >= threshold]
+            fates.update(answer.fate for answer in judged(Path(), sure, labels, doubtful))
     net.train()
-    return " | ".join(f"{t}: recall {100 * r / plates:.1f} false {f / len(scenes):.3f}" for t, (r, f) in found.items())
+    return " | ".join(
+        f"{t}: recall {100 - 100 * fates[BoxFate.MISSED] / plates:.1f} false {fates[BoxFate.FALSE] / len(scenes):.3f}"
+        for t, fates in found.items()
+    )
 
 
 def main() -> None:

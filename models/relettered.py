@@ -235,7 +235,8 @@ class Lettering:
         by_region: dict[int, list[Blank]] = {}
         for blank in blanks:
             by_region.setdefault(blank.region, []).append(blank)
-        self._by_region = list(by_region.values())
+        self._by_region = by_region
+        self._regions = list(by_region)
         self._characters = sorted(self._by_char)
         kinds = ([char for char in self._characters if char in kind] for kind in (LETTERS, DIGITS))
         self._letters, self._digits = (pool or self._characters for pool in kinds)
@@ -245,7 +246,8 @@ class Lettering:
 
     def plate(self, rng: Rng) -> tuple[Image, str, int]:
         """Return a made-up plate, its text and its region's index: every region as likely as every other, nearly."""
-        pool = self._by_region[int(rng.integers(len(self._by_region)))] if rng.random() < 0.5 else self._blanks
+        region = self._regions[int(rng.integers(len(self._regions)))]
+        pool = self._by_region[region] if rng.random() < 0.5 else self._blanks
         blank = pool[int(rng.integers(len(pool)))]
         text = self._text(blank, rng)
         slots, stacked = laid_out(blank, len(text), rng)
@@ -262,10 +264,11 @@ class Lettering:
 
     def _text(self, blank: Blank, rng: Rng) -> str:
         draw = rng.random()
-        if draw < 0.5:  # the serial's own pattern
+        if draw < 0.65:  # the serial's own pattern: where a state has digits, 0 is no D
             kinds = blank.text
-        elif draw < 0.8:
-            kinds = self._blanks[int(rng.integers(len(self._blanks)))].text
+        elif draw < 0.85:
+            kin = self._by_region[blank.region]
+            kinds = kin[int(rng.integers(len(kin)))].text
         else:
             return "".join(rng.choice(self._characters, int(rng.integers(3, 8))))
         return "".join(str(rng.choice(self._digits if char in DIGITS else self._letters)) for char in kinds)

@@ -18,7 +18,7 @@ from firmware.records import Image
 Float = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
-LETTERS, DIGITS = ALPHABET[10:], ALPHABET[:10]
+LETTERS, DIGITS, VOWELS = ALPHABET[10:], ALPHABET[:10], "AEIOU"
 CONTRAST_MIN = 40.0  # grey levels between ink and ground, below which lettering cannot be told from a plate's picture
 GLYPH_HEIGHT_RATIO = (0.22, 0.8)  # of the plate's height: lower is small print, higher is a picture
 LONG_GLYPH_HEIGHT_RATIO = (0.4, 0.94)  # the same of plates with nothing but one line of text
@@ -229,17 +229,19 @@ class Lettering:
     def __init__(self, blanks: list[Blank]) -> None:
         self._blanks = blanks
         self._by_char: dict[str, list[Glyph]] = {}
+        self._by_die: dict[tuple[int, str], list[Glyph]] = {}
         for blank in blanks:
             for glyph in blank.glyphs:
                 self._by_char.setdefault(glyph.char, []).append(glyph)
+                self._by_die.setdefault((blank.region, glyph.char), []).append(glyph)
         by_region: dict[int, list[Blank]] = {}
         for blank in blanks:
             by_region.setdefault(blank.region, []).append(blank)
         self._by_region = by_region
         self._regions = list(by_region)
         self._characters = sorted(self._by_char)
-        kinds = ([char for char in self._characters if char in kind] for kind in (LETTERS, DIGITS))
-        self._letters, self._digits = (pool or self._characters for pool in kinds)
+        kinds = ([char for char in self._characters if char in kind] for kind in (LETTERS, DIGITS, VOWELS))
+        self._letters, self._digits, self._vowels = (pool or self._characters for pool in kinds)
 
     def __len__(self) -> int:
         return len(self._blanks)
@@ -250,16 +252,13 @@ class Lettering:
         pool = self._by_region[region] if rng.random() < 0.5 else self._blanks
         blank = pool[int(rng.integers(len(pool)))]
         text = self._text(blank, rng)
-        slots, stacked = laid_out(blank, len(text), rng)
+        glyphs = self._glyphs(blank, text, rng)
+        slots, stacked = laid_out(blank, glyphs, rng)
         canvas = blank.image.astype(np.float32)
         ink = blank.ink + rng.normal(0, 8, 3).astype(np.float32)
-        other = self._blanks[int(rng.integers(len(self._blanks)))]
         emboss = rng.uniform(-45, 45) if rng.random() < 0.6 else 0.0
-        for place, (char, slot) in enumerate(zip(text, slots, strict=True)):
-            own = [g for g in blank.glyphs if g.char == char] if rng.random() < 0.7 else []
-            own = own or [g for g in other.glyphs if g.char == char]
-            choice = own or self._by_char[char]
-            set_glyph(canvas, choice[int(rng.integers(len(choice)))], slot, ink, emboss, fill=place in stacked)
+        for place, (glyph, slot) in enumerate(zip(glyphs, slots, strict=True)):
+            set_glyph(canvas, glyph, slot, ink, emboss, fill=place in stacked)
         return np.clip(canvas, 0, 255).astype(np.uint8), text, blank.region
 
     def _text(self, blank: Blank, rng: Rng) -> str:
@@ -270,36 +269,78 @@ class Lettering:
             kin = self._by_region[blank.region]
             kinds = kin[int(rng.integers(len(kin)))].text
         else:
-            return "".join(rng.choice(self._characters, int(rng.integers(3, 8))))
+            return "".join(self._personal(rng) for _ in range(int(rng.integers(3, 9))))
         return "".join(str(rng.choice(self._digits if char in DIGITS else self._letters)) for char in kinds)
 
+    def _personal(self, rng: Rng) -> str:
+        """Return a character as personal plates have them: mostly letters, and of these a third vowels."""
+        draw = rng.random()
+        return str(rng.choice(self._digits if draw < 0.2 else self._vowels if draw < 0.47 else self._letters))
 
-def laid_out(blank: Blank, count: int, rng: Rng) -> tuple[list[tuple[int, int, int, int]], set[int]]:
-    """Return a place left, top, width, height for each of `count` characters, and which of them stand in a stack.
+    def _glyphs(self, blank: Blank, text: str, rng: Rng) -> list[Glyph]:
+        """Return a glyph for each character: the plate's own, or of its state's die, or those of any other plate."""
+        other = self._blanks[int(rng.integers(len(self._blanks)))]
+        of_state = rng.random() < 0.7
+        glyphs = []
+        for char in text:
+            choice = [g for g in blank.glyphs if g.char == char] if rng.random() < 0.7 else []
+            choice = choice or (self._by_die.get((blank.region, char), []) if of_state else [])
+            choice = choice or [g for g in other.glyphs if g.char == char] or self._by_char[char]
+            glyphs.append(choice[int(rng.integers(len(choice)))])
+        return glyphs
 
-    A stack of two or three takes one place of the row, at its head, its end or between.
+
+def laid_out(blank: Blank, glyphs: list[Glyph], rng: Rng) -> tuple[list[tuple[int, int, int, int]], set[int]]:
+    """Return a place left, top, width, height for each glyph, and which of them stand in a stack.
+
+    A stack of two or three takes one place of the row, at its head, its end or between. Without a stack some plates are
+    set as personal ones are: each character as far from the next, so that an I takes less room than a W.
     """
     slots = list(blank.slots)
-    stacked_ratio = 0.04 if blank.is_long else 0.3
-    stack = int(rng.choice((2, 2, 2, 3))) if count >= 4 and rng.random() < stacked_ratio else 1
-    places = count - stack + 1
+    stacked_ratio = 0.04 if blank.is_long else 0.32
+    stack = int(rng.choice((2, 2, 3))) if len(glyphs) >= 4 and rng.random() < stacked_ratio else 1
+    places = len(glyphs) - stack + 1
+    left, right = slots[0][0], slots[-1][0] + slots[-1][2]
+    top, tall = int(np.median([y for _, y, _, _ in slots])), int(np.median([h for *_, h in slots]))
+    if stack == 1 and not blank.is_long and rng.random() < 0.35:
+        return _evenly_apart(glyphs, (left, top, right, tall), blank.image.shape[1], rng), set()
     if places != len(slots):
-        left, right = slots[0][0], slots[-1][0] + slots[-1][2]
-        top, tall = int(np.median([y for _, y, _, _ in slots])), int(np.median([h for *_, h in slots]))
         pitch = (right - left) / places
         widest = min(0.88 * pitch, 0.75 * tall)
         slots = [(int(left + (i + 0.5) * pitch - widest / 2), top, int(widest), tall) for i in range(places)]
     if stack == 1:
         return slots, set()
     at = int(rng.choice((0, 0, 0, places - 1, int(rng.integers(places)))))
-    x, y, w, h = slots[at]
+    slots[at : at + 1] = _stack(slots[at], stack, rng)
+    return slots, set(range(at, at + stack))
+
+
+def _evenly_apart(
+    glyphs: list[Glyph], row: tuple[int, int, int, int], width: int, rng: Rng
+) -> list[tuple[int, int, int, int]]:
+    """Return places as wide as the glyphs, one gap between all, within the row and some air beside it."""
+    left, top, right, tall = row
+    wide = np.array([max(0.12, g.alpha.shape[1] / g.alpha.shape[0]) * tall for g in glyphs])
+    gap = float(rng.uniform(0.06, 0.22)) * tall
+    middle, room = (left + right) / 2, min(0.94 * width, 1.15 * (right - left))
+    squeeze = min(1.0, room / (wide.sum() + gap * (len(glyphs) - 1)))
+    wide, gap = wide * squeeze, gap * squeeze
+    begin = middle - (wide.sum() + gap * (len(glyphs) - 1)) / 2
+    begins = begin + np.concatenate([[0.0], np.cumsum(wide + gap)[:-1]])
+    return [(max(0, round(x)), top, max(3, round(w)), tall) for x, w in zip(begins, wide, strict=True)]
+
+
+def _stack(slot: tuple[int, int, int, int], count: int, rng: Rng) -> list[tuple[int, int, int, int]]:
+    """Return the places of a stack that fills `slot`, straight or as stairs down to the right."""
+    x, y, w, h = slot
     y, h = y + int(rng.normal(0, 0.04) * h), int(h * rng.uniform(0.85, 1.12))
-    each = h / stack
+    each = h / count
     tall = int(each * rng.uniform(0.78, 0.95))
-    wide = int(min(w, tall * rng.uniform(0.6, 1.1)))
-    x += int(rng.uniform(0, 1) * (w - wide))
-    pieces = [(x, int(y + i * each), max(3, wide), max(4, tall)) for i in range(stack)]
-    return [*slots[:at], *pieces, *slots[at + 1 :]], set(range(at, at + stack))
+    is_stair = rng.random() < 0.25
+    wide = int(min(0.65 * w if is_stair else w, tall * rng.uniform(0.6, 1.1)))
+    shift = 0.0 if is_stair else float(rng.uniform(0, 1)) * (w - wide)
+    step = (w - wide) / (count - 1) if is_stair else 0.0
+    return [(int(x + shift + i * step), int(y + i * each), max(3, wide), max(4, tall)) for i in range(count)]
 
 
 def set_glyph(

@@ -64,8 +64,8 @@ def test_a_plate_without_clear_lettering_gives_no_blank(image):
 def test_a_relettered_plate_keeps_its_region_and_bears_ink_in_each_place(monkeypatch):
     laid = []
 
-    def noted(blank, count, rng):
-        slots, stacked = laid_out(blank, count, rng)
+    def noted(blank, glyphs, rng):
+        slots, stacked = laid_out(blank, glyphs, rng)
         laid.append((blank, slots))
         return slots, stacked
 
@@ -95,14 +95,17 @@ def test_a_stack_takes_one_place_of_the_row():
     blank = blank_of(plate_with("H4K8"), "H4K8", CENTRES, 0)
     assert blank is not None
     rng = np.random.default_rng(6)
-    stacks = 0
+    stacks = stairs = 0
     for count in range(3, 9):
         for _ in range(30):
-            slots, stacked = laid_out(blank, count, rng)
+            slots, stacked = laid_out(blank, [blank.glyphs[place % 4] for place in range(count)], rng)
             assert len(slots) == count
             stacks += bool(stacked)
             if stacked:
                 tops = [slots[place][1] for place in sorted(stacked)]
                 assert tops == sorted(set(tops))
-                assert len({slots[place][0] for place in stacked}) == 1
+                lefts = [slots[place][0] for place in sorted(stacked)]
+                assert lefts == sorted(lefts)
+                stairs += len(set(lefts)) > 1
     assert 20 < stacks < 90
+    assert 2 < stairs < stacks / 2

@@ -29,8 +29,10 @@ MARGIN_RATIO = 0.04  # of the box on each side: a detector's box cuts as often i
 BEAM = 8
 SECOND_LOOK_RATIO = 0.8
 """A plate read with less is looked at again."""
-SECOND_LOOKS = (0.94, 1.08)
-"""How much of the first look's width and height the others take."""
+SECOND_LOOKS = (
+    (0.94, 0.94, 0.0), (1.08, 1.08, 0.0), (1.0, 1.0, 2.0), (1.0, 1.0, -2.0), (1.0, 1.12, 0.0), (1.0, 0.9, 0.0)
+)  # fmt: skip
+"""How much of the first look's width and height the others take, and by how many degrees they are turned."""
 REGION_SCORE_RATIO = 0.7
 """Below this the region is not answered: a wrong state is worse than none."""
 CERTAIN_RATIO = 0.9999
@@ -77,6 +79,14 @@ def corners_of(box: Box) -> Float:
     if box.corners_px:
         return np.array(box.corners_px, np.float32)
     return corners_of_box(box.x_px, box.y_px, box.w_px, box.h_px)
+
+
+def _varied(corners: Float, across: float, down: float, turn_deg: float) -> Float:
+    """Return `corners` (4, 2) stretched about their centre by `across` and `down`, and turned."""
+    cos, sin = math.cos(math.radians(turn_deg)), math.sin(math.radians(turn_deg))
+    centre = corners.mean(axis=0)
+    matrix = np.array([[cos * across, -sin * down], [sin * across, cos * down]])
+    return np.asarray(centre + (corners - centre) @ matrix.T, np.float32)
 
 
 def rectify(image: Image, corners_px: Float) -> Image:
@@ -187,8 +197,7 @@ class PlateOcr:
         first = self.read_crop(rectify(image, corners))
         if first.text and first.score_ratio >= SECOND_LOOK_RATIO:
             return first
-        centre = corners.mean(axis=0)
-        looks = [centre + (corners - centre) * scale for scale in SECOND_LOOKS]
+        looks = [_varied(corners, *look) for look in SECOND_LOOKS]
         if box.corners_px:  # which may themselves be what was wrong
             looks.append(corners_of(dataclasses.replace(box, corners_px=())))
         readings = [first, *(self.read_crop(rectify(image, look)) for look in looks)]

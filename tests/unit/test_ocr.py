@@ -142,10 +142,10 @@ def test_a_sure_reading_needs_no_second_look() -> None:
 
 
 def test_a_doubtful_plate_is_cut_again_and_the_surest_look_answers() -> None:
-    looks = [("A", 0.5), ("B", 0.6), ("C", 0.75), ("D", 0.7)]
+    looks = [("A", 0.5), ("B", 0.6), ("C", 0.75), *[("D", 0.3)] * (len(ocr.SECOND_LOOKS) - 2), ("E", 0.7)]
     tilted, upright = ScriptedModel(*looks), ScriptedModel(*looks)
     assert ocr.PlateOcr(tilted).read(striped(120, 60), TILTED).text == "C"
-    assert tilted.looks == []  # the fourth look is at the upright box
+    assert tilted.looks == []  # the last look is at the upright box
     assert ocr.PlateOcr(upright).read(striped(120, 60), UPRIGHT).text == "C"
     assert len(upright.looks) == 1  # which was the first look here
     surest_first = ScriptedModel(("A", 0.79), *looks[1:])
@@ -154,11 +154,12 @@ def test_a_doubtful_plate_is_cut_again_and_the_surest_look_answers() -> None:
 
 def test_a_look_that_sees_nothing_is_repeated_and_never_wins_over_a_text() -> None:
     nothing = ("_", 1.0)
-    for looks in ([nothing, ("A", 0.6), nothing, nothing], [("A", 0.6), nothing, nothing, nothing]):
+    rest = [nothing] * len(ocr.SECOND_LOOKS)
+    for looks in ([nothing, ("A", 0.6), *rest], [("A", 0.6), nothing, *rest]):
         model = ScriptedModel(*looks)
         assert ocr.PlateOcr(model).read(striped(120, 60), TILTED).text == "A"
         assert model.looks == []
-    blind = ScriptedModel(*[nothing] * 4)
+    blind = ScriptedModel(nothing, nothing, *rest)
     assert ocr.PlateOcr(blind).read(striped(120, 60), TILTED).text == ""
     assert blind.looks == []
 

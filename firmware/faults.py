@@ -26,12 +26,15 @@ class FaultCode(enum.StrEnum):
 
     CAMERA_SILENT = "camera-silent"
     CAMERA_ABSENT = "camera-absent"
+    CAMERA_NONSENSE = "camera-nonsense"
+    LAMP_ABSENT = "lamp-absent"
     TRIGGER_ABSENT = "trigger-absent"
     MODEL_REFUSED = "model-refused"
     STORAGE_REFUSED = "storage-refused"
     BROKER_REFUSED = "broker-refused"
     BROKER_UNREACHABLE = "broker-unreachable"
     STAGE_STUCK = "stage-stuck"
+    MEMORY_GROWS = "memory-grows"
 
 
 class DeviceFault(KestrelError):

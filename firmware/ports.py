@@ -8,22 +8,66 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
-from firmware.records import Frame, LinkEvent, TriggerEdge
+from firmware.records import Frame, Grey, Light, LinkEvent, MemoryUse, TriggerEdge
+
+
+class Shot(Protocol):
+    """One exposure that still lies in the sensor's buffer, with what the sensor reported of it.
+
+    Looking at the small grey copy costs nothing; `develop` copies the whole picture. Whoever takes a shot releases it at
+    once, because the sensor stops when all its buffers are out.
+    """
+
+    number: int
+    at_s: float  # when the exposure began, monotonic seconds
+    light: Light  # what the sensor reported; its lamp_ratio is 0, the lamp is another part
+    small: Grey  # uint8 (h, w): a copy, a quarter of the picture wide and high
+
+    def develop(self, *, infrared: bool) -> Frame:
+        """Return a frame of its own memory. Raises DeviceFault(CAMERA_NONSENSE) for what is no picture."""
+        ...
+
+    def release(self) -> None:
+        """Give the buffer back; a second time does nothing."""
+        ...
 
 
 class Camera(Protocol):
     """A sensor that runs all the time at a fixed size and rate."""
 
     def listen(self, wake: threading.Event) -> None:
-        """Start delivering; set `wake` at every new frame. Raises DeviceFault(CAMERA_ABSENT)."""
+        """Start delivering; set `wake` at every new shot. Raises DeviceFault(CAMERA_ABSENT)."""
         ...
 
-    def frames(self) -> list[Frame]:
-        """Return and forget the frames since the last call, oldest first. Raises DeviceFault(CAMERA_SILENT)."""
+    def shots(self) -> list[Shot]:
+        """Return the shots since the last call, oldest first. Raises DeviceFault(CAMERA_SILENT, CAMERA_NONSENSE)."""
+        ...
+
+    def set_light(self, light: Light) -> None:
+        """Ask for exposure and gain of the shots to come, some frames later; only a shot's own word is believed."""
+        ...
+
+    def restart(self) -> None:
+        """Stop and start the stream of a sensor that went silent. Raises DeviceFault(CAMERA_ABSENT)."""
         ...
 
     def close(self) -> None:
         """Stop the sensor and give its buffers back."""
+        ...
+
+
+class IrLamp(Protocol):
+    """The infrared lamp, which flashes with the shutter by itself while it is armed. Arming it is a lease."""
+
+    def renew(self, lamp_ratio: float, for_s: float) -> None:
+        """Flash with this share of its power for `for_s` from now, then fall dark unless renewed.
+
+        Raises DeviceFault(LAMP_ABSENT).
+        """
+        ...
+
+    def close(self) -> None:
+        """Fall dark and give the line back."""
         ...
 
 
@@ -94,12 +138,17 @@ class System(Protocol):
         """Return bytes of the kernel's generator."""
         ...
 
+    def memory(self) -> MemoryUse:
+        """Return how much memory this process holds and how much the camera's pool has left."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
     """All parts of one unit. `__main__` opens one, and nobody else."""
 
     camera: Camera
+    lamp: IrLamp | None
     triggers: tuple[TriggerInput, ...]
     link: Link
     clock: Clock

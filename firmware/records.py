@@ -13,12 +13,16 @@ import numpy.typing as npt
 Image = npt.NDArray[np.uint8]
 """uint8 (H, W, 3), BGR."""
 
+Grey = npt.NDArray[np.uint8]
+"""uint8 (H, W), brightness."""
+
 
 class TriggerSource(enum.StrEnum):
     """What said that something passes."""
 
     PIR = "pir"
     IR_BEAM = "ir-beam"
+    RADAR = "radar"
     MOTION = "motion"
 
 
@@ -31,8 +35,20 @@ class TriggerEdge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Light:
+    """How much light an exposure gathers. `lamp_ratio` is the infrared lamp's pulse, 0 (dark) to 1 (all it has)."""
+
+    exposure_us: float
+    gain: float
+    lamp_ratio: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One exposure. `image` is uint8 (H, W, 3) BGR; exposure and gain are what the sensor reported."""
+    """One exposure. `image` is uint8 (H, W, 3) BGR; exposure and gain are what the sensor reported.
+
+    `infrared`: the lamp lit it, so that colours mean nothing.
+    """
 
     number: int
     at_s: float
@@ -111,9 +127,19 @@ class PlateText:
         return f"PlateText({'*' * len(self.text)})"
 
 
+class Direction(enum.StrEnum):
+    """Which way a vehicle went, as seen from the camera."""
+
+    AWAY = "away"
+    TOWARDS = "towards"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """One vehicle's way past the camera, voted over its frames. `plate_jpeg` is the crop of the sharpest frame read."""
+    """One vehicle's way past the camera, voted over its frames. `plate_jpeg` is the crop of the sharpest frame read.
+
+    `partial`: too few frames agree, or too little is sure; nothing may be done on such a read alone.
+    """
 
     first_utc_ms: int
     last_utc_ms: int
@@ -125,6 +151,8 @@ class Passage:
     region_score_ratio: float
     frames: int
     infrared: bool
+    partial: bool = False
+    direction: Direction | None = None
     plate_jpeg: bytes = field(default=b"", repr=False)
 
 
@@ -173,6 +201,14 @@ class Receipt:
     device_id: str
     ranges: tuple[tuple[int, int], ...]
     issued_utc_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryUse:
+    """The process's resident memory, and what is free in the contiguous pool of the camera (None: there is no pool)."""
+
+    resident_bytes: int
+    pool_free_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,19 @@ import msgspec
 from msgspec import Meta
 
 from firmware.faults import ConfigRejected
+from firmware.lane import WHOLE_PICTURE, flaw
 
 DEVICE_ID_PATTERN = r"^k-[0-9a-z]{4,24}\Z"
 """A unit's name: certificate subject, MQTT user name and topic level. It says nothing about where the unit hangs."""
 
 Base64Key = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{43}=\Z", description="32 bytes, base64")]
+
+Pin = Annotated[int, Meta(ge=0, le=27, description="BCM number")]
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+LanePoint = tuple[Share, Share]
+"""x and y as shares of the picture's width and height, from its upper left corner."""
 
 
 class _Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -40,13 +48,26 @@ class SealConfig(_Section, frozen=True, kw_only=True):
 
 
 class CaptureConfig(_Section, frozen=True, kw_only=True):
-    """When to look."""
+    """When to look, where, and for how long the shutter may be open."""
 
-    pir_pin: Annotated[int, Meta(ge=0, le=27, description="BCM number")] | None = 17
-    ir_beam_pin: Annotated[int, Meta(ge=0, le=27, description="BCM number")] | None = 27
+    pir_pin: Pin | None = 17
+    ir_beam_pin: Pin | None = 27
+    radar_pin: Pin | None = 22
+    lamp_pin: Pin | None = 18
+    angle_deg: Annotated[float, Meta(ge=1, le=60, description="between the lens and the direction of travel")] = 20.0
+    speed_mph: Annotated[float, Meta(ge=5, le=120, description="the fastest vehicle that must not blur")] = 75.0
+    lane: Annotated[tuple[LanePoint, ...], Meta(min_length=3, max_length=16)] = WHOLE_PICTURE
     pre_trigger_s: Annotated[float, Meta(ge=1, le=1.5)] = 1.0
     post_trigger_s: Annotated[float, Meta(ge=0.1, le=5)] = 0.5
-    motion_ratio: Annotated[float, Meta(ge=0.0005, le=0.5, description="share of changed pixels")] = 0.004
+    motion_ratio: Annotated[float, Meta(ge=0.0005, le=0.5, description="share of the lane that changed")] = 0.004
+
+    def __post_init__(self) -> None:
+        """Refuse what no single value shows. msgspec makes a ValidationError of it."""
+        if problem := flaw(self.lane):
+            raise ValueError(f"lane {problem}; give its corners in order, as shares of the picture's width and height")
+        pins = [pin for pin in (self.pir_pin, self.ir_beam_pin, self.radar_pin, self.lamp_pin) if pin is not None]
+        if len(set(pins)) < len(pins):
+            raise ValueError("pir_pin, ir_beam_pin, radar_pin and lamp_pin must be different lines")
 
 
 class ReadingConfig(_Section, frozen=True, kw_only=True):

@@ -1,10 +1,11 @@
-"""Trigger lines on the GPIO header, through gpiozero. It translates edges and nothing else."""
+"""Trigger lines and the infrared lamp on the GPIO header, through gpiozero. It translates and nothing else."""
 
 import threading
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
-from gpiozero import DigitalInputDevice
+from gpiozero import DigitalInputDevice, PWMOutputDevice
 from gpiozero.exc import GPIOZeroError
 
 from firmware.faults import DeviceFault, FaultCode
@@ -14,6 +15,24 @@ from firmware.stage import drained
 
 EDGES_WAITING = 64
 """A line that chatters faster than it is asked forgets its oldest edges; one edge a burst would do."""
+
+LAMP_PWM_HZ = 1000
+"""The driver's dimming input smooths this to a level; lgpio makes it in software, 10 kHz is its limit."""
+
+LONGEST_LEASE_S = 1.0
+"""A lamp that nobody renews is dark after this time at the latest."""
+
+
+class Timer(Protocol):
+    """What the lamp needs of `threading.Timer`."""
+
+    def start(self) -> None:
+        """Let the time run from now."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop it, if it is not too late."""
+        ...
 
 
 class GpioTrigger:
@@ -72,3 +91,72 @@ class GpioTrigger:
         """Give the line back."""
         if self._line is not None:
             self._line.close()
+
+
+class GpioLamp:
+    """The infrared lamp's driver on one line: its duty cycle sets the power of the flashes.
+
+    The line only arms the driver. When to flash is the hardware's business: the sensor's strobe output gates the driver
+    (raspberrypi/linux pull request 7606), so that the lamp is lit for 0.2 ms of 33 and in step with the shutter to the
+    microsecond, which no program on Linux could be.
+
+    The lease ends on a timer's own thread, so the lamp falls although every stage may hang. When the process dies, the
+    kernel takes the line back and the driver's pull-down darkens the lamp.
+    """
+
+    def __init__(
+        self,
+        pin: int,
+        *,
+        pin_factory: Any = None,
+        make_timer: Callable[[float, Callable[[], None]], Timer] = threading.Timer,
+    ) -> None:
+        """Take BCM line `pin` at the first renewal. `make_timer(delay_s, call)` makes what ends a lease."""
+        self._pin = pin
+        self._pin_factory = pin_factory
+        self._make_timer = make_timer
+        self._lock = threading.Lock()
+        self._line: Any = None
+        self._lease: Timer | None = None
+
+    def renew(self, lamp_ratio: float, for_s: float) -> None:
+        """Flash with this share of the lamp's power for `for_s` from now, then fall dark unless renewed.
+
+        Raises DeviceFault(LAMP_ABSENT), and ValueError for a share outside 0..1 or a lease of more than
+        LONGEST_LEASE_S.
+        """
+        if not 0.0 <= lamp_ratio <= 1.0 or not 0.0 < for_s <= LONGEST_LEASE_S:
+            raise ValueError(f"a lamp is leased for {LONGEST_LEASE_S} s at most, with 0..1 of its power")
+        with self._lock:
+            self._end_lease()
+            try:
+                if self._line is None:
+                    self._line = PWMOutputDevice(self._pin, frequency=LAMP_PWM_HZ, pin_factory=self._pin_factory)
+                self._line.value = lamp_ratio
+            except (GPIOZeroError, OSError) as error:
+                what = f"the lamp's line, BCM {self._pin}, cannot be driven ({type(error).__name__})"
+                hint = f"{what}; check that python3-lgpio is installed and that no overlay or other program holds it"
+                raise DeviceFault(FaultCode.LAMP_ABSENT, hint) from error
+            lease = self._make_timer(for_s, lambda: self._fall(lease))
+            self._lease = lease
+            lease.start()
+
+    def close(self) -> None:
+        """Fall dark and give the line back."""
+        with self._lock:
+            self._end_lease()
+            if self._line is not None:
+                self._line.close()  # gpiozero drives it low first
+                self._line = None
+
+    def _fall(self, lease: Timer) -> None:
+        """Let the lamp fall, unless `lease` was renewed while its timer was already ending."""
+        with self._lock:
+            if self._lease is lease and self._line is not None:
+                self._line.value = 0.0
+                self._lease = None
+
+    def _end_lease(self) -> None:
+        if self._lease is not None:
+            self._lease.cancel()
+            self._lease = None

@@ -6,6 +6,8 @@ import socket
 import time
 from pathlib import Path
 
+from firmware.records import MemoryUse
+
 TIMESYNC_MARK = Path("/run/systemd/timesync/synchronized")
 """systemd-timesyncd touches this file when it has set the clock (systemd-timesyncd.service(8))."""
 
@@ -14,6 +16,8 @@ TIME_ERROR = 5
 
 TIMEX_BYTES = 512
 """More than `struct timex` needs on any Linux (208 bytes on 64 bit). All zero means: change nothing, only tell."""
+
+PROC = Path("/proc")
 
 
 class LinuxClock:
@@ -40,10 +44,11 @@ class LinuxClock:
 
 
 class LinuxSystem:
-    """The service manager, by the protocol of sd_notify(3), and the kernel's random generator."""
+    """The service manager, by the protocol of sd_notify(3), the kernel's random generator, and its count of memory."""
 
-    def __init__(self, notify_socket: str = "") -> None:
+    def __init__(self, notify_socket: str = "", *, proc: Path = PROC) -> None:
         """Take the address in $NOTIFY_SOCKET; an empty one means that no service manager listens."""
+        self._proc = proc
         self._address = "\0" + notify_socket[1:] if notify_socket.startswith("@") else notify_socket
 
     def notify(self, state: str) -> None:
@@ -57,3 +62,16 @@ class LinuxSystem:
     def random_bytes(self, count: int) -> bytes:
         """Return `count` bytes of the kernel's generator."""
         return os.urandom(count)
+
+    def memory(self) -> MemoryUse:
+        """Return resident memory (proc_pid_statm(5), pages) and the free part of the contiguous memory allocator.
+
+        libcamera's buffers come from that pool (CmaFree of proc_meminfo(5)); a kernel without one has no such line.
+        """
+        resident_pages = int((self._proc / "self" / "statm").read_text().split()[1])
+        lines = (self._proc / "meminfo").read_text().splitlines()
+        free_kb = [int(line.split()[1]) for line in lines if line.startswith("CmaFree:")]
+        return MemoryUse(
+            resident_bytes=resident_pages * os.sysconf("SC_PAGE_SIZE"),
+            pool_free_bytes=free_kb[0] * 1024 if free_kb else None,
+        )

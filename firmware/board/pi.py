@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from firmware import identity
-from firmware.board.gpio_pins import GpioTrigger
+from firmware.board.gpio_pins import GpioLamp, GpioTrigger
 from firmware.board.linux import LinuxClock, LinuxSystem
 from firmware.board.mqtt_link import MqttLink
 from firmware.board.pi_camera import PiCamera
 from firmware.config import CaptureConfig, DeviceConfig
-from firmware.ports import Board, Clock, TriggerInput
+from firmware.ports import Board, Clock, IrLamp, TriggerInput
 from firmware.records import TriggerSource
 
 
@@ -22,6 +22,7 @@ def open_board(config: DeviceConfig, folder: Path) -> Board:
     clock = LinuxClock()
     return Board(
         camera=PiCamera(clock),
+        lamp=lamp(config.capture),
         triggers=triggers(config.capture, clock),
         link=MqttLink(config.uplink, identity.load(folder, config.device_id)),
         clock=clock,
@@ -32,7 +33,7 @@ def open_board(config: DeviceConfig, folder: Path) -> Board:
 def triggers(config: CaptureConfig, clock: Clock, *, pin_factory: Any = None) -> tuple[TriggerInput, ...]:
     """Return the trigger lines that the configuration names, on the pins of a gpiozero factory (None: its default).
 
-    A beam has an open collector.
+    A beam has an open collector. A radar sensor drives its line high while something moves before it.
     """
     lines: list[TriggerInput] = []
     if config.pir_pin is not None:
@@ -40,4 +41,11 @@ def triggers(config: CaptureConfig, clock: Clock, *, pin_factory: Any = None) ->
     if config.ir_beam_pin is not None:
         beam = GpioTrigger(config.ir_beam_pin, TriggerSource.IR_BEAM, clock, is_pulled_up=True, pin_factory=pin_factory)
         lines.append(beam)
+    if config.radar_pin is not None:
+        lines.append(GpioTrigger(config.radar_pin, TriggerSource.RADAR, clock, pin_factory=pin_factory))
     return tuple(lines)
+
+
+def lamp(config: CaptureConfig, *, pin_factory: Any = None) -> IrLamp | None:
+    """Return the infrared lamp on the line that the configuration names, or None for a unit without one."""
+    return None if config.lamp_pin is None else GpioLamp(config.lamp_pin, pin_factory=pin_factory)

@@ -9,7 +9,7 @@ def vehicle(text, from_s=10.0, to_s=10.4, region="US-CA"):
     return Passed(text=text, region=region, from_s=from_s, to_s=to_s)
 
 
-def told(text, from_s=10.0, to_s=10.4, region="US-CA", partial=False):
+def told(text, from_s=10.0, to_s=10.4, region="US-CA", *, partial=False):
     return Told(text=text, region=region, from_s=from_s, to_s=to_s, partial=partial)
 
 

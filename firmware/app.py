@@ -35,7 +35,7 @@ HEARTBEAT_LIMIT_S = 10.0
 """A stage that does not come back for so long is stuck: the slowest step, one large frame on a Pi 4, takes a second."""
 
 LIFELESS_LIMIT_S = 30.0
-"""Without systemd's watchdog, which strikes earlier, a service that sees nothing ends itself after this time."""
+"""Without systemd's watchdog, which strikes earlier, a service that is stuck ends itself after this time."""
 
 STOP_LIMIT_S = 15.0
 """How long one stage may take to stop: reading finishes the frames that wait, uplink says goodbye to the broker."""
@@ -83,7 +83,15 @@ def build(board: Board, config: DeviceConfig, folder: Path, models: Path) -> Mac
         system=board.system,
     )
     reading = ReadingStage(recogniser, sealer, outbox, system=board.system, config=config, faults=faults)
-    capture = CaptureStage(board.camera, board.triggers, reading.frames, config.capture, faults)
+    capture = CaptureStage(
+        board.camera,
+        board.triggers,
+        reading.frames,
+        config.capture,
+        faults,
+        lamp=board.lamp,
+        system=board.system,
+    )
     uplink = UplinkStage(
         board.link,
         outbox,
@@ -154,7 +162,10 @@ def run(board: Board, machine: Machine, request: StopRequest) -> int:
         alive_s = board.clock.monotonic_s()
         while not bugs and not request.wait(WATCH_EVERY_S):
             now_s = board.clock.monotonic_s()
-            if is_alive(threads, machine.faults, now_s):
+            if is_blind(machine.faults):
+                bugs.append("camera")
+                LOG.critical("the camera is silent and a restart of its stream did not help; the service ends")
+            elif is_alive(threads, machine.faults, now_s):
                 alive_s = now_s
                 board.system.notify("WATCHDOG=1")
             elif now_s - alive_s > LIFELESS_LIMIT_S:
@@ -168,16 +179,21 @@ def run(board: Board, machine: Machine, request: StopRequest) -> int:
 
 
 def is_alive(threads: Sequence[StageThread], faults: FaultBook, now_s: float) -> bool:
-    """Say whether the watchdog may be fed: every stage comes back, and the camera delivers.
-
-    A silent camera does not come back in the same process (picamera2), so starting again is the repair.
-    """
+    """Say whether the watchdog may be fed: every stage comes back."""
     late = [thread.stage.name for thread in threads if now_s - thread.heartbeat_s > HEARTBEAT_LIMIT_S]
     if not late:
         faults.clear(FaultCode.STAGE_STUCK)
     elif faults.latch(_stuck(late), now_s):
         LOG.error("%s", _stuck(late))
-    return not late and all(report.code is not FaultCode.CAMERA_SILENT for report in faults.reports())
+    return not late
+
+
+def is_blind(faults: FaultBook) -> bool:
+    """Say whether the camera is silent for good: the capture stage latches that after it restarted the stream in vain.
+
+    A new process is the repair that is left (picamera2 issues 1090, 1392).
+    """
+    return any(report.code is FaultCode.CAMERA_SILENT for report in faults.reports())
 
 
 def stop(threads: Sequence[StageThread]) -> bool:

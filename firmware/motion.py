@@ -1,66 +1,171 @@
-"""Whether something moves in the picture: a small grey copy of it against a running background.
+"""Whether something drives through the lane, and how fast: the sensor's small grey copy against a running background.
 
-Pure: pictures and times in, a ratio out. It does not decide what a motion is worth; `firmware.capture` does.
+Pure: pictures and times in, a share and a pace out. What a motion is worth is `firmware.capture`'s to decide.
+
+The one idea: brightness is not compared, but how it differs from its own surroundings. A cloud, a new exposure or
+the glow of headlights on the road multiplies a place and its surroundings alike; an edge of a vehicle does not.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from firmware.records import Image
+from firmware.lane import Point, lane_mask
+from firmware.records import Grey
 
-GRID_WIDTH_PX = 160
-GRID_HEIGHT_PX = 90
-"""The small copy has one size whatever the sensor's; a cell of it averages away the noise of its 60 or so pixels."""
+GRID_HEIGHT_PX = 136
+"""Half of the small copy: a cell is eight by eight of the sensor's pixels and averages their noise away; a plate of
+130 px is sixteen cells wide."""
 
-CHANGED_GREY_LEVELS = 18.0
-"""A cell that differs by more than this has changed; noise of a cell is about one grey level, a plate's paint fifty."""
+SURROUNDINGS_CELLS = 15
+"""What a cell is compared with: a plate and its bumper. Light that changes over a longer way is no structure."""
+
+DARK_LEVELS = 16.0
+"""Added to every brightness, so that the noise of a black road is no structure: one level of noise in 16 is 6 %."""
+
+SCALE = 100.0
+"""Contrast is kept in per cent of the surroundings, so that 8 bits hold a change of up to 255."""
+
+CHANGED_PERCENT = 16.0
+"""A cell has changed if its contrast differs by more: a stroke of a plate makes 50, asphalt under a moving sun 5."""
+
+NOISE_FACTOR = 6.0
+"""... and by more than this times the lane's median difference, which is noise, as a vehicle's plain sides show none.
+Six times the median of an absolute normal difference is four of its standard deviations."""
+
+NOISE_TIME_CONSTANT_S = 2.0
+"""How slowly a higher noise is believed; a lower one is at once. A vehicle is gone before it counts as noise."""
+
+SMALLEST_THING_CELLS = 24
+"""A change that is not this large in one piece, after lines of two cells' width are opened away, is rain or an insect:
+a raindrop falls 1.5 mm in 200 us and is a dot or a short line, a twentieth of a plate."""
 
 TIME_CONSTANT_S = 0.15
 """How fast the background follows. A vehicle may fill the whole picture: with a constant of seconds it would leave a
 ghost of itself that looks like motion long after; with this the ghost is gone after 0.3 s, and so is a parked car."""
 
-LARGEST_GAIN = 4.0
-"""A global change of light beyond this factor is not corrected; it counts as a change of the scene."""
+COARSE_HEIGHT_PX = GRID_HEIGHT_PX // 2
+"""Pace is measured on cells of sixteen pixels, of which a vehicle at 5 mph moves half of one between shots."""
+
+STILL_CELLS = 0.1
+"""What moved by less between two looks has changed and stands: a car that parked, or the road that one has left."""
+
+QUICK_CELLS = 1.4
+"""From this way on between two looks the pace is no longer measured, only that it is quick."""
+
+NOISE_LEVELS = 3
+"""A coarse cell averages 256 pixels; a smaller difference of it is noise even at the largest gain."""
+
+_OPENING = cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Motion:
+    """What moved. `crossing_s`: how long it takes through the picture's height at this pace.
+
+    0 for what is too quick to be measured, infinite if nothing moved.
+    """
+
+    changed_ratio: float
+    crossing_s: float
 
 
 class MotionGate:
-    """Keeps a running background and says what share of a picture differs from it."""
+    """Keeps a running background and says what share of the lane differs from it."""
 
-    def __init__(self) -> None:
+    def __init__(self, lane: Sequence[Point]) -> None:
+        """Look at `lane` only, a polygon in shares of the picture."""
+        self._lane = tuple(lane)
+        self._mask: Grey = np.zeros((0, 0), np.uint8)
+        self._lane_cells = 0
         self._background: npt.NDArray[np.float32] | None = None
+        self._coarse: Grey | None = None
+        self._noise_percent = 0.0
         self._seen_s = 0.0
 
-    def changed_ratio(self, image: Image, at_s: float) -> float:
-        """Return the share of `image` (uint8 (H, W, 3) BGR) that changed, 0..1, and take it into the background.
+    def look(self, small: Grey, at_s: float) -> Motion:
+        """Return what moved in `small`, uint8 (h, w), since the background was seen, and take it into the background.
 
         The first picture counts as changed altogether, so that what stands in view at the start is looked at once.
         """
-        small, background = _small_grey(image), self._background
-        if background is None:
-            self._background, self._seen_s = small, at_s
-            return 1.0
-        changed = np.abs(_light_corrected(small, background) - background) > CHANGED_GREY_LEVELS
-        share = 1.0 - math.exp(-max(0.0, at_s - self._seen_s) / TIME_CONSTANT_S)
-        self._background = np.asarray(background + share * (small - background), dtype=np.float32)
-        self._seen_s = at_s
-        return float(changed.mean())
+        cells = _shrunk(small, GRID_HEIGHT_PX)
+        coarse = _shrunk(cells, COARSE_HEIGHT_PX)
+        contrast = _contrast_percent(cells)
+        elapsed_s, self._seen_s = max(0.0, at_s - self._seen_s), at_s
+        before, self._coarse = self._coarse, coarse
+        if self._background is None or before is None or contrast.shape != self._background.shape:
+            self._begin(contrast)
+            return Motion(changed_ratio=1.0, crossing_s=0.0)
+        difference = cv2.convertScaleAbs(cv2.subtract(contrast, self._background))
+        cv2.bitwise_and(difference, self._mask, dst=difference)
+        things = _things(difference, max(CHANGED_PERCENT, NOISE_FACTOR * self._noise(difference, elapsed_s)))
+        share = 1.0 - math.exp(-elapsed_s / TIME_CONSTANT_S)
+        cv2.accumulateWeighted(contrast, self._background, share)
+        changed_cells = cv2.countNonZero(things)
+        moved_cells = _moved_cells(before, coarse, things) if changed_cells else 0.0
+        if moved_cells < STILL_CELLS:
+            return Motion(changed_ratio=0.0, crossing_s=math.inf)
+        crossing_s = 0.0 if moved_cells > QUICK_CELLS else elapsed_s * coarse.shape[0] / moved_cells
+        return Motion(changed_ratio=changed_cells / self._lane_cells, crossing_s=crossing_s)
+
+    def _begin(self, contrast: npt.NDArray[np.float32]) -> None:
+        rows, columns = contrast.shape
+        self._background = contrast
+        self._mask = lane_mask(self._lane, rows, columns)
+        self._lane_cells = max(1, cv2.countNonZero(self._mask))
+        self._noise_percent = 0.0
+
+    def _noise(self, difference: Grey, elapsed_s: float) -> float:
+        """Return the lane's median difference, slowly rising: what noise alone does."""
+        counts = cv2.calcHist([difference], [0], self._mask, [256], [0, 256]).ravel().cumsum()
+        median = float(np.searchsorted(counts, counts[-1] / 2))
+        rise = 1.0 - math.exp(-elapsed_s / NOISE_TIME_CONSTANT_S)
+        self._noise_percent += (median - self._noise_percent) * (rise if median > self._noise_percent else 1.0)
+        return self._noise_percent
 
 
-def _small_grey(image: Image) -> npt.NDArray[np.float32]:
-    """Return `image` as float32 (GRID_HEIGHT_PX, GRID_WIDTH_PX) grey levels 0..255."""
-    small = cv2.resize(image, (GRID_WIDTH_PX, GRID_HEIGHT_PX), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), dtype=np.float32)
+def _shrunk(grey: Grey, height_px: int) -> Grey:
+    """Return `grey` averaged to `height_px` rows, in its own proportions; as it is if it has no more rows."""
+    rows, columns = grey.shape
+    if rows <= height_px:
+        return grey
+    size_px = (max(1, round(columns * height_px / rows)), height_px)
+    return np.asarray(cv2.resize(grey, size_px, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _light_corrected(small: npt.NDArray[np.float32], background: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return `small` scaled to the background's light.
+def _contrast_percent(cells: Grey) -> npt.NDArray[np.float32]:
+    """Return each cell's brightness as per cent of its surroundings' mean, float32: free of a factor of light."""
+    raised = cv2.add(cells.astype(np.float32), DARK_LEVELS)
+    around = cv2.blur(raised, (SURROUNDINGS_CELLS, SURROUNDINGS_CELLS), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.divide(raised, around, scale=SCALE), np.float32)
 
-    The factor is the ratio of medians: a vehicle that fills less than half of the picture does not move a median.
+
+def _things(difference: Grey, threshold: float) -> Grey:
+    """Return uint8 (h, w), 255 where the difference exceeds `threshold` over a piece as large as a thing."""
+    _, changed = cv2.threshold(difference, threshold, 255, cv2.THRESH_BINARY)
+    changed = cv2.morphologyEx(changed, cv2.MORPH_OPEN, _OPENING)
+    if cv2.countNonZero(changed) < SMALLEST_THING_CELLS:
+        return np.zeros_like(difference)
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(changed, connectivity=8, ltype=cv2.CV_16U)
+    is_thing = statistics[:, cv2.CC_STAT_AREA] >= SMALLEST_THING_CELLS
+    is_thing[0] = False  # the background's own label
+    return np.asarray(np.where(is_thing[labels], np.uint8(255), np.uint8(0)), np.uint8)
+
+
+def _moved_cells(before: Grey, now: Grey, things: Grey) -> float:
+    """Return how many cells things moved between two coarse pictures, well measured up to about QUICK_CELLS.
+
+    Sum of the differences between the pictures over sum of the differences between neighbours within one (Limb and
+    Murphy, "Estimating the velocity of moving images in television signals", Computer Graphics and Image Processing 4,
+    1975).
     """
-    gain = float(np.median(background)) / max(1.0, float(np.median(small)))
-    if not 1.0 / LARGEST_GAIN < gain < LARGEST_GAIN:
-        return small
-    return np.asarray(np.minimum(small * gain, 255.0), dtype=np.float32)
+    where = cv2.resize(things, (now.shape[1], now.shape[0]), interpolation=cv2.INTER_AREA)
+    _, over_time = cv2.threshold(cv2.absdiff(now, before), NOISE_LEVELS, 255, cv2.THRESH_TOZERO)
+    across = cv2.convertScaleAbs(cv2.Sobel(now, cv2.CV_16S, 1, 0, ksize=1), alpha=0.5)
+    down = cv2.convertScaleAbs(cv2.Sobel(now, cv2.CV_16S, 0, 1, ksize=1), alpha=0.5)
+    steepness = cv2.mean(cv2.max(across, down), mask=where)[0]
+    return float(cv2.mean(over_time, mask=where)[0] / max(1.0, steepness))

@@ -66,6 +66,12 @@ DEAD_BAND = 1.1
 NIGHT_START_GAIN = 4.0
 """With the lamp at full power, until the first plate has been measured."""
 
+LOOKS_WITHOUT_PLATE = 40
+"""After so many shots of something that moves at night and shows no plate, it is looked for with a stop more."""
+
+LAMP_LEARNED_S = 3.0
+"""So long after nightfall all that is remembered was lit by the lamp: what the road gained is the lamp's own light."""
+
 PLATE_TARGET_RATIO = 0.4
 BRACKET = 2.0
 """The plate's ground at night: 0.8 of full scale in one exposure and 0.2 in the next, grey levels 230 and 123."""
@@ -106,6 +112,10 @@ class ExposureGovernor:
         self._wants: deque[tuple[float, float]] = deque()  # when, and how many us of exposure at gain 1
         self._wanted_us = self.longest_us
         self._phase_left_s = math.inf
+        self._night_since_s = math.inf
+        self._daylight_before = 0.0  # 1 / us: how bright the lane was before the lamp was lit
+        self._lamplight = 0.0  # and what the lamp added
+        self._looks_without_plate = 0
         self._grounds: deque[tuple[float, bool]] = deque(maxlen=PLATES_REMEMBERED)  # full scales a us; is it only more
 
     def see(self, small: Grey, light: Light, at_s: float, *, moves: bool) -> None:
@@ -161,13 +171,13 @@ class ExposureGovernor:
 
     def _choose_phase(self, at_s: float, *, is_first: bool) -> None:
         """Change the phase when the wanted gain has lain beyond its limits long enough; at the start at once."""
-        gain = self._wanted_us / self.longest_us
-        nights, days = LARGEST_GAIN, DAY_GAIN
-        if self.phase is Phase.NIGHT:
-            nights /= HYSTERESIS
-        else:
-            nights *= HYSTERESIS
-        days *= 1 / HYSTERESIS if self.phase is not Phase.DAY else HYSTERESIS
+        if self.phase is Phase.NIGHT and at_s - self._night_since_s >= LAMP_LEARNED_S:
+            self._lamplight = max(0.0, 1.0 / self._wanted_us - self._daylight_before)
+            self._night_since_s = math.inf
+        daylight = max(1e-9, 1.0 / self._wanted_us - self._lamplight)
+        gain = 1.0 / daylight / self.longest_us
+        nights = LARGEST_GAIN * (1 / HYSTERESIS if self.phase is Phase.NIGHT else HYSTERESIS)
+        days = DAY_GAIN * (HYSTERESIS if self.phase is Phase.DAY else 1 / HYSTERESIS)
         phase = Phase.NIGHT if gain > nights else Phase.DUSK if gain > days else Phase.DAY
         if phase is self.phase:
             self._phase_left_s = math.inf
@@ -175,10 +185,15 @@ class ExposureGovernor:
         self._phase_left_s = min(self._phase_left_s, at_s)
         if is_first or at_s - self._phase_left_s >= PHASE_HOLD_S:
             self.phase, self._phase_left_s = phase, math.inf
+            self._lamplight = 0.0
+            self._night_since_s, self._daylight_before = at_s, daylight
 
     def _note_plate(self, small: Grey, light: Light) -> None:
         level = plate_ground_level(small)
-        if level is not None:
+        if level is None:
+            self._looks_without_plate += 1
+        else:
+            self._looks_without_plate = 0
             light_us = light.exposure_us * light.gain * light.lamp_ratio
             self._grounds.append((_linear(round(level)) / light_us, level >= SATURATED_LEVEL))
 
@@ -191,7 +206,9 @@ class ExposureGovernor:
         elif washed_out:
             want_us = PLATE_TARGET_RATIO / (max(washed_out) * LARGEST_GLARE_FACTOR)
         else:
-            want_us = self.longest_us * NIGHT_START_GAIN
+            want_us = (
+                self.longest_us * NIGHT_START_GAIN * 2.0 ** min(8, self._looks_without_plate // LOOKS_WITHOUT_PLATE)
+            )
         darkest_us = SHORTEST_EXPOSURE_US * SMALLEST_LAMP_RATIO * BRACKET
         return float(np.clip(want_us, darkest_us, self.longest_us * LARGEST_GAIN / BRACKET))
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from firmware import sealing, wire
 from firmware.faults import DocumentRejected
-from firmware.records import Passage, PlateText, Read, SealedRead, Site
+from firmware.records import Direction, Passage, PlateText, Read, SealedRead, Site
 from firmware.sealing import PayloadKey
 
 MAX_CHARACTERS: Final = 16
@@ -59,6 +59,8 @@ def _passage(fields: wire.Fields) -> Passage:
         region_score_ratio=fields.integer(PayloadKey.REGION_SCORE, 0, 255) / 255,
         frames=fields.integer(PayloadKey.FRAMES, 0, MAX_FRAMES),
         infrared=fields.boolean(PayloadKey.INFRARED),
+        partial=fields.boolean(PayloadKey.PARTIAL),
+        direction=_direction(fields.text_or_none(PayloadKey.DIRECTION, MAX_CHARACTERS)),
         plate_jpeg=fields.octets(PayloadKey.PLATE_JPEG, 0, sealing.MAX_PLATE_JPEG_BYTES),
     )
 
@@ -68,6 +70,13 @@ def _plate(text: str | None) -> PlateText | None:
         return None if text is None else PlateText(text)
     except ValueError:
         raise DocumentRejected("payload: plate is not a normalised plate") from None
+
+
+def _direction(text: str | None) -> Direction | None:
+    try:
+        return None if text is None else Direction(text)
+    except ValueError:
+        raise DocumentRejected("payload: direction is neither away nor towards") from None
 
 
 def _site(parts: list[object]) -> Site:

@@ -121,16 +121,23 @@ class Receiver:
         sys.stderr.write(f"kestrel-cloud: {text}; trying again\n")
 
 
-HEADING: Final = f"{'time':<8}  {'camera':<20}  {'unit':<10}  {'plate':<10}  {'region':<6}  score  latency"
+HEADING: Final = (
+    f"{'time':<8}  {'camera':<20}  {'unit':<10}  {'plate':<10}  {'read':<7}  {'region':<6}  {'went':<7}  score  latency"
+)
 
 
 def line(read: StoredRead) -> str:
-    """Return a read as one line for people: local time, site, unit, plate, region, confidence, latency."""
+    """Return a read as one line for people: local time, site, unit, plate, region, direction, confidence, latency.
+
+    The column `read` says how much of the plate was read: full, partial (a person must look at the picture) or none.
+    """
+    how_much = ("partial" if read.partial else "full") if read.plate else "none"
     local = dt.datetime.fromtimestamp(read.last_utc_ms / 1000, tz=dt.UTC).astimezone()
     latency_s = max(0, read.received_utc_ms - read.last_utc_ms) / 1000
     return (
         f"{local:%H:%M:%S}  {_shortened(read.site_name, 20)}  {read.device_id:<10}  "
-        f"{read.plate or '(no plate)':<10}  {_shortened(read.region or '--', 6)}  "
+        f"{read.plate or '(no plate)':<10}  {how_much:<7}  {_shortened(read.region or '--', 6)}  "
+        f"{read.direction or '--':<7}  "
         f"{read.score_ratio:4.0%}  {latency_s:6.1f} s"
     )
 
@@ -160,6 +167,8 @@ def _shown(taken: Taken) -> StoredRead:
         plate=passage.plate.text if passage.plate else None,
         region=passage.region,
         score_ratio=passage.score_ratio,
+        partial=passage.partial,
+        direction=passage.direction,
     )
 
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from firmware.faults import KestrelError
-from firmware.records import Read
+from firmware.records import Direction, Read
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS reads (
@@ -34,6 +34,8 @@ CREATE TABLE IF NOT EXISTS reads (
     region_score_ratio REAL NOT NULL,
     frames INTEGER NOT NULL,
     infrared INTEGER NOT NULL,
+    partial INTEGER NOT NULL,  -- too little agrees: nothing may be done on it alone
+    direction TEXT,  -- away, towards or unsure
     site_name TEXT NOT NULL,
     latitude_deg REAL NOT NULL,
     longitude_deg REAL NOT NULL,
@@ -52,6 +54,10 @@ CREATE TABLE IF NOT EXISTS confirmed (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counters (cause TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 """
+
+
+_SCHEMA_VERSION = 2
+"""SQLite's user_version of a store with these tables."""
 
 
 class StoreRefused(KestrelError):
@@ -77,6 +83,8 @@ class StoredRead:
     plate: str | None = field(repr=False)
     region: str | None
     score_ratio: float
+    partial: bool
+    direction: Direction | None
 
 
 class ReadStore:
@@ -92,7 +100,7 @@ class ReadStore:
             unless_whole.callback(self._connection.close)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(_SCHEMA)
+            self._make_tables()
             unless_whole.pop_all()
 
     def put(self, read: Read, received_utc_ms: int) -> Outcome:
@@ -135,7 +143,8 @@ class ReadStore:
         """Return the newest `limit` reads, oldest first."""
         with self._translated():
             rows = self._connection.execute(
-                """SELECT received_utc_ms, last_utc_ms, device_id, site_name, plate, region, score_ratio
+                """SELECT received_utc_ms, last_utc_ms, device_id, site_name, plate, region, score_ratio,
+                          partial, direction
                    FROM reads ORDER BY received_utc_ms DESC LIMIT ?""",
                 (limit,),
             ).fetchall()
@@ -148,6 +157,8 @@ class ReadStore:
                 plate=row[4],
                 region=row[5],
                 score_ratio=row[6],
+                partial=bool(row[7]),
+                direction=Direction(row[8]) if row[8] is not None else None,
             )
             for row in reversed(rows)
         ]
@@ -173,6 +184,16 @@ class ReadStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _make_tables(self) -> None:
+        """Make the tables in an empty file. Raises StoreRefused for the tables of another version."""
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        is_empty = self._connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0] == 0
+        if not is_empty and version != _SCHEMA_VERSION:
+            raise StoreRefused(
+                f"{self._path}: the store was made by another version of this receiver; move it to another folder"
+            )
+        self._connection.executescript(f"{_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION};")
 
     def _outcome(self, read: Read) -> Outcome:
         if self._connection.execute("SELECT 1 FROM reads WHERE read_id = ?", (read.read_id.bytes,)).fetchone():
@@ -201,6 +222,8 @@ class ReadStore:
             passage.region_score_ratio,
             passage.frames,
             passage.infrared,
+            passage.partial,
+            passage.direction,
             site.name,
             site.latitude_deg,
             site.longitude_deg,

@@ -21,7 +21,9 @@ from firmware import wire
 from firmware.faults import DocumentRejected
 from firmware.records import Read, SealedRead
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""Of header and payload. Whoever changes a key of either raises it: a receiver takes one version."""
+
 SUITE_X25519_AES256GCM: Final = 1
 """HPKE base mode, DHKEM(X25519, HKDF-SHA256) 0x0020, HKDF-SHA256 0x0001, AES-256-GCM 0x0002 (RFC 9180, section 7)."""
 
@@ -73,6 +75,8 @@ class PayloadKey(enum.IntEnum):
     MODEL_VERSION = 11
     CONFIG_VERSION = 12
     PLATE_JPEG = 13  # byte string; absent when there is no crop
+    PARTIAL = 14
+    DIRECTION = 15  # "away" or "towards" as seen from the camera, or null
 
 
 def suite() -> Suite:
@@ -192,6 +196,8 @@ def payload(read: Read) -> bytes:
         PayloadKey.SITE: [site.name, *map(float, (site.latitude_deg, site.longitude_deg, site.bearing_deg))],
         PayloadKey.MODEL_VERSION: read.model_version,
         PayloadKey.CONFIG_VERSION: read.config_version,
+        PayloadKey.PARTIAL: passage.partial,
+        PayloadKey.DIRECTION: passage.direction.value if passage.direction else None,
     }
     if passage.plate_jpeg:
         fields[PayloadKey.PLATE_JPEG] = passage.plate_jpeg

@@ -2,7 +2,7 @@
 
 import os
 
-from firmware.records import Passage, PlateText, Read, Site
+from firmware.records import Direction, Passage, PlateText, Read, Site
 from firmware.sealing import Sealer, uuid7
 
 PLATE = "TEST123"
@@ -22,6 +22,8 @@ def made_read(sequence=1, *, device_id="k-test0001", plate=PLATE, at_utc_ms=STAR
         region_score_ratio=51 / 255,
         frames=5,
         infrared=False,
+        partial=True,
+        direction=Direction.AWAY,
         plate_jpeg=jpeg,
     )
     return Read(

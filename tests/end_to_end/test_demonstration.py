@@ -30,6 +30,8 @@ def stored(plate):
         plate=plate,
         region=None,
         score_ratio=0.9,
+        partial=False,
+        direction=None,
     )
 
 

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import dataclasses
 import itertools
+import sqlite3
 import stat
 import tempfile
 from pathlib import Path
@@ -24,6 +25,7 @@ from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore, StoreRefused
 from firmware import sealing
 from firmware.receipts import MAX_RANGES, verify_receipt
+from firmware.records import Direction
 from firmware.topics import read_topic
 
 DEVICE = "k-test0001"
@@ -83,6 +85,7 @@ def test_a_read_is_stored_with_all_that_it_says(store, tmp_path):
     (row,) = store.reads(10)
     assert (row.device_id, row.site_name, row.plate, row.region) == (DEVICE, "Test Street", PLATE, "CA")
     assert row.received_utc_ms - row.last_utc_ms == 400
+    assert (row.partial, row.direction) == (True, Direction.AWAY)
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("reads.db*")} == {0o600}
 
 
@@ -247,6 +250,17 @@ def test_a_store_that_cannot_be_opened_says_so(tmp_path):
         ReadStore(tmp_path / "spoilt.db")
 
 
+def test_a_store_of_another_version_is_refused_and_left_as_it_was(tmp_path):
+    path = tmp_path / "reads.db"
+    with ReadStore(path) as store:
+        store.put(made_read(5), START_UTC_MS)
+        store._connection.execute("PRAGMA user_version = 1")
+    with pytest.raises(StoreRefused, match="another version"):
+        ReadStore(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM reads").fetchone() == (1,)
+
+
 def test_a_full_store_keeps_the_message_unacknowledged(receiving, store):
     store._connection.execute("PRAGMA max_page_count = 1")
     with pytest.raises(StoreRefused, match="full"):
@@ -269,7 +283,9 @@ def test_the_list_shows_stored_reads_as_lines(store, tmp_path, capsys):
     assert "Test Street" in lines[0]
     assert PLATE in lines[0]
     assert " 80%     0.4 s" in lines[0]
-    assert "(no plate)" in lines[1]
+    assert heading.index("read") == lines[0].index("partial")
+    assert heading.index("went") == lines[0].index("away")
+    assert "(no plate)  none " in lines[1]
     assert [line(read) for read in store.reads(1)] == lines[1:]
 
 

@@ -14,7 +14,7 @@ from made_reads import PLATE, made_read, made_sealer
 from cloud.opening import MAX_PASSAGE_UTC_MS, open_read
 from firmware import sealing
 from firmware.faults import DocumentRejected
-from firmware.records import Passage, PlateText, Read, Site
+from firmware.records import Direction, Passage, PlateText, Read, Site
 
 AGENCY_KEY = X25519PrivateKey.generate()
 DEVICE_KEY = Ed25519PrivateKey.generate()
@@ -41,6 +41,8 @@ def reads(draw):
         region_score_ratio=draw(score),
         frames=draw(st.integers(0, 1000)),
         infrared=draw(st.booleans()),
+        partial=draw(st.booleans()),
+        direction=draw(st.none() | st.sampled_from(Direction)),
         plate_jpeg=draw(st.binary(max_size=300)),
     )
     site = Site(
@@ -146,7 +148,8 @@ def header_with(**changes):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schema": 2},
+        {"schema": 1},
+        {"schema": 3},
         {"suite": 9},
         {"suite": True},
         {"device_id": "../../etc/passwd"},
@@ -198,7 +201,21 @@ def test_a_unit_seals_only_its_own_reads():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [(3, "lower"), (3, 7), (5, 256), (5, 0.5), (2, 1), (10, ["x", 91.0, 0.0, 0.0]), (10, ["x", 1.0]), (14, 0), (4, "")],
+    [
+        (3, "lower"),
+        (3, 7),
+        (5, 256),
+        (5, 0.5),
+        (2, 1),
+        (10, ["x", 91.0, 0.0, 0.0]),
+        (10, ["x", 1.0]),
+        (14, 1),
+        (14, None),
+        (15, "up"),
+        (15, True),
+        (16, 0),
+        (4, ""),
+    ],
 )
 def test_a_stolen_device_that_signs_nonsense_is_rejected(key, value):
     fields = cbor2.loads(sealing.payload(made_read()))

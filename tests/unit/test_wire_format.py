@@ -58,7 +58,7 @@ def test_a_stranger_s_receiver_opens_a_read():
     digest = hashes.Hash(hashes.SHA256())
     digest.update(agency_key.public_key().public_bytes_raw())
     assert fields == {
-        0: 1,
+        0: 2,
         1: "k-test0001",
         2: fields[2],
         3: 7,
@@ -83,6 +83,8 @@ def test_a_stranger_s_receiver_opens_a_read():
         11: "test-1",
         12: 1,
         13: b"\xff\xd8crop\xff\xd9",
+        14: True,
+        15: "away",
     }
 
 

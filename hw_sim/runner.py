@@ -3,9 +3,12 @@
 A day runs in seconds, and a failure repeats exactly, because nothing here reads a clock.
 """
 
-from collections.abc import Sequence
+import heapq
+import itertools
+import threading
+from collections.abc import Callable, Sequence
 
-from firmware.stage import Stage
+from firmware.stage import NEVER_S, Stage
 
 EPOCH_UTC_MS = 1_767_225_600_000
 """Where the wall clock starts unless told otherwise: 2026-01-01 00:00 UTC."""
@@ -47,6 +50,58 @@ class VirtualClock:
     def distrust(self) -> None:
         """Act as a board that booted without a network: the wall clock is a guess."""
         self._trusted = False
+
+
+class VirtualTimers:
+    """Timers like `threading.Timer`, but of virtual time: a stage in the table calls what is due."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.name = "timers"
+        self.wake = threading.Event()
+        self._clock = clock
+        self._running: list[tuple[float, int, VirtualTimer]] = []
+        self._order = itertools.count()
+
+    def timer(self, delay_s: float, call: Callable[[], None]) -> "VirtualTimer":
+        """Return a timer that calls `call` so long after its start."""
+        return VirtualTimer(self, delay_s, call)
+
+    def run(self, timer: "VirtualTimer") -> None:
+        """Let `timer` run from now on."""
+        heapq.heappush(self._running, (self._clock.monotonic_s() + timer.delay_s, next(self._order), timer))
+        self.wake.set()
+
+    def step(self, now_s: float) -> float:
+        """Call what is due; return when the next timer is."""
+        while self._running and self._running[0][0] <= now_s:
+            heapq.heappop(self._running)[2].end()
+        return self._running[0][0] if self._running else NEVER_S
+
+    def close(self) -> None:
+        """Forget all timers."""
+        self._running.clear()
+
+
+class VirtualTimer:
+    """One timer of virtual time. Made by `VirtualTimers.timer`."""
+
+    def __init__(self, timers: VirtualTimers, delay_s: float, call: Callable[[], None]) -> None:
+        self.delay_s = delay_s
+        self._timers, self._call = timers, call
+        self._is_cancelled = False
+
+    def start(self) -> None:
+        """Let the time run from now."""
+        self._timers.run(self)
+
+    def cancel(self) -> None:
+        """Stop it."""
+        self._is_cancelled = True
+
+    def end(self) -> None:
+        """Call, unless it was cancelled."""
+        if not self._is_cancelled:
+            self._call()
 
 
 class VirtualTime:

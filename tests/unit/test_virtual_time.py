@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from firmware.stage import NEVER_S
-from hw_sim.runner import EPOCH_UTC_MS, VirtualClock, VirtualTime
+from hw_sim.runner import EPOCH_UTC_MS, VirtualClock, VirtualTime, VirtualTimers
 
 
 class Ticking:
@@ -73,3 +73,21 @@ def test_the_wall_clock_steps_and_monotonic_time_does_not():
     assert not clock.is_trusted()
     with pytest.raises(ValueError, match="backwards"):
         clock.advance_to(0.5)
+
+
+def test_virtual_timers_call_once_when_due_unless_cancelled():
+    clock, calls = VirtualClock(start_s=10.0), []
+    timers = VirtualTimers(clock)
+    time = VirtualTime([timers], clock)
+    for delay_s, name in ((2.0, "late"), (1.0, "early"), (1.5, "middle")):
+        timer = timers.timer(delay_s, lambda name=name: calls.append((name, clock.monotonic_s())))
+        timer.start()
+    timers.timer(0.5, lambda: calls.append(("never started", 0.0)))
+    timer = timers.timer(1.2, lambda: calls.append(("cancelled", 0.0)))
+    timer.start()
+    timer.cancel()
+    time.run_until(11.2)
+    assert calls == [("early", 11.0)]
+    time.run_until(20.0)
+    assert calls == [("early", 11.0), ("middle", 11.5), ("late", 12.0)]
+    time.close()

@@ -1,41 +1,55 @@
-"""The simulated board: the road or recorded pictures before the camera, sensors on mock pins, and a real MQTT link.
+"""The simulated board: the device's own adapters, and behind them the road or recorded pictures.
 
-Owns which simulated part hangs on which connector, as `firmware.board.pi` does for the real ones. Clock, service
-manager and link are the device's own: nothing about them needs simulating while a run takes real time.
+Owns which simulated part hangs on which connector, as `firmware.board.pi` does for the real ones. Camera, trigger lines
+and lamp are the device's adapters on stand-ins for the vendors' parts; clock, service manager and link are the device's
+own, because nothing about them needs simulating while a run takes real time.
 """
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpiozero.pins.mock import MockFactory
+from gpiozero.pins.mock import MockFactory, MockPWMPin
 
 from firmware import identity
 from firmware.board import pi
+from firmware.board.gpio_pins import GpioLamp, Timer
 from firmware.board.linux import LinuxClock, LinuxSystem
 from firmware.board.mqtt_link import MqttLink
+from firmware.board.pi_camera import PiCamera
 from firmware.config import CaptureConfig, DeviceConfig
-from firmware.ports import Board, Clock, TriggerInput
+from firmware.ports import Board, Camera, Clock, IrLamp, TriggerInput
 from firmware.stage import NEVER_S
-from hw_sim.camera import ReplayCamera, RoadCamera, SimCamera
-from hw_sim.road import Road
-from hw_sim.sensors import Sensor, SimIrBeam, SimPir
+from hw_sim import imx296
+from hw_sim.camera import CameraFaults, Scene, SimCamera
+from hw_sim.light import Conditions
+from hw_sim.plate_faces import PlateSource
+from hw_sim.replay import PhotographScene, VideoScene, open_scene
+from hw_sim.road import Road, RoadScene
+from hw_sim.sensors import PirRules, RadarRules, Sensor, SimIrBeam, SimLamp, SimPir, SimRadar
 
 WARM_S = 3600.0
 """The sensors have had power for so long, so that a run begins with a PIR that has warmed up."""
 
-UNLISTENED_S = 0.01
-"""How often a world in virtual time looks whether somebody listens to its camera by now."""
+UNSTARTED_S = 0.01
+"""How often a world in virtual time looks whether somebody has started its camera by now."""
+
+PHOTOGRAPH_HOLD_S, PHOTOGRAPH_GAP_S = 1.0, 0.6
+
+MakeTimer = Callable[[float, Callable[[], None]], Timer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sensors:
-    """The trigger lines of a unit with both faces: what the firmware listens to, and what the world drives."""
+class SimulatedParts:
+    """A unit's parts with both faces: what the firmware holds, and what the world drives."""
 
+    camera: Camera
+    lamp: IrLamp | None
     triggers: tuple[TriggerInput, ...]
-    world: tuple[Sensor, ...]
+    world: SimCamera
+    sensors: tuple[Sensor, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,51 +61,85 @@ class SimulatedUnit:
 
 
 def open_unit(
-    config: DeviceConfig, folder: Path, *, source: Path | None, passes: int | None, seed: int
-) -> SimulatedUnit:
-    """Return the simulated unit whose folder this is, before the road or before the pictures of `source`.
-
-    Raises ConfigRejected: keys and certificates, or no pictures.
-    """
-    clock = LinuxClock()
-    sensors = open_sensors(config.capture, clock, seed=seed)
-    link = MqttLink(config.uplink, identity.load(folder, config.device_id))
-    camera = open_camera(clock, source=source, passes=passes, seed=seed, sensors=sensors.world)
-    board = Board(
-        camera=camera,
-        triggers=sensors.triggers,
-        link=link,
-        clock=clock,
-        system=LinuxSystem(os.environ.get("NOTIFY_SOCKET", "")),
-    )
-    return SimulatedUnit(board=board, camera=camera)
-
-
-def open_sensors(config: CaptureConfig, clock: Clock, *, seed: int) -> Sensors:
-    """Return the sensors that the configuration names, wired as on the Pi, on mock pins of their own."""
-    pins = MockFactory()
-    powered_at_s = clock.monotonic_s() - WARM_S
-    world: list[Sensor] = []
-    if config.pir_pin is not None:
-        world.append(SimPir(pins.pin(config.pir_pin), seed=seed, powered_at_s=powered_at_s))
-    if config.ir_beam_pin is not None:
-        world.append(SimIrBeam(pins.pin(config.ir_beam_pin), powered_at_s=powered_at_s))
-    return Sensors(triggers=pi.triggers(config, clock, pin_factory=pins), world=tuple(world))
-
-
-def open_camera(
-    clock: Clock,
+    config: DeviceConfig,
+    folder: Path,
     *,
     source: Path | None,
     passes: int | None,
     seed: int,
-    sensors: Sequence[Sensor] = (),
-    self_paced: bool = True,
-) -> SimCamera:
-    """Return a camera before the seeded road, or before `source`. Raises ConfigRejected if there are no pictures."""
+    mph: float | None = None,
+    conditions: Conditions | None = None,
+    plates: PlateSource | None = None,
+) -> SimulatedUnit:
+    """Return the simulated unit whose folder this is, before the pictures of `source`, or without one before a road.
+
+    Raises ConfigRejected: keys and certificates, or no pictures.
+    """
+    clock = LinuxClock()
+    link = MqttLink(config.uplink, identity.load(folder, config.device_id))
     if source is not None:
-        return ReplayCamera(source, clock, sensors=sensors, self_paced=self_paced)
-    return RoadCamera(Road(seed, passes), clock, sensors=sensors, self_paced=self_paced)
+        scene: Scene = open_scene(source, hold_s=PHOTOGRAPH_HOLD_S, gap_s=PHOTOGRAPH_GAP_S)
+    else:
+        scene = RoadScene(Road(seed, passes, mph=mph, conditions=conditions, plates=plates))
+    parts = open_parts(config.capture, clock, scene, seed=seed)
+    board = Board(
+        camera=parts.camera,
+        lamp=parts.lamp,
+        triggers=parts.triggers,
+        link=link,
+        clock=clock,
+        system=LinuxSystem(os.environ.get("NOTIFY_SOCKET", "")),
+    )
+    return SimulatedUnit(board=board, camera=parts.world)
+
+
+def open_parts(
+    config: CaptureConfig,
+    clock: Clock,
+    scene: Scene,
+    *,
+    seed: int,
+    size_px: tuple[int, int] = imx296.SIZE_PX,
+    faults: CameraFaults | None = None,
+    pir: PirRules | None = None,
+    radar: RadarRules | None = None,
+    self_paced: bool = True,
+    make_timer: MakeTimer = threading.Timer,
+) -> SimulatedParts:
+    """Return camera, lamp and trigger lines that the configuration names, wired as on the Pi, before `scene`.
+
+    The pictures of a road are of `size_px`; recorded ones say their size, and have no lamp, which would change nothing.
+    With `self_paced=False` somebody else owns the time: a `WorldStage` and, for `make_timer`, `VirtualTimers.timer`.
+    """
+    pins = MockFactory(pin_class=MockPWMPin)
+    powered_at_s = clock.monotonic_s() - WARM_S
+    sensors: list[Sensor] = []
+    if config.pir_pin is not None:
+        sensors.append(SimPir(pins.pin(config.pir_pin), seed=seed, powered_at_s=powered_at_s, rules=pir))
+    if config.ir_beam_pin is not None:
+        sensors.append(SimIrBeam(pins.pin(config.ir_beam_pin), powered_at_s=powered_at_s))
+    if config.radar_pin is not None:
+        sensors.append(SimRadar(pins.pin(config.radar_pin), seed=seed, powered_at_s=powered_at_s, rules=radar))
+    lamp_pin = config.lamp_pin
+    if isinstance(scene, PhotographScene | VideoScene):
+        size_px, lamp_pin = scene.size_px, None
+    world = SimCamera(
+        scene,
+        clock,
+        size_px=size_px,
+        sensors=sensors,
+        lamp=None if lamp_pin is None else SimLamp(pins.pin(lamp_pin)),
+        faults=faults,
+        seed=seed,
+        self_paced=self_paced,
+    )
+    return SimulatedParts(
+        camera=PiCamera(clock, open_camera=world.open),
+        lamp=None if lamp_pin is None else GpioLamp(lamp_pin, pin_factory=pins, make_timer=make_timer),
+        triggers=pi.triggers(config, clock, pin_factory=pins),
+        world=world,
+        sensors=tuple(sensors),
+    )
 
 
 class WorldStage:
@@ -105,7 +153,7 @@ class WorldStage:
     def step(self, now_s: float) -> float:
         """Let everything happen that is due."""
         self._camera.deliver(now_s)
-        return now_s + UNLISTENED_S if self._camera.next_frame_s == NEVER_S else self._camera.next_event_s
+        return now_s + UNSTARTED_S if self._camera.next_frame_s == NEVER_S else self._camera.next_event_s
 
     def close(self) -> None:
         """Leave the camera to the stage that listens to it."""

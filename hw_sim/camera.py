@@ -1,37 +1,57 @@
-"""The simulated camera: a sensor that runs at a fixed rate before a road or before recorded pictures.
+"""The simulated sensor before a scene: when it exposes, with which light, what it delivers late, wrongly or not at all.
 
-Owns frame numbers, times, delivery and the faults of a sensor; what it sees is the scene's business. It has two faces.
-The device face is the Camera port. The world face says what happens outside: `deliver`, `freeze`, `thaw`, `drop_next`.
-Time comes either from a thread that `listen` starts and `close` ends, or, with `self_paced=False`, from whoever owns
-virtual time and calls `deliver`.
+It has two faces. The device face is `open`, which answers with the stand-in for picamera2's class that the device's own
+`PiCamera` drives. The world face says what happens outside: `deliver`, `freeze`, `thaw`, `drop_next`, `spoil_next`,
+`misshape_next`. What stands before the sensor is the scene's business. Time comes either from a thread that the first
+start begins and the last close ends, or, with `self_paced=False`, from whoever owns virtual time and calls `deliver`.
 """
 
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from firmware.faults import DeviceFault, FaultCode
+import numpy as np
+
 from firmware.ports import Clock
-from firmware.records import Frame, Image
-from firmware.stage import NEVER_S, drained
-from hw_sim.replay import open_scene
-from hw_sim.road import Road, RoadScene
+from firmware.records import Grey, Image, Light
+from firmware.stage import NEVER_S
+from hw_sim import imx296
+from hw_sim.imx296 import POWERED_UP, DelayedSettings
+from hw_sim.picamera import Exposed, SimPicamera2
 from hw_sim.sensors import Sensor, Subject
 
-BUFFERS = 6
-"""Frames that the sensor holds for a taker who is late; libcamera runs with four to six."""
+LATENCY_S = imx296.READOUT_S + 0.009
+"""From the end of an exposure to the callback: readout, then the image processor."""
 
-SILENT_AFTER_S = 3.0
-"""So long without a frame, and the sensor counts as hung."""
+OBEYS_AFTER_FRAMES = (3, 4)
+"""From the exposure of the buffer that a control travels with to the first exposure that has it.
 
-_LATEST_FRAMES = 2  # a thread that is later than this many frames skips them, as a sensor without a free buffer does
+Two frames are the sensor's own (cam_helper_imx296.cpp, getDelays), one or two the pipeline's. Users measure the number
+of buffers + 3 to 4 in all (picamera2, issue 1278)."""
+
+LONGEST_JITTER_S = 0.01
+
+NONSENSE: tuple[tuple[str, Any], ...] = (
+    ("ExposureTime", None),
+    ("ExposureTime", math.nan),
+    ("ExposureTime", -200),
+    ("ExposureTime", 5_000_000),
+    ("ExposureTime", "200"),
+    ("AnalogueGain", None),
+    ("AnalogueGain", math.nan),
+    ("AnalogueGain", 0.0),
+    ("SensorTimestamp", None),
+    ("SensorTimestamp", 0),
+    ("SensorTimestamp", 2**62),
+)
+"""What a broken driver reports: a key that is missing (None) or has this value."""
 
 
 class Scene(Protocol):
-    """What stands before the sensor; times are seconds since it began."""
+    """What stands before the sensor; times are seconds since it began. All pictures are of the sensor's size."""
 
     @property
     def end_s(self) -> float:
@@ -43,8 +63,12 @@ class Scene(Protocol):
         """How many parts of the scene could not be shown."""
         ...
 
-    def picture_at(self, elapsed_s: float) -> Image:
-        """Return what the sensor sees, uint8 (H, W, 3) BGR."""
+    def picture_at(self, elapsed_s: float, light: Light) -> Image:
+        """Return what an exposure that begins at `elapsed_s` with this light gathers, uint8 (H, W, 3) BGR."""
+        ...
+
+    def small_at(self, elapsed_s: float, light: Light) -> Grey:
+        """Return the brightness of that picture, uint8, a quarter as wide and high."""
         ...
 
     def subjects(self, from_s: float, to_s: float) -> list[Subject]:
@@ -56,74 +80,126 @@ class Scene(Protocol):
         ...
 
 
+class Lamp(Protocol):
+    """The light that flashes with the shutter."""
+
+    @property
+    def ratio(self) -> float:
+        """Its share of full power at this moment."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraFaults:
+    """What goes wrong by chance, each frame for itself."""
+
+    drop_ratio: float = 0.0  # frames that are lost on the way
+    jitter_s: float = 0.0  # standard deviation of the timestamps around the truth
+    nonsense_ratio: float = 0.0  # frames whose metadata are nonsense
+    misshapen_ratio: float = 0.0  # frames whose arrays have a wrong shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Coming:
+    """A frame on its way from the sensor to the callback."""
+
+    due_s: float
+    buffer: int
+    exposed: Exposed
+
+
 class SimCamera:
-    """A sensor before a scene. Frame n is taken n / rate_hz seconds after `listen`; its number never repeats."""
+    """An IMX296, or a sensor of another size, before a scene."""
 
     def __init__(
         self,
         scene: Scene,
         clock: Clock,
         *,
-        rate_hz: float,
-        exposure_us: float,
-        gain: float,
+        size_px: tuple[int, int] = imx296.SIZE_PX,
         sensors: Sequence[Sensor] = (),
-        on_subject: Callable[[float], None] | None = None,
+        lamp: Lamp | None = None,
+        faults: CameraFaults | None = None,
+        seed: int = 0,
         self_paced: bool = True,
     ) -> None:
-        """Stand before `scene`; `sensors` and `on_subject` notice what passes. Raises ValueError for a rate of zero."""
-        if not 0.1 <= rate_hz <= 240.0:
-            raise ValueError("a sensor delivers 0.1 to 240 frames a second")
-        self.rate_hz = rate_hz
-        self.lost = 0  # frames that nobody took in time, that came too late, or that were dropped on purpose
-        self._scene, self._clock = scene, clock
-        self._exposure_us, self._gain = exposure_us, gain
-        self._sensors, self._on_subject = tuple(sensors), on_subject
-        self._frames: deque[Frame] = deque(maxlen=BUFFERS)
-        self._wake: threading.Event | None = None
-        self._start_s = 0.0
-        self._next_number = 0
+        """Stand before `scene`, whose pictures have this width and height; `sensors` notice what passes."""
+        self.size_px = size_px
+        self.lost = 0  # frames that found no free buffer, or that were dropped on purpose or by chance
+        self._scene, self._clock, self._lamp = scene, clock, lamp
+        self._sensors = tuple(sensors)
+        self._faults = faults or CameraFaults()
+        self._generator = np.random.default_rng([seed, 296])
+        self._rendering = threading.Lock()
+        self._user: SimPicamera2 | None = None
+        self._is_running = False
+        self._settings = DelayedSettings(POWERED_UP)
+        self._colour_gains = (1.0, 1.0)
+        self._zero_s: float | None = None
+        self._frame = 0
+        self._readout_s = 0.0
+        self._coming: deque[_Coming] = deque()
         self._subjects_until_s = 0.0
-        self._last_frame_s = 0.0
-        self._frozen = False
-        self._to_drop = 0
-        self._closing = threading.Event()
+        self._newest_ns = 0
+        self._is_frozen = self._heals_by_restart = False
+        self._to_drop = self._to_spoil = self._to_misshape = self._kind = 0
+        self._changed = threading.Event()
+        self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="sensor", daemon=False) if self_paced else None
 
-    # Device face: the Camera port.
+    # Device face.
 
-    def listen(self, wake: threading.Event) -> None:
-        """Start delivering; set `wake` at every new frame. Called again, it only changes who is woken."""
-        is_first = self._wake is None
-        self._wake = wake
-        if is_first:
-            self._start_s = self._last_frame_s = self._clock.monotonic_s()
+    def open(self) -> SimPicamera2:
+        """Return the camera as picamera2 would. Raises RuntimeError while somebody has it, and once it was closed."""
+        if self._is_closed or (self._user is not None and self._user.is_open):
+            raise RuntimeError("Camera __init__ sequence did not complete.")
+        self._user = SimPicamera2(self)
+        return self._user
+
+    def run(self, controls: Mapping[str, Any]) -> None:
+        """Start exposing; `controls` hold from the first frame on. Called by the stand-in."""
+        now_s = self._clock.monotonic_s()
+        if self._zero_s is None:
+            self._zero_s = now_s
             if self._thread is not None:
                 self._thread.start()
+        if self._heals_by_restart:
+            self.thaw()
+        self._frame += max(OBEYS_AFTER_FRAMES)  # what was on its way to the sensor arrives while it stands still
+        self._write(self._frame, controls)
+        self._readout_s = now_s + self._settings.of(self._frame).frame_us / 1e6
+        self._is_running = True
+        self._changed.set()
 
-    def frames(self) -> list[Frame]:
-        """Return and forget the frames since the last call, oldest first. Raises DeviceFault(CAMERA_SILENT)."""
-        taken = drained(self._frames)
-        if not taken and self._wake is not None and self._clock.monotonic_s() - self._last_frame_s > SILENT_AFTER_S:
-            hint = (
-                f"no frame for {SILENT_AFTER_S:.0f} s; check the camera's ribbon cable, then switch the unit off and on"
-            )
-            raise DeviceFault(FaultCode.CAMERA_SILENT, hint)
-        return taken
+    def halt(self) -> None:
+        """Stop exposing. Called by the stand-in."""
+        self._is_running = False
+        self._coming.clear()
 
-    def close(self) -> None:
-        """End the thread, if there is one, and give the scene back."""
-        self._closing.set()
+    def give_back(self) -> None:
+        """End the thread, if there is one, and give the scene back. Called by the stand-in."""
+        self._is_closed = True
+        self._changed.set()
         if self._thread is not None and self._thread.is_alive():
             self._thread.join()
         self._scene.close()
+
+    def picture(self, exposed: Exposed) -> Image:
+        """Return the whole picture of an exposure. Called by the stand-in, on whatever thread asks for it."""
+        with self._rendering:
+            return self._scene.picture_at(exposed.elapsed_s, exposed.light)
+
+    def small(self, exposed: Exposed) -> Grey:
+        """Return the small grey picture of an exposure. Called by the stand-in."""
+        with self._rendering:
+            return self._scene.small_at(exposed.elapsed_s, exposed.light)
 
     # World face.
 
     @property
     def finished(self) -> bool:
         """Whether everything before the sensor has been shown. It goes on delivering what remains to be seen."""
-        return self._wake is not None and self._clock.monotonic_s() - self._start_s >= self._scene.end_s
+        return self._zero_s is not None and self._clock.monotonic_s() - self._zero_s >= self._scene.end_s
 
     @property
     def unreadable(self) -> int:
@@ -132,153 +208,146 @@ class SimCamera:
 
     @property
     def start_s(self) -> float:
-        """Monotonic seconds of frame 0, which are the scene's zero."""
-        return self._start_s
+        """Monotonic seconds of the first start, which are the scene's zero; 0 before it."""
+        return self._zero_s or 0.0
 
     @property
     def next_frame_s(self) -> float:
-        """When the next frame is due; NEVER_S before `listen` and after `close`."""
-        if self._wake is None or self._closing.is_set():
+        """When the next exposure begins or the next frame arrives; NEVER_S while the camera does not run."""
+        if not self._is_running:
             return NEVER_S
-        return self._taken_at_s(self._next_number)
+        return min(self._exposes_at_s(), self._coming[0].due_s if self._coming else NEVER_S)
 
     @property
     def next_event_s(self) -> float:
         """When `deliver` has something to do: a frame, or a change on a sensor's line."""
         return min([self.next_frame_s, *(sensor.next_change_s for sensor in self._sensors)])
 
-    def freeze(self) -> None:
-        """Deliver nothing more, as a hung sensor; time goes on."""
-        self._frozen = True
+    def freeze(self, *, heals_by_restart: bool = False) -> None:
+        """Deliver nothing more, as a hung sensor, until `thaw`, or until it is started again; time goes on."""
+        self._is_frozen, self._heals_by_restart = True, heals_by_restart
 
     def thaw(self) -> None:
         """Deliver again."""
-        self._frozen = False
+        self._is_frozen = self._heals_by_restart = False
 
     def drop_next(self, count: int) -> None:
-        """Lose the next `count` frames. Their numbers are missing."""
+        """Lose the next `count` frames."""
         self._to_drop += count
 
-    def frame_at(self, number: int) -> Frame | None:
-        """Return frame `number`, as it was or will be; None before `listen` and for a number below zero."""
-        if self._wake is None or number < 0:
-            return None
-        at_s = self._taken_at_s(number)
-        ago_ms = round((self._clock.monotonic_s() - at_s) * 1000.0)
-        return Frame(
-            number=number,
-            at_s=at_s,
-            taken_utc_ms=self._clock.utc_ms() - ago_ms,
-            clock_trusted=self._clock.is_trusted(),
-            image=self._scene.picture_at(number / self.rate_hz),
-            exposure_us=self._exposure_us,
-            gain=self._gain,
-            infrared=False,
-        )
+    def spoil_next(self, count: int) -> None:
+        """Report nonsense with the next `count` frames: each kind of NONSENSE in turn."""
+        self._to_spoil += count
+
+    def misshape_next(self, count: int) -> None:
+        """Deliver the next `count` frames in wrong shapes, of each kind in turn."""
+        self._to_misshape += count
 
     def deliver(self, now_s: float) -> None:
-        """Let the world go on to `now_s`: what passes is noticed, lines change, and all frames that are due arrive."""
-        if self._wake is None:
+        """Let the world go on to `now_s`: what passes is noticed, lines change, and all frames that are due arrive.
+
+        A caller who is late finds at most as many frames as there were free buffers; the others are lost.
+        """
+        if self._zero_s is None:
             return
-        self._announce(now_s)
+        self._announce(now_s, self._zero_s)
         for sensor in self._sensors:
             sensor.deliver(now_s)
-        while self.next_frame_s <= now_s:
-            number = self._next_number
-            self._next_number += 1
-            if self._frozen:
-                continue
-            if self._to_drop > 0:
-                self._to_drop -= 1
-                self.lost += 1
-                continue
-            frame = self.frame_at(number)
-            if frame is not None:
-                self._hand_over(frame)
+        filled = []
+        while self._is_running and self.next_frame_s <= now_s:
+            if self._coming and self._coming[0].due_s <= self._exposes_at_s():
+                coming = self._coming.popleft()
+                filled.append((coming.buffer, coming.exposed))
+            else:
+                self._expose(self._zero_s)
+        if filled and self._user is not None:
+            self._user.process_requests(filled)
 
-    def _taken_at_s(self, number: int) -> float:
-        return self._start_s + number / self.rate_hz
+    def _exposes_at_s(self) -> float:
+        return self._readout_s - self._settings.of(self._frame).exposure_us / 1e6
 
-    def _announce(self, now_s: float) -> None:
-        until_s = math.nextafter(now_s - self._start_s, math.inf)  # what happens right now has happened
+    def _announce(self, now_s: float, zero_s: float) -> None:
+        until_s = math.nextafter(now_s - zero_s, math.inf)  # what happens right now has happened
         for subject in self._scene.subjects(self._subjects_until_s, until_s):
-            at_s = self._start_s + subject.at_s
             for sensor in self._sensors:
-                sensor.notice(Subject(at_s=at_s, until_s=self._start_s + subject.until_s))
-            if self._on_subject is not None:
-                self._on_subject(at_s)
+                sensor.notice(Subject(at_s=zero_s + subject.at_s, until_s=zero_s + subject.until_s))
         self._subjects_until_s = max(self._subjects_until_s, until_s)
 
-    def _hand_over(self, frame: Frame) -> None:
-        self.lost += len(self._frames) == BUFFERS
-        self._frames.append(frame)
-        self._last_frame_s = frame.at_s
-        if self._wake is not None:
-            self._wake.set()
+    def _expose(self, zero_s: float) -> None:
+        """Take one frame, if there is a buffer for it, and go on to the next."""
+        at_s, settings, chances = self._exposes_at_s(), self._settings.of(self._frame), self._generator.random(4).tolist()
+        readout_s, frame = self._readout_s, self._frame
+        self._frame += 1
+        self._readout_s += settings.frame_us / 1e6
+        if self._is_frozen:
+            return
+        is_dropped = self._to_drop > 0 or chances[0] < self._faults.drop_ratio
+        self._to_drop = max(0, self._to_drop - 1)
+        buffer = None if is_dropped or self._user is None else self._user.next_buffer()
+        if buffer is None:
+            self.lost += 1
+            return
+        number, controls = buffer
+        self._write(frame + OBEYS_AFTER_FRAMES[chances[1] < 0.25], controls)
+        light = Light(
+            exposure_us=settings.exposure_us, gain=settings.gain, lamp_ratio=self._lamp.ratio if self._lamp else 0.0
+        )
+        exposed = Exposed(
+            elapsed_s=at_s - zero_s,
+            light=light,
+            metadata=self._metadata(
+                readout_s, light, settings.frame_us, is_nonsense=chances[2] < self._faults.nonsense_ratio
+            ),
+            misshapen=self._misshapen(by_chance=chances[3] < self._faults.misshapen_ratio),
+        )
+        self._coming.append(_Coming(due_s=readout_s + LATENCY_S, buffer=number, exposed=exposed))
+
+    def _metadata(self, readout_s: float, light: Light, frame_us: float, *, is_nonsense: bool) -> dict[str, Any]:
+        """Return what libcamera reports of a frame; SensorTimestamp is the begin of its readout, CLOCK_BOOTTIME."""
+        jitter_s = float(np.clip(self._generator.normal() * self._faults.jitter_s, -LONGEST_JITTER_S, LONGEST_JITTER_S))
+        timestamp_ns = max(self._newest_ns + 1, round((readout_s + jitter_s) * 1e9))
+        self._newest_ns = timestamp_ns
+        metadata: dict[str, Any] = {
+            "SensorTimestamp": timestamp_ns,
+            "ExposureTime": int(light.exposure_us),
+            "AnalogueGain": float(np.float32(light.gain)),
+            "DigitalGain": 1.0,
+            "FrameDuration": int(frame_us),
+            "ColourGains": self._colour_gains,
+            "SensorBlackLevels": (3840, 3840, 3840, 3840),
+            "ScalerCrop": (0, 0, *self.size_px),
+        }
+        if is_nonsense or self._to_spoil > 0:
+            self._to_spoil = max(0, self._to_spoil - 1)
+            name, value = NONSENSE[self._kind % len(NONSENSE)]
+            self._kind += 1
+            metadata[name] = value
+            metadata = {name: value for name, value in metadata.items() if value is not None}
+        return metadata
+
+    def _misshapen(self, *, by_chance: bool) -> int:
+        """Return the kind of wrong shape that the next frame has; 0 for none."""
+        if not by_chance and self._to_misshape == 0:
+            return 0
+        self._to_misshape = max(0, self._to_misshape - 1)
+        self._kind += 1
+        return self._kind
+
+    def _write(self, frame: int, controls: Mapping[str, Any]) -> None:
+        """Let controls act from `frame` on. Frame durations are held at the upper limit, exposures may use it all."""
+        changes: dict[str, float] = {}
+        if "ExposureTime" in controls:
+            changes["exposure_us"] = float(controls["ExposureTime"])
+        if "AnalogueGain" in controls:
+            changes["gain"] = float(controls["AnalogueGain"])
+        if "FrameDurationLimits" in controls:
+            changes["frame_us"] = float(controls["FrameDurationLimits"][0])
+        if changes:
+            self._settings.write(frame, **changes)
+        self._colour_gains = tuple(controls.get("ColourGains", self._colour_gains))
 
     def _run(self) -> None:
-        while not self._closing.is_set():
-            now_s = self._clock.monotonic_s()
-            self._skip_late_frames(now_s)
-            self.deliver(now_s)
-            self._closing.wait(max(0.0, min(self.next_event_s - self._clock.monotonic_s(), 1.0)))
-
-    def _skip_late_frames(self, now_s: float) -> None:
-        due = math.floor((now_s - self._start_s) * self.rate_hz) - self._next_number + 1
-        if due > _LATEST_FRAMES:
-            self._next_number += due - 1
-            self.lost += due - 1
-
-
-class RoadCamera(SimCamera):
-    """The camera at the simulated road."""
-
-    def __init__(
-        self,
-        road: Road,
-        clock: Clock,
-        rate_hz: float = 30.0,
-        *,
-        sensors: Sequence[Sensor] = (),
-        on_subject: Callable[[float], None] | None = None,
-        self_paced: bool = True,
-    ) -> None:
-        """Look at `road`; its time zero is the moment of `listen`."""
-        super().__init__(
-            RoadScene(road),
-            clock,
-            rate_hz=rate_hz,
-            exposure_us=road.exposure_us,
-            gain=road.gain,
-            sensors=sensors,
-            on_subject=on_subject,
-            self_paced=self_paced,
-        )
-
-
-class ReplayCamera(SimCamera):
-    """The camera before photographs of a folder, one photograph, or a video file."""
-
-    def __init__(
-        self,
-        source: Path,
-        clock: Clock,
-        rate_hz: float = 10.0,
-        *,
-        hold_s: float = 1.0,
-        gap_s: float = 0.6,
-        sensors: Sequence[Sensor] = (),
-        on_subject: Callable[[float], None] | None = None,
-        self_paced: bool = True,
-    ) -> None:
-        """Open `source`. Raises ConfigRejected with one sentence that names the path and says what to do."""
-        super().__init__(
-            open_scene(source, hold_s=hold_s, gap_s=gap_s),
-            clock,
-            rate_hz=rate_hz,
-            exposure_us=1000.0,  # nobody knows what the photographer chose
-            gain=1.0,
-            sensors=sensors,
-            on_subject=on_subject,
-            self_paced=self_paced,
-        )
+        while not self._is_closed:
+            self.deliver(self._clock.monotonic_s())
+            self._changed.wait(max(0.0, min(self.next_event_s - self._clock.monotonic_s(), 1.0)))
+            self._changed.clear()

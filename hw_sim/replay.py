@@ -1,8 +1,13 @@
 """Photographs of a folder, or the frames of a video file, as what stands before the simulated sensor.
 
-Owns finding and decoding them and what is shown when; the camera owns numbers, times and delivery. A photograph is
-shown for a while at its own size, after a plain grey picture of that size, so that motion and light beam see it come
-and go as they would a vehicle.
+Owns finding and decoding them and what is shown when; the camera owns times and delivery. A photograph is shown for a
+while, after a plain grey picture, so that motion and light beam see it come and go as they would a vehicle. It was
+exposed by somebody else, so the sensor's light changes nothing.
+
+A sensor has one size, and photographs have many. So the sensor before a folder is made to measure: of the pictures' own
+size if they share one, which then arrive pixel by pixel, else of the plate detector's proportions and large enough for
+the largest. Smaller ones are enlarged to fill it: to be found they need their share of the frame, and to be read they
+lose nothing by it.
 """
 
 import functools
@@ -13,21 +18,33 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from firmware import detect
 from firmware.faults import ConfigRejected
-from firmware.records import Image
+from firmware.records import Grey, Image, Light
 from hw_sim.sensors import Subject
 
 LOG = logging.getLogger(__name__)
 
 PHOTOGRAPH_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
+MEASURED_AT_MOST = 32
+"""So many photographs of a folder decide how large the sensor is; a larger one among the rest is reduced."""
+
+LONGEST_SIDE_PX, SHORTEST_WIDTH_PX = 4096, 640
+"""What a sensor for photographs has at most, so that memory suffices, and at least, so that motion can be seen."""
+
+_SMALLER = 4  # times as wide and high is the picture as its small grey copy
+_KEPT = 8  # frames of a video: the camera may hold some back
 _GREY_LEVEL = 118
 _BEAM_BROKEN_S = 0.2
 _FRAMES_PER_SECOND_FALLBACK = 30.0  # for a video that does not say
 
 
 class PhotographScene:
-    """Photographs one after the other: grey for `gap_s`, then the picture for `hold_s`; at the end grey for ever."""
+    """Photographs one after the other: grey for `gap_s`, then the picture for `hold_s`; at the end grey for ever.
+
+    `size_px` is the width and height of all that it shows.
+    """
 
     def __init__(self, paths: list[Path], *, hold_s: float, gap_s: float) -> None:
         """Take the files in their order. Raises ValueError for times that are not above zero."""
@@ -37,7 +54,9 @@ class PhotographScene:
         self._hold_s, self._slot_s = hold_s, hold_s + gap_s
         self._gap_s = gap_s
         self._unreadable: set[Path] = set()
-        self._decode = functools.lru_cache(maxsize=2)(self._decoded)
+        self._shown = functools.lru_cache(maxsize=2)(self._fitted)
+        self._shown_small = functools.lru_cache(maxsize=2)(self._small)
+        self.size_px = sensor_size({size for path in paths[:MEASURED_AT_MOST] if (size := _size_of(path)) is not None})
 
     @property
     def unreadable(self) -> int:
@@ -49,14 +68,13 @@ class PhotographScene:
         """When the last photograph and the gap behind it have been shown."""
         return len(self._paths) * self._slot_s + self._gap_s
 
-    def picture_at(self, elapsed_s: float) -> Image:
+    def picture_at(self, elapsed_s: float, light: Light) -> Image:  # noqa: ARG002  as every scene
         """Return the photograph of that time or a grey picture, uint8 (H, W, 3) BGR, not writeable."""
-        index = min(max(0, math.floor(elapsed_s / self._slot_s)), len(self._paths) - 1)
-        photograph = self._decode(index)
-        into_slot_s = elapsed_s - index * self._slot_s
-        if self._gap_s <= into_slot_s < self._slot_s and photograph is not None:
-            return photograph
-        return _grey((720, 1280) if photograph is None else photograph.shape[:2])
+        return self._shown(self._index_at(elapsed_s))
+
+    def small_at(self, elapsed_s: float, light: Light) -> Grey:  # noqa: ARG002  as every scene
+        """Return its brightness, uint8, a quarter as wide and high."""
+        return self._shown_small(self._index_at(elapsed_s))
 
     def subjects(self, from_s: float, to_s: float) -> list[Subject]:
         """Return the photographs that appear in from_s <= t < to_s."""
@@ -71,22 +89,27 @@ class PhotographScene:
 
     def close(self) -> None:
         """Forget the decoded pictures."""
-        self._decode.cache_clear()
+        self._shown.cache_clear()
+        self._shown_small.cache_clear()
 
-    def _decoded(self, index: int) -> Image | None:
-        path = self._paths[index]
-        try:
-            data = np.fromfile(path, np.uint8)
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-        except (OSError, cv2.error):
-            image = None
-        if image is None:
-            if path not in self._unreadable:
-                self._unreadable.add(path)
-                LOG.warning("%s is no picture that can be read; it is skipped", path)
-            return None
-        image.flags.writeable = False  # several frames share it
-        return np.asarray(image, np.uint8)
+    def _index_at(self, elapsed_s: float) -> int | None:
+        """Return which photograph is shown; None while it is grey."""
+        index = math.floor(elapsed_s / self._slot_s)
+        is_shown = 0 <= index < len(self._paths) and elapsed_s - index * self._slot_s >= self._gap_s
+        return index if is_shown else None
+
+    def _fitted(self, index: int | None) -> Image:
+        path = None if index is None else self._paths[index]
+        image = None if path is None else _decoded(path)
+        if path is not None and image is None and path not in self._unreadable:
+            self._unreadable.add(path)
+            LOG.warning("%s is no picture that can be read; it is skipped", path)
+        frame = grey_picture(self.size_px) if image is None else fitted(image, self.size_px)
+        frame.flags.writeable = False  # several frames share it
+        return frame
+
+    def _small(self, index: int | None) -> Grey:
+        return small_of(self._shown(index))
 
 
 class VideoScene:
@@ -96,14 +119,17 @@ class VideoScene:
         """Open the file. Raises ConfigRejected if it holds no picture."""
         self._path = path
         self._index = -1
-        self._last: Image | None = None
+        self._kept: dict[int, Image] = {}  # the newest frames by their index
         self._ended_s = math.inf
         self._capture = cv2.VideoCapture(str(path))
         self._rate_hz = float(self._capture.get(cv2.CAP_PROP_FPS))
         if not 1.0 <= self._rate_hz <= 1000.0:
             self._rate_hz = _FRAMES_PER_SECOND_FALLBACK
+        self.size_px = sensor_size(
+            {(int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))}
+        )
         self._advance(0)
-        if self._last is None:
+        if not self._kept:
             self._capture.release()
             raise ConfigRejected(
                 f"{path} is neither a picture nor a video that can be read; name another file or a folder"
@@ -119,17 +145,23 @@ class VideoScene:
         """When the last frame has been shown; infinite until the end of the file has been seen."""
         return self._ended_s
 
-    def picture_at(self, elapsed_s: float) -> Image:
-        """Return the frame of that time, uint8 (H, W, 3) BGR, not writeable. Going back begins the file again."""
+    def picture_at(self, elapsed_s: float, light: Light) -> Image:  # noqa: ARG002  as every scene
+        """Return the frame of that time, uint8 (H, W, 3) BGR, not writeable. Going far back begins the file again."""
         index = max(0, math.floor(elapsed_s * self._rate_hz + 1e-6))
-        if index < self._index:
+        if index < min(self._kept, default=0):
             self._capture.release()
             self._capture = cv2.VideoCapture(str(self._path))
             self._index = -1
+            self._kept.clear()
         self._advance(index)
-        if self._last is None:
+        shown = [kept for kept in self._kept if kept <= index]
+        if not shown:
             raise RuntimeError("a video that had been read cannot be read again")
-        return self._last
+        return self._kept[max(shown)]
+
+    def small_at(self, elapsed_s: float, light: Light) -> Grey:
+        """Return its brightness, uint8, a quarter as wide and high."""
+        return small_of(self.picture_at(elapsed_s, light))
 
     def subjects(self, from_s: float, to_s: float) -> list[Subject]:  # noqa: ARG002  as every scene
         """Return nothing: no sensor stood beside the camera that took the video."""
@@ -149,8 +181,10 @@ class VideoScene:
             if self._index == index:
                 decoded, image = self._capture.retrieve()
                 if decoded:
-                    image.flags.writeable = False
-                    self._last = np.asarray(image, np.uint8)
+                    frame = fitted(np.asarray(image, np.uint8), self.size_px)
+                    frame.flags.writeable = False
+                    self._kept[index] = frame
+                    self._kept = {kept: self._kept[kept] for kept in sorted(self._kept)[-_KEPT:]}
 
 
 def open_scene(source: Path, *, hold_s: float, gap_s: float) -> PhotographScene | VideoScene:
@@ -180,8 +214,59 @@ def _photographs(folder: Path) -> list[Path]:
     return paths
 
 
-@functools.lru_cache(maxsize=4)
-def _grey(size: tuple[int, int]) -> Image:
-    image = np.full((*size, 3), _GREY_LEVEL, np.uint8)
-    image.flags.writeable = False
-    return image
+def sensor_size(sizes: set[tuple[int, int]]) -> tuple[int, int]:
+    """Return the even width and height of a sensor on which pictures of these sizes fit."""
+    width_px = max((width for width, _ in sizes), default=SHORTEST_WIDTH_PX)
+    height_px = max((height for _, height in sizes), default=SHORTEST_WIDTH_PX)
+    if len(sizes) > 1:
+        width_px = max(width_px, math.ceil(height_px * detect.WIDTH_PX / detect.HEIGHT_PX))
+        height_px = max(height_px, math.ceil(width_px * detect.HEIGHT_PX / detect.WIDTH_PX))
+    scale = max(1.0, SHORTEST_WIDTH_PX / max(1, width_px))
+    scale = min(scale, LONGEST_SIDE_PX / max(1, width_px, height_px))
+    return max(2, 2 * math.ceil(width_px * scale / 2)), max(2, 2 * math.ceil(height_px * scale / 2))
+
+
+def fitted(image: Image, size_px: tuple[int, int]) -> Image:
+    """Return `image` in the middle of a grey picture of this width and height, as large as possible, never cut.
+
+    What is at most a pixel too small, as a picture of odd sides is, stays pixel by pixel as it is.
+    """
+    (height_px, width_px), (whole_px, high_px) = image.shape[:2], size_px
+    if not {whole_px - width_px, high_px - height_px} <= {0, 1}:
+        scale = min(whole_px / width_px, high_px / height_px)
+        width_px, height_px = max(1, round(width_px * scale)), max(1, round(height_px * scale))
+        how = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
+        image = np.asarray(cv2.resize(image, (width_px, height_px), interpolation=how), np.uint8)
+    if (width_px, height_px) == size_px:
+        return image
+    picture = grey_picture(size_px)
+    left_px, top_px = (whole_px - width_px) // 2, (high_px - height_px) // 2
+    picture[top_px : top_px + height_px, left_px : left_px + width_px] = image
+    return picture
+
+
+def grey_picture(size_px: tuple[int, int]) -> Image:
+    """Return a plain picture of this width and height, uint8 (H, W, 3)."""
+    return np.full((size_px[1], size_px[0], 3), _GREY_LEVEL, np.uint8)
+
+
+def small_of(image: Image) -> Grey:
+    """Return the brightness of `image`, a quarter as wide and high."""
+    size_px = (image.shape[1] // _SMALLER, image.shape[0] // _SMALLER)
+    small = cv2.resize(image, size_px, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def _size_of(path: Path) -> tuple[int, int] | None:
+    image = _decoded(path)
+    return None if image is None else (image.shape[1], image.shape[0])
+
+
+def _decoded(path: Path) -> Image | None:
+    """Return the picture of a file, uint8 (H, W, 3) BGR, or None if it is none."""
+    try:
+        data = np.fromfile(path, np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except (OSError, cv2.error):
+        return None
+    return None if image is None else np.asarray(image, np.uint8)

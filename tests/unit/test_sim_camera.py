@@ -1,292 +1,262 @@
-"""The simulated camera on virtual time and on its own thread, before the road and before recorded pictures."""
+"""The simulated sensor in virtual time and on its own thread, its faults, and the device's own adapter before it."""
 
-import logging
+import itertools
+import math
 import threading
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from gpiozero.pins.mock import MockFactory
+from gpiozero.pins.mock import MockFactory, MockPWMPin
+from simulated_sensor import SIZE_PX, SMALL_PX, START_S, Wall, configured, metadata_of, pass_time, taken
 
+from firmware.board.gpio_pins import GpioLamp
 from firmware.board.linux import LinuxClock
-from firmware.faults import ConfigRejected, DeviceFault, FaultCode
+from firmware.board.pi_camera import BUFFERS, START_LIGHT, PiCamera
+from firmware.faults import DeviceFault, FaultCode
+from firmware.records import Light
 from firmware.stage import NEVER_S
-from hw_sim.camera import BUFFERS, ReplayCamera, RoadCamera
-from hw_sim.road import Road
-from hw_sim.runner import VirtualClock
-from hw_sim.sensors import SimIrBeam, SimPir
-from hw_sim.world import Mount
-
-SMALL = Mount(width_px=160, height_px=90, focal_px=450.0)
-
-
-def _run(camera, clock: VirtualClock, until_s: float) -> list:
-    """Let virtual time pass and take every frame as it comes."""
-    frames = []
-    while camera.next_event_s <= until_s:
-        clock.advance_to(max(camera.next_event_s, clock.monotonic_s()))
-        camera.deliver(clock.monotonic_s())
-        frames += camera.frames()
-    clock.advance_to(until_s)
-    return frames
+from hw_sim.camera import NONSENSE, CameraFaults, SimCamera
+from hw_sim.imx296 import LINE_US
+from hw_sim.runner import VirtualClock, VirtualTimers
+from hw_sim.sensors import SimIrBeam, SimLamp, Subject
 
 
 @pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(start_s=50.0)
+def clock():
+    return VirtualClock(start_s=START_S)
 
 
 @pytest.fixture
-def road_camera(clock: VirtualClock):
-    camera = RoadCamera(Road(5, 3, mount=SMALL), clock, self_paced=False)
+def scene():
+    return Wall()
+
+
+@pytest.fixture
+def world(scene, clock):
+    return SimCamera(scene, clock, size_px=SIZE_PX, self_paced=False)
+
+
+def test_frames_come_after_readout_and_their_times_are_the_exposures(world, clock):
+    vendor, _ = configured(world)
+    begun = []
+    vendor.post_callback = lambda request: begun.append((clock.monotonic_s(), request.get_metadata()))
+    vendor.start()
+    pass_time(world, clock, START_S + 1.0)
+    for heard_s, metadata in begun:
+        assert 0.016 < heard_s - metadata["SensorTimestamp"] / 1e9 < 0.04
+    stamps_s = [metadata["SensorTimestamp"] / 1e9 for _, metadata in begun]
+    assert np.diff(stamps_s) == pytest.approx(np.full(len(stamps_s) - 1, 1 / 30), abs=1e-5)
+    assert stamps_s[0] > START_S
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_faults_by_chance_repeat_with_their_seed(clock, seed):
+    faults = CameraFaults(drop_ratio=0.2, jitter_s=0.003, nonsense_ratio=0.1, misshapen_ratio=0.1)
+
+    def history(seed):
+        clock = VirtualClock(start_s=START_S)
+        world = SimCamera(Wall(), clock, size_px=SIZE_PX, faults=faults, seed=seed, self_paced=False)
+        vendor, held = configured(world)
+        vendor.start()
+        answers = metadata_of(world, clock, vendor, held, 100)
+        return [repr(sorted(answer.items())) for answer in answers], world.lost
+
+    first, lost = history(seed)
+    assert (first, lost) == history(seed)
+    assert first != history(seed + 10)[0]
+    assert 10 <= lost <= 45
+
+
+def test_jittered_timestamps_go_forward_and_stay_near_the_truth(clock):
+    world = SimCamera(Wall(), clock, size_px=SIZE_PX, faults=CameraFaults(jitter_s=0.02), self_paced=False)
+    camera = PiCamera(clock, open_camera=world.open)
+    camera.listen(threading.Event())
+    times_s = [shot.at_s for shot in taken(camera, world, clock, START_S + 3.0)]
+    assert len(times_s) >= 88
+    gaps_s = np.diff(times_s)
+    assert gaps_s.min() > 0.0
+    assert gaps_s.std() > 0.003
+
+
+# Behind the device's own adapter.
+
+
+@pytest.fixture
+def camera(world, clock):
+    camera = PiCamera(clock, open_camera=world.open)
     yield camera
     camera.close()
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Three photographs of different kinds and sizes, each of one colour, and a file that is no picture."""
-    for name, size, colour in (
-        ("b.png", (60, 80), (0, 0, 200)), ("a.jpg", (90, 120), (200, 0, 0)), ("c.webp", (50, 40), (0, 200, 0)),
-    ):  # fmt: skip
-        assert cv2.imwrite(str(tmp_path / name), np.full((*size, 3), colour, np.uint8))
-    (tmp_path / "notes.txt").write_text("not a picture")
-    return tmp_path
-
-
-def test_frames_carry_number_time_and_light(road_camera: RoadCamera, clock: VirtualClock) -> None:
+def test_shots_carry_number_time_and_light_and_develop_to_what_they_showed(camera, world, clock):
     wake = threading.Event()
-    assert road_camera.next_frame_s == NEVER_S
-    assert road_camera.frame_at(0) is None
-    road_camera.listen(wake)
-    frames = _run(road_camera, clock, 51.0)
-    assert [frame.number for frame in frames] == list(range(31))
-    assert [frame.at_s for frame in frames] == pytest.approx([50.0 + n / 30.0 for n in range(31)])
-    assert wake.is_set()
-    frame = frames[30]
-    assert frame.taken_utc_ms == clock.utc_ms()
-    assert frame.clock_trusted
-    assert (frame.exposure_us, frame.gain, frame.infrared) == (250.0, 1.0, False)
-    assert frame.image.shape == (90, 160, 3)
-    clock.distrust()
-    again = road_camera.frame_at(15)
-    assert again is not None
-    assert np.array_equal(again.image, frames[15].image)
-    assert again.taken_utc_ms == frames[15].taken_utc_ms
-    assert not again.clock_trusted
-
-
-def test_a_taker_who_is_late_loses_the_oldest(road_camera: RoadCamera, clock: VirtualClock) -> None:
-    road_camera.listen(threading.Event())
-    clock.advance_to(50.0 + 9.5 / 30.0)
-    road_camera.deliver(clock.monotonic_s())
-    assert [frame.number for frame in road_camera.frames()] == list(range(10 - BUFFERS, 10))
-    assert road_camera.lost == 10 - BUFFERS
-    assert road_camera.frames() == []
-
-
-def test_a_frozen_sensor_is_reported_as_silent_and_recovers(road_camera: RoadCamera, clock: VirtualClock) -> None:
-    road_camera.listen(threading.Event())
-    _run(road_camera, clock, 50.5)
-    road_camera.freeze()
-    assert _run(road_camera, clock, 53.0) == []
-    clock.advance_to(53.6)
-    with pytest.raises(DeviceFault) as fault:
-        road_camera.frames()
-    assert fault.value.code is FaultCode.CAMERA_SILENT
-    assert "cable" in fault.value.hint
-    road_camera.thaw()
-    numbers = [frame.number for frame in _run(road_camera, clock, 54.0)]
-    assert numbers[-1] == 120
-    assert len(numbers) < 20
-
-
-def test_nobody_complains_before_listening(road_camera: RoadCamera, clock: VirtualClock) -> None:
-    clock.advance_to(100.0)
-    road_camera.deliver(100.0)
-    assert road_camera.frames() == []
-    assert not road_camera.finished
-
-
-def test_dropped_frames_leave_a_gap_in_the_numbers(road_camera: RoadCamera, clock: VirtualClock) -> None:
-    road_camera.listen(threading.Event())
-    _run(road_camera, clock, 50.1)
-    road_camera.drop_next(4)
-    numbers = [frame.number for frame in _run(road_camera, clock, 50.5)]
-    assert numbers == list(range(8, 16))
-    assert road_camera.lost == 4
-
-
-def test_the_road_finishes_after_its_last_vehicle(road_camera: RoadCamera, clock: VirtualClock) -> None:
-    road_camera.listen(threading.Event())
-    end_s = Road(5, 3, mount=SMALL).end_s
-    clock.advance_to(50.0 + end_s - 0.1)
-    assert not road_camera.finished
-    clock.advance_to(50.0 + end_s + 0.001)
-    assert road_camera.finished
-
-
-def test_vehicles_reach_the_sensors_and_their_lines(clock: VirtualClock) -> None:
-    road = Road(5, 4, mount=SMALL)
-    factory = MockFactory()
-    pir = SimPir(factory.pin(17), seed=1, powered_at_s=-100.0)
-    beam = SimIrBeam(factory.pin(27), powered_at_s=-100.0)
-    noticed_s: list[float] = []
-    camera = RoadCamera(road, clock, 5.0, sensors=(pir, beam), on_subject=noticed_s.append, self_paced=False)
-    try:
-        camera.listen(threading.Event())
-        camera.deliver(50.0)
-        factory.pin(17).clear_states()
-        factory.pin(27).clear_states()
-        _run(camera, clock, 50.0 + road.end_s + 5.0)
-        fronts_s = sorted(vehicle.front_passes_s for vehicle in road.vehicles)
-        assert noticed_s == pytest.approx([50.0 + front_s for front_s in fronts_s])
-        beam_levels = [bool(change.state) for change in factory.pin(27).states[1:]]
-        assert beam_levels == [False, True] * 4
-        assert factory.pin(17).states[-1].state is False
-        assert 2 <= sum(bool(change.state) for change in factory.pin(17).states) <= 4
-    finally:
-        camera.close()
-        factory.close()
-
-
-def test_photographs_are_shown_in_order_with_grey_between(folder: Path, clock: VirtualClock) -> None:
-    noticed_s: list[float] = []
-    camera = ReplayCamera(folder, clock, 10.0, on_subject=noticed_s.append, self_paced=False)
-    try:
-        camera.listen(threading.Event())
-        frames = _run(camera, clock, 50.0 + 3 * 1.6 + 0.5)
-        assert not camera.finished
-        frames += _run(camera, clock, 50.0 + 3 * 1.6 + 0.7)
-    finally:
-        camera.close()
-    assert camera.finished
-    assert noticed_s == pytest.approx([50.6, 52.2, 53.8])
-    shown = {(90, 120): 0, (60, 80): 0, (50, 40): 0}
-    order = []
-    for frame in frames:
-        colour = frame.image.reshape(-1, 3).mean(axis=0)
-        is_grey = np.ptp(colour) < 1.0
-        shown[frame.image.shape[:2]] += not is_grey
-        order.append("grey" if is_grey else "bgr"[int(np.argmax(colour))])
-    assert shown == {(90, 120): 10, (60, 80): 10, (50, 40): 10}
-    assert [one for one, before in zip(order, ["", *order], strict=False) if one != before] == [
-        "grey", "b", "grey", "r", "grey", "g", "grey",
-    ]  # fmt: skip
-
-
-def test_shared_pictures_cannot_be_painted_on(folder: Path, clock: VirtualClock) -> None:
-    camera = ReplayCamera(folder, clock, self_paced=False)
-    camera.listen(threading.Event())
-    frame = camera.frame_at(7)
-    camera.close()
-    assert frame is not None
-    with pytest.raises(ValueError, match="read-only"):
-        frame.image[0, 0] = 0
-
-
-def test_an_unreadable_photograph_is_warned_of_once_and_skipped(folder: Path, clock: VirtualClock, caplog) -> None:
-    (folder / "b1.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut off")
-    (folder / "b2.png").write_bytes(b"")
-    camera = ReplayCamera(folder, clock, 10.0, self_paced=False)
-    with caplog.at_level(logging.WARNING):
-        camera.listen(threading.Event())
-        frames = _run(camera, clock, 50.0 + 5 * 1.6 + 0.7)
-    camera.close()
-    assert camera.finished
-    assert camera.unreadable == 2
-    warnings = [record.getMessage() for record in caplog.records]
-    assert len(warnings) == 2
-    assert "b1.jpg is no picture" in warnings[0]
-    assert {frame.image.shape[:2] for frame in frames} >= {(90, 120), (60, 80), (50, 40)}
-    assert len(frames) == pytest.approx(88, abs=1)
-
-
-@pytest.mark.parametrize("name", ["empty", "absent", "only-text", "only-broken", "broken.jpg", "broken.mp4"])
-def test_a_source_that_shows_nothing_is_refused_in_one_sentence(name: str, tmp_path: Path, clock: VirtualClock) -> None:
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "only-text").mkdir()
-    (tmp_path / "only-text" / "a.txt").write_text("hello")
-    (tmp_path / "only-broken").mkdir()
-    for broken in ("only-broken/a.jpg", "broken.jpg", "broken.mp4"):
-        (tmp_path / broken).write_bytes(b"this is no picture at all")
-    with pytest.raises(ConfigRejected) as refused:
-        ReplayCamera(tmp_path / name, clock)
-    assert str(tmp_path / name) in str(refused.value)
-    assert "\n" not in str(refused.value)
-    assert ";" in str(refused.value)  # what is wrong; what to do
-
-
-def test_one_photograph_is_a_source(folder: Path, clock: VirtualClock) -> None:
-    camera = ReplayCamera(folder / "a.jpg", clock, self_paced=False)
-    camera.listen(threading.Event())
-    sizes = {frame.image.shape[:2] for frame in _run(camera, clock, 53.0)}
-    camera.close()
-    assert sizes == {(90, 120)}
-    assert camera.finished
-
-
-def test_a_video_plays_at_its_own_pace_and_ends(tmp_path: Path, clock: VirtualClock) -> None:
-    path = tmp_path / "drive.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20.0, (64, 48))
-    assert writer.isOpened()
-    for number in range(40):
-        writer.write(np.full((48, 64, 3), 6 * number, np.uint8))
-    writer.release()
-    camera = ReplayCamera(path, clock, 10.0, self_paced=False)
-    try:
-        camera.listen(threading.Event())
-        frames = _run(camera, clock, 52.5)
-        assert camera.finished
-        levels = [frame.image.mean() for frame in frames]
-        assert levels[:20] == pytest.approx([12.0 * n for n in range(20)], abs=3.0)
-        assert levels[20:] == pytest.approx([levels[20]] * len(levels[20:]))
-        again = camera.frame_at(5)
-        assert again is not None
-        assert again.image.mean() == pytest.approx(levels[5])
-    finally:
-        camera.close()
-
-
-def test_its_own_thread_delivers_in_real_time_and_ends(folder: Path) -> None:
-    clock = LinuxClock()
-    camera = ReplayCamera(folder, clock, 100.0)
-    wake = threading.Event()
-    before = threading.active_count()
+    assert world.next_frame_s == NEVER_S
     camera.listen(wake)
-    taken = []
-    deadline_s = clock.monotonic_s() + 10.0
-    while len(taken) < 20 and clock.monotonic_s() < deadline_s:
+    while not wake.is_set():
+        clock.advance_to(world.next_event_s)
+        world.deliver(clock.monotonic_s())
+    (shot,) = camera.shots()
+    assert shot.number == 1
+    assert shot.at_s == pytest.approx(START_S + 1 / 30 - 192e-6, abs=2e-6)
+    assert shot.light.exposure_us == 192
+    assert shot.light.gain == pytest.approx(START_LIGHT.gain, rel=0.012)
+    assert shot.small.shape == SMALL_PX[::-1]
+    frame = shot.develop(infrared=False)
+    assert frame.image.shape == (SIZE_PX[1], SIZE_PX[0], 3)
+    assert frame.image.mean() == pytest.approx(shot.small.mean())
+    shot.release()
+    assert len(taken(camera, world, clock, START_S + 2.0)) == pytest.approx(58, abs=1)
+    assert world.lost == 0
+
+
+def test_light_is_asked_for_and_comes_some_frames_later(camera, world, clock):
+    camera.listen(threading.Event())
+    taken(camera, world, clock, START_S + 1.0)
+    camera.set_light(Light(exposure_us=1000.0, gain=8.0))
+    shots = taken(camera, world, clock, START_S + 2.0)
+    new = [number for number, shot in enumerate(shots) if shot.light.exposure_us > 900]
+    assert BUFFERS + 3 <= new[0] <= BUFFERS + 5
+    assert all(shot.light.gain > 7.0 for shot in shots[new[0] :])
+
+
+def test_a_taker_who_is_late_loses_frames_and_the_camera_goes_on(camera, world, clock):
+    camera.listen(threading.Event())
+    clock.advance_to(START_S + 1.0)
+    world.deliver(clock.monotonic_s())  # a machine that slept for a second
+    shots = camera.shots()
+    assert len(shots) <= BUFFERS
+    assert world.lost + camera.dropped == pytest.approx(29 - len(shots), abs=1)
+    for shot in shots:
+        shot.release()
+    assert len(taken(camera, world, clock, START_S + 2.0)) >= 28
+
+
+@pytest.mark.parametrize("heals", [True, False])
+def test_a_frozen_sensor_is_told_and_a_restart_mends_it_or_does_not(camera, world, clock, heals):
+    camera.listen(threading.Event())
+    assert taken(camera, world, clock, START_S + 0.5)
+    world.freeze(heals_by_restart=heals)
+    taken(camera, world, clock, START_S + 0.6)  # what was on its way
+    assert taken(camera, world, clock, START_S + 3.4) == []
+    clock.advance_to(START_S + 3.7)
+    with pytest.raises(DeviceFault) as fault:
+        camera.shots()
+    assert fault.value.code is FaultCode.CAMERA_SILENT
+    camera.restart()
+    shots = taken(camera, world, clock, START_S + 4.7)
+    assert bool(shots) == heals
+    if heals:
+        assert shots[0].light.exposure_us == pytest.approx(START_LIGHT.exposure_us, abs=LINE_US)
+    world.thaw()
+    assert taken(camera, world, clock, START_S + 5.7)
+
+
+def test_dropped_frames_leave_a_gap_in_time(camera, world, clock):
+    camera.listen(threading.Event())
+    taken(camera, world, clock, START_S + 0.1)
+    world.drop_next(4)
+    shots = taken(camera, world, clock, START_S + 0.5)
+    gaps_s = np.diff([shot.at_s for shot in shots])
+    assert gaps_s.max() == pytest.approx(5 / 30, abs=1e-3)
+    assert world.lost == 4
+
+
+def test_all_nonsense_is_refused_by_name_and_the_next_good_shot_is_taken(camera, world, clock):
+    camera.listen(threading.Event())
+    taken(camera, world, clock, START_S + 0.2)
+    world.spoil_next(len(NONSENSE))
+    said = []
+    for _ in NONSENSE:
+        with pytest.raises(DeviceFault) as fault:
+            taken(camera, world, clock, clock.monotonic_s() + 1.0)
+        assert fault.value.code is FaultCode.CAMERA_NONSENSE
+        said.append(fault.value.hint)
+    assert all("ribbon cable" in hint for hint in said)
+    assert taken(camera, world, clock, clock.monotonic_s() + 0.2)
+
+
+def test_arrays_of_wrong_shape_never_leave_the_adapter(camera, world, clock):
+    camera.listen(threading.Event())
+    taken(camera, world, clock, START_S + 0.2)
+    world.misshape_next(5)
+    for _ in range(5):
+        with pytest.raises(DeviceFault) as fault:
+            taken(camera, world, clock, clock.monotonic_s() + 1.0)
+        assert fault.value.code is FaultCode.CAMERA_NONSENSE
+    assert taken(camera, world, clock, clock.monotonic_s() + 0.2)
+
+
+def test_the_lamps_light_at_that_moment_reaches_the_scene_and_falls_with_its_lease(scene, clock):
+    pins, timers = MockFactory(pin_class=MockPWMPin), VirtualTimers(clock)
+    world = SimCamera(scene, clock, size_px=SIZE_PX, lamp=SimLamp(pins.pin(18)), self_paced=False)
+    lamp = GpioLamp(18, pin_factory=pins, make_timer=timers.timer)
+    camera = PiCamera(clock, open_camera=world.open)
+    camera.listen(threading.Event())
+    lamp.renew(0.5, 0.3)
+    ratios = []
+    while clock.monotonic_s() < START_S + 1.0:
+        clock.advance_to(min(world.next_event_s, max(clock.monotonic_s(), timers.step(clock.monotonic_s()))))
+        timers.step(clock.monotonic_s())
+        world.deliver(clock.monotonic_s())
+        for shot in camera.shots():
+            shot.develop(infrared=True)
+            ratios.append((shot.at_s - START_S, scene.lights[-1].lamp_ratio))
+            shot.release()
+    assert {ratio for at_s, ratio in ratios if at_s < 0.3} == {0.5}
+    assert {ratio for at_s, ratio in ratios if at_s > 0.3} == {0.0}
+    assert len(ratios) > 20
+    camera.close()
+    lamp.close()
+
+
+def test_what_passes_reaches_the_sensors_line(clock):
+    pins = MockFactory()
+    beam = SimIrBeam(pins.pin(27), powered_at_s=-100.0)
+    world = SimCamera(
+        Wall([Subject(at_s=0.5, until_s=0.8)]), clock, size_px=SIZE_PX, sensors=(beam,), self_paced=False
+    )  # fmt: skip
+    vendor, _ = configured(world)
+    vendor.start()
+    world.deliver(START_S)
+    pins.pin(27).clear_states()
+    pass_time(world, clock, START_S + 0.7)
+    assert not pins.pin(27).state
+    pass_time(world, clock, START_S + 1.0)
+    assert pins.pin(27).state
+
+
+def test_the_scene_finishes_and_nothing_happens_before_the_start(world, clock):
+    world.deliver(clock.monotonic_s())
+    assert not world.finished
+    vendor, _ = configured(world)
+    vendor.start()
+    clock.advance_to(START_S + 3.99)
+    assert not world.finished
+    clock.advance_to(START_S + 4.0)
+    assert world.finished
+
+
+# In real time, on the sensor's own thread.
+
+
+def test_its_own_thread_delivers_and_ends():
+    before = threading.active_count()
+    clock = LinuxClock()
+    world = SimCamera(Wall(), clock, size_px=SIZE_PX)
+    camera, wake, shots = PiCamera(clock, open_camera=world.open), threading.Event(), []
+    camera.listen(wake)
+    begun_s = clock.monotonic_s()
+    while len(shots) < 20 and clock.monotonic_s() - begun_s < 10.0:
         assert wake.wait(5.0)
         wake.clear()
-        taken += camera.frames()
+        for shot in camera.shots():
+            shot.release()
+            shots.append(shot)
+    camera.restart()
+    assert wake.wait(5.0)
     camera.close()
-    assert len(taken) >= 20
-    numbers = [frame.number for frame in taken]
-    assert numbers == sorted(set(numbers))
-    assert all(frame.at_s <= clock.monotonic_s() for frame in taken)
+    assert len(shots) >= 20
+    assert all(later.at_s > earlier.at_s for earlier, later in itertools.pairwise(shots))
+    assert all(shot.at_s <= clock.monotonic_s() for shot in shots)
     assert threading.active_count() == before
-    assert camera.next_frame_s == NEVER_S
-
-
-def test_a_thread_that_cannot_keep_up_skips_frames(folder: Path) -> None:
-    clock = VirtualClock(start_s=0.0)
-    camera = ReplayCamera(folder, clock, 10.0)
-    wake = threading.Event()
-    camera.listen(wake)
-    assert wake.wait(5.0)
-    wake.clear()
-    clock.advance_to(30.0)  # the machine was asleep
-    assert wake.wait(5.0)
-    camera.close()
-    numbers = [frame.number for frame in camera.frames()]
-    assert numbers == [0, 300]
-    assert camera.lost == 299
-
-
-def test_rates_without_sense_are_refused(folder: Path, clock: VirtualClock) -> None:
-    with pytest.raises(ValueError, match="frames a second"):
-        ReplayCamera(folder, clock, 0.0)
-    with pytest.raises(ValueError, match="gap"):
-        ReplayCamera(folder, clock, 10.0, gap_s=0.0)
+    assert world.next_frame_s == math.inf

@@ -1,29 +1,24 @@
-"""The bodies of the simulated vehicles and the textures of their panels: paint, glass, lamps, seams and wheels.
+"""The bodies of the simulated vehicles: shapes, paints, and the surfaces of all but the rear face.
 
-Owns shapes and colours; hw_sim.vehicles puts the textures together in space. Sizes are those of ordinary American
-vehicles of each class, to a few centimetres; no maker's design is copied.
+Owns shapes and colours; hw_sim.rear_faces draws the rear, hw_sim.vehicles puts all together in space. Sizes are those
+of ordinary American vehicles of each class, to a few centimetres; no maker's design is copied.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
-from firmware.records import Image
-from hw_sim.lettering import Mask
-from hw_sim.plate_art import Colour
-from hw_sim.world import Texture
+from hw_sim.drawing import Board, Colour, Material, box
+from hw_sim.skins import Surface
 
-PLASTIC_BGR: Colour = (46, 46, 47)
+SIDE_PX_PER_M = 110.0
 
-_DETAIL_PX_PER_M = 260
-_SIDE_PX_PER_M = 110
-_GLASS: Colour = (52, 46, 40)
-_RUBBER: Colour = (30, 30, 31)
-_Level = Callable[[float], float]
-"""From a height above the road to a share of the rear face, counted from its top."""
+PLASTIC = Material(bgr=(48, 48, 49), infrared=70, gloss=0.12)
+GLASS = Material(bgr=(30, 29, 27), infrared=40, gloss=1.0)
+RUBBER = Material(bgr=(40, 40, 41), infrared=48)
+CHROME = Material(bgr=(120, 118, 116), infrared=120, gloss=8.0)
+STEEL = Material(bgr=(128, 130, 131), infrared=128, gloss=0.6)
+UNDERSIDE = Material(bgr=(16, 16, 16), infrared=18)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +29,8 @@ class Body:
     width_m: float
     length_m: float
     bumper_z_m: float  # lower edge of the bumper
+    bumper_top_m: float
+    bumper_out_m: float  # how far it stands out behind the rear face
     belt_z_m: float  # upper edge of the rear face: where the rear window or the roof begins
     roof_z_m: float
     deck_m: float  # length of the boot lid or the bed
@@ -41,211 +38,134 @@ class Body:
     roof_m: float
     taper_m: float  # how much narrower the roof is, on each side
     plate_z_m: float
+    plate_x_m: float = 0.0
+    share: float = 0.1  # of the traffic
 
 
 BODIES: tuple[Body, ...] = (
-    Body(name="sedan", width_m=1.84, length_m=4.85, bumper_z_m=0.24, belt_z_m=1.03, roof_z_m=1.44, deck_m=0.50,
-         window_run_m=0.62, roof_m=1.5, taper_m=0.17, plate_z_m=0.80),
-    Body(name="hatchback", width_m=1.78, length_m=4.2, bumper_z_m=0.24, belt_z_m=0.98, roof_z_m=1.48, deck_m=0.0,
-         window_run_m=0.36, roof_m=1.9, taper_m=0.15, plate_z_m=0.76),
-    Body(name="suv", width_m=1.93, length_m=4.8, bumper_z_m=0.32, belt_z_m=1.12, roof_z_m=1.72, deck_m=0.0,
-         window_run_m=0.24, roof_m=2.7, taper_m=0.13, plate_z_m=0.93),
-    Body(name="pickup", width_m=2.0, length_m=5.8, bumper_z_m=0.42, belt_z_m=1.24, roof_z_m=1.9, deck_m=1.75,
-         window_run_m=0.16, roof_m=1.75, taper_m=0.15, plate_z_m=0.60),
-    Body(name="van", width_m=2.02, length_m=5.6, bumper_z_m=0.36, belt_z_m=2.35, roof_z_m=2.35, deck_m=0.0,
-         window_run_m=0.0, roof_m=4.3, taper_m=0.0, plate_z_m=0.98),
+    Body(name="sedan", width_m=1.84, length_m=4.85, bumper_z_m=0.26, bumper_top_m=0.60, bumper_out_m=0.06,
+         belt_z_m=1.05, roof_z_m=1.45, deck_m=0.45, window_run_m=0.68, roof_m=1.4, taper_m=0.19, plate_z_m=0.82,
+         share=0.22),
+    Body(name="hatchback", width_m=1.78, length_m=4.2, bumper_z_m=0.26, bumper_top_m=0.62, bumper_out_m=0.07,
+         belt_z_m=1.00, roof_z_m=1.49, deck_m=0.0, window_run_m=0.32, roof_m=1.9, taper_m=0.16, plate_z_m=0.80,
+         share=0.08),
+    Body(name="suv", width_m=1.90, length_m=4.7, bumper_z_m=0.36, bumper_top_m=0.72, bumper_out_m=0.07,
+         belt_z_m=1.14, roof_z_m=1.69, deck_m=0.0, window_run_m=0.26, roof_m=2.6, taper_m=0.15, plate_z_m=0.95,
+         share=0.30),
+    Body(name="large suv", width_m=2.03, length_m=5.3, bumper_z_m=0.40, bumper_top_m=0.78, bumper_out_m=0.09,
+         belt_z_m=1.25, roof_z_m=1.90, deck_m=0.0, window_run_m=0.14, roof_m=3.3, taper_m=0.12, plate_z_m=1.02,
+         share=0.08),
+    Body(name="pickup", width_m=2.02, length_m=5.9, bumper_z_m=0.46, bumper_top_m=0.72, bumper_out_m=0.16,
+         belt_z_m=1.26, roof_z_m=1.92, deck_m=1.75, window_run_m=0.12, roof_m=1.8, taper_m=0.16, plate_z_m=0.61,
+         share=0.17),
+    Body(name="minivan", width_m=1.99, length_m=5.15, bumper_z_m=0.30, bumper_top_m=0.66, bumper_out_m=0.08,
+         belt_z_m=1.12, roof_z_m=1.76, deck_m=0.0, window_run_m=0.20, roof_m=3.0, taper_m=0.13, plate_z_m=0.90,
+         share=0.05),
+    Body(name="van", width_m=2.02, length_m=5.6, bumper_z_m=0.40, bumper_top_m=0.62, bumper_out_m=0.10,
+         belt_z_m=2.40, roof_z_m=2.40, deck_m=0.0, window_run_m=0.0, roof_m=4.3, taper_m=0.0, plate_z_m=0.92,
+         share=0.06),
+    Body(name="box truck", width_m=2.42, length_m=8.2, bumper_z_m=0.48, bumper_top_m=0.62, bumper_out_m=0.05,
+         belt_z_m=3.45, roof_z_m=3.45, deck_m=0.0, window_run_m=0.0, roof_m=5.8, taper_m=0.0, plate_z_m=0.80,
+         plate_x_m=-0.55, share=0.04),
 )  # fmt: skip
+"""Shares as on US roads, roughly: half sport-utility vehicles and pickups."""
 
-PAINTS_BGR: tuple[Colour, ...] = (
-    (226, 228, 230), (34, 33, 32), (172, 174, 176), (98, 98, 96), (124, 72, 34), (38, 34, 148), (96, 128, 146),
-    (72, 84, 48), (46, 30, 84), (150, 122, 84),
+PAINTS: tuple[Material, ...] = tuple(
+    Material(bgr=bgr, infrared=infrared, gloss=1.0)
+    for bgr, infrared in (
+        ((226, 228, 230), 218), ((222, 224, 226), 214), ((32, 30, 30), 40), ((38, 35, 33), 60), ((158, 160, 161), 150),
+        ((176, 178, 180), 166), ((98, 97, 95), 104), ((74, 72, 70), 88), ((112, 62, 28), 120), ((70, 38, 20), 96),
+        ((36, 30, 138), 168), ((40, 34, 96), 140), ((98, 126, 142), 150), ((66, 78, 44), 104), ((144, 116, 80), 150),
+        ((40, 60, 96), 130), ((30, 150, 214), 190),
+    )
 )  # fmt: skip
+"""White, black, silver and grey most often, as on the road. Infrared light sees most dyes pale, and carbon black."""
 
 
-def lit(colour: Colour, factor: float) -> Colour:
-    """Return the colour in more or less light; dark paint still mirrors some sky."""
-    blue, green, red = (min(255, round(channel * factor + max(0.0, factor - 0.9) * 40)) for channel in colour)
-    return blue, green, red
+def wheels(body: Body) -> Surface:
+    """Return what is seen below the rear bumper: both tyres before the dark of the underside."""
+    board = Board(body.width_m, body.bumper_top_m, SIDE_PX_PER_M, UNDERSIDE)
+    half = body.width_m / 2.0
+    tyre_m = 0.24 if body.width_m < 2.2 else 0.5
+    outline = [box(-half + 0.05, 0.13, half - 0.05, body.bumper_top_m)]
+    for side in (-1.0, 1.0):
+        inner, outer = side * (half - 0.07 - tyre_m), side * (half - 0.07)
+        tyre = box(min(inner, outer), 0.0, max(inner, outer), body.bumper_top_m, 0.04)
+        outline.append(tyre)
+        board.stamp(tyre, RUBBER, raise_m=0.03, soft_m=0.02)
+        for groove in (0.3, 0.5, 0.7):
+            x = inner + (outer - inner) * groove
+            board.stamp(box(x - 0.006, 0.0, x + 0.006, body.bumper_top_m), RUBBER.dimmed(0.4))
+        board.shade(box(min(inner, outer), 0.22, max(inner, outer), body.bumper_top_m), 0.3, 0.06)
+    board.stamp(box(-0.5, 0.24, -0.1, 0.34, 0.04), STEEL.dimmed(0.3))
+    board.cut(*outline)
+    return board.surface()
 
 
-def cut_out(image: Image, mask: Mask) -> Texture:
-    """Join colours and silhouette into a texture whose colours are multiplied with its alpha."""
-    alpha = np.asarray(mask, np.uint8)
-    return np.dstack([cv2.multiply(image, cv2.merge([alpha] * 3), scale=1.0 / 255.0), alpha])
+def top_sheet(width_m: float, length_m: float, paint: Material, *, radius_m: float, ribs: int = 0) -> Surface:
+    """Return a roof, bonnet, deck or bed cover: a sheet of metal, a little curved, with round corners."""
+    board = Board(width_m, max(0.1, length_m), SIDE_PX_PER_M, paint)
+    across = np.linspace(-1.0, 1.0, 9)
+    board.curve(-0.05 * width_m * across**4, upright=False)
+    for rib in range(ribs):
+        x = (rib + 0.5) / ribs * width_m - width_m / 2.0
+        board.bulge(box(x - 0.02, 0.1, x + 0.02, length_m - 0.1, 0.02), 0.012, 0.012)
+    board.cut(box(-width_m / 2.0, 0.0, width_m / 2.0, max(0.1, length_m), radius_m))
+    return board.surface()
 
 
-def _gradient(width_px: int, height_px: int, upper: Colour, lower: Colour) -> Image:
-    mix = np.linspace(0.0, 1.0, height_px, dtype=np.float32)[:, None, None]
-    rows = np.array(upper, np.float32) * (1.0 - mix) + np.array(lower, np.float32) * mix
-    return np.repeat(rows, width_px, axis=1).astype(np.uint8)
-
-
-def _box(
-    mask_or_image: npt.NDArray[np.uint8], box: tuple[float, float, float, float], radius: float, colour: Colour | int
-) -> None:
-    """Fill a rounded box (left, top, right, bottom), as shares of the size; the radius is one of the width."""
-    height_px, width_px = mask_or_image.shape[:2]
-    left, right = round(box[0] * width_px), round(box[2] * width_px)
-    top, bottom = round(box[1] * height_px), round(box[3] * height_px)
-    corner = max(1, min(round(radius * width_px), (right - left) // 2, (bottom - top) // 2))
-    points = [
-        cv2.ellipse2Poly((x, y), (corner, corner), 0, begin, begin + 90, 6)
-        for x, y, begin in (
-            (right - corner, bottom - corner, 0), (left + corner, bottom - corner, 90),
-            (left + corner, top + corner, 180), (right - corner, top + corner, 270),
-        )
-    ]  # fmt: skip
-    cv2.fillPoly(mask_or_image, [np.concatenate(points)], colour, cv2.LINE_AA)
-
-
-def draw_sheet(width_m: float, length_m: float, colour: Colour, round_m: float) -> Texture:
-    """Return a level sheet of paint with round corners: bright in the middle, where it mirrors the sky."""
-    width_px, height_px = round(width_m * _SIDE_PX_PER_M), max(4, round(length_m * _SIDE_PX_PER_M))
-    image = _gradient(width_px, height_px, lit(colour, 1.05), lit(colour, 0.92))
-    across = 1.0 - 0.22 * np.linspace(-1.0, 1.0, width_px) ** 4
-    image = np.clip(image * across[None, :, None], 0, 255).astype(np.uint8)
-    mask = np.zeros((height_px, width_px), np.uint8)
-    _box(mask, (0, 0, 1, 1), round_m / width_m, 255)
-    return cut_out(image, mask)
-
-
-def draw_window(body: Body, paint: Colour) -> Texture:
-    """Return the rear window in its frame; it is narrower at the roof."""
-    width_px = round(body.width_m * _DETAIL_PX_PER_M)
-    height_px = round(np.hypot(body.window_run_m, body.roof_z_m - body.belt_z_m) * _DETAIL_PX_PER_M)
-    inset = body.taper_m / body.width_m
-    image = _gradient(width_px, height_px, lit(paint, 0.98), lit(paint, 0.84))
-    mask = np.zeros((height_px, width_px), np.uint8)
-    cv2.fillPoly(mask, [_corners(width_px, height_px, upper=inset, lower=0.0, top=0.0, bottom=1.0)], 255, cv2.LINE_AA)
-    glass = np.zeros((height_px, width_px), np.uint8)
-    cv2.fillPoly(
-        glass, [_corners(width_px, height_px, upper=inset + 0.055, lower=0.07, top=0.09, bottom=0.9)], 255, cv2.LINE_AA
-    )
-    glass = np.asarray(cv2.GaussianBlur(glass, (0, 0), 1.5), np.uint8)
-    sky = _gradient(width_px, height_px, (128, 112, 98), _GLASS)
-    for row in range(round(0.2 * height_px), round(0.84 * height_px), max(8, height_px // 14)):
-        cv2.line(sky, (0, row), (width_px, row), (70, 66, 62), 1)  # the heating wires
-    alpha = glass[:, :, None].astype(np.float32) / 255.0
-    image = (image * (1.0 - alpha) + sky * alpha).astype(np.uint8)
-    _box(image, (0.43, 0.085, 0.57, 0.085 + 9 / height_px), 0.003, (44, 34, 150))  # the third brake light
-    return cut_out(image, mask)
-
-
-def _corners(
-    width_px: int, height_px: int, *, upper: float, lower: float, top: float, bottom: float
-) -> npt.NDArray[np.int32]:
-    """Return a trapezium as int32 (4, 2): insets of the width above and below, top and bottom of the height."""
-    return np.array(
-        [
-            (upper * width_px, top * height_px), ((1 - upper) * width_px - 1, top * height_px),
-            ((1 - lower) * width_px - 1, bottom * height_px), (lower * width_px, bottom * height_px),
-        ]
-    ).round().astype(np.int32)  # fmt: skip
-
-
-def draw_rear(body: Body, paint: Colour) -> Texture:
-    """Return the rear face from the road to the belt: wheels, bumper, lamps, seams and the recess of the plate."""
-    width_px, height_px = round(body.width_m * _DETAIL_PX_PER_M), round(body.belt_z_m * _DETAIL_PX_PER_M)
-    image = _gradient(width_px, height_px, lit(paint, 1.0), lit(paint, 0.7))
-    mask = np.zeros((height_px, width_px), np.uint8)
-
-    def level(z_m: float) -> float:
-        return 1.0 - z_m / body.belt_z_m
-
-    for left, right in ((0.03, 0.15), (0.85, 0.97)):
-        _box(mask, (left, level(0.45), right, 1.0), 0.02, 255)
-        _box(image, (left, level(0.45), right, 1.0), 0.02, _RUBBER)
-    _box(mask, (0, 0, 1, 0.5), 0.012, 255)
-    _box(mask, (0, 0.3, 1, level(body.bumper_z_m)), 0.045, 255)
-    bumper_top = body.bumper_z_m + 0.26
-    _box(image, (0.0, level(bumper_top), 1.0, level(body.bumper_z_m)), 0.03, lit(paint, 0.78))
-    _box(image, (0.08, level(body.bumper_z_m + 0.1), 0.92, level(body.bumper_z_m)), 0.02, PLASTIC_BGR)
-    for left in (0.07, 0.85):  # reflectors
-        _box(image, (left, level(bumper_top - 0.11), left + 0.08, level(bumper_top - 0.14)), 0.004, (36, 30, 150))
-    seam = lit(paint, 0.45)
-    for z_m in (bumper_top, body.belt_z_m - 0.035):
-        cv2.line(image, (round(0.02 * width_px), round(level(z_m) * height_px)),
-                 (round(0.98 * width_px), round(level(z_m) * height_px)), seam, 2, cv2.LINE_AA)  # fmt: skip
-    _draw_lamps(image, body, level)
-    if body.window_run_m == 0:
-        _draw_doors(image, body, level, seam)
-    recess = (
-        0.5 - 0.21 / body.width_m,
-        level(body.plate_z_m + 0.115),
-        0.5 + 0.21 / body.width_m,
-        level(body.plate_z_m - 0.105),
-    )
-    _box(image, recess, 0.018, lit(paint, 0.5))
-    image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.8), np.uint8)
-    return cut_out(image, mask)
-
-
-def _draw_lamps(image: Image, body: Body, level: _Level) -> None:
-    """Draw both tail-lamps: tall on vans and pickups, wide on cars."""
-    is_tall = body.belt_z_m > 1.2
-    top = body.belt_z_m - 0.09 if body.window_run_m > 0 else 1.5
-    height_m, width_share = (0.42, 0.085) if is_tall else (0.19, 0.2)
-    for left in (0.012, 0.988 - width_share):
-        _box(image, (left, level(top), left + width_share, level(top - height_m)), 0.018, (30, 20, 118))
-        inner = (left + 0.01, level(top - 0.015), left + width_share - 0.01, level(top - 0.6 * height_m))
-        _box(image, inner, 0.012, (48, 34, 190))
-        _box(image, (left + 0.014, level(top - 0.66 * height_m), left + width_share - 0.014,
-                     level(top - 0.9 * height_m)), 0.01, (196, 200, 214))  # fmt: skip
-
-
-def _draw_doors(image: Image, body: Body, level: _Level, seam: Colour) -> None:
-    """Draw the two rear doors of a van with their windows."""
-    height_px, width_px = image.shape[:2]
-    cv2.line(image, (width_px // 2, 0), (width_px // 2, round(level(body.bumper_z_m + 0.27) * height_px)), seam, 2)
-    for left, right in ((0.09, 0.46), (0.54, 0.91)):
-        _box(image, (left, level(2.15), right, level(1.55)), 0.02, (30, 28, 26))
-        _box(image, (left + 0.012, level(2.13), right - 0.012, level(1.57)), 0.015, (84, 74, 66))
-    _box(image, (0.47, level(1.28), 0.485, level(1.06)), 0.005, PLASTIC_BGR)
-
-
-def draw_side_body(body: Body, paint: Colour) -> Texture:
-    """Return the right side below the belt; its first column is the rear end."""
-    width_px, height_px = round(body.length_m * _SIDE_PX_PER_M), round(body.belt_z_m * _SIDE_PX_PER_M)
-    image = _gradient(width_px, height_px, lit(paint, 0.86), lit(paint, 0.52))
-    mask = np.zeros((height_px, width_px), np.uint8)
-    sill = 1.0 - body.bumper_z_m / body.belt_z_m
-    _box(mask, (0, 0, 1, sill), 0.012, 255)
-    nose = np.array([(0.945, 0.0), (1.0, 0.0), (1.0, 0.25)]) * (width_px, height_px)
-    cv2.fillPoly(mask, [nose.round().astype(np.int32)], 0)
-    radius_px = round(0.34 * _SIDE_PX_PER_M)
-    for y_m in (0.95, body.length_m - 0.95):
-        centre = (round(y_m * _SIDE_PX_PER_M), height_px - radius_px)
-        cv2.circle(image, centre, round(1.18 * radius_px), (20, 20, 20), -1, cv2.LINE_AA)
-        cv2.circle(mask, centre, radius_px, 255, -1, cv2.LINE_AA)
-        cv2.circle(image, centre, radius_px, _RUBBER, -1, cv2.LINE_AA)
-        cv2.circle(image, centre, round(0.62 * radius_px), (140, 142, 144), -1, cv2.LINE_AA)
+def side_body(body: Body, paint: Material) -> Surface:
+    """Return the right side below the belt; x runs forward, its first column is the rear end."""
+    board = Board(body.length_m, body.belt_z_m, SIDE_PX_PER_M, paint)
+    start = -body.length_m / 2.0
+    heights = np.array([-0.16, -0.09, -0.03, 0.0, -0.01, -0.035, -0.02]) * min(1.0, body.belt_z_m)
     if body.window_run_m > 0:
-        for share in (0.36, 0.58):
-            cv2.line(
-                image,
-                (round(share * width_px), 0),
-                (round(share * width_px), round(0.72 * height_px)),
-                lit(paint, 0.4),
-                1,
+        board.curve(heights, upright=True)
+    sill = box(start, body.bumper_z_m, -start, body.bumper_z_m + 0.14, 0.03)
+    board.stamp(sill, PLASTIC)
+    outlines = [box(start, body.bumper_z_m, -start, body.belt_z_m, 0.06)]
+    radius_m = 0.34 if body.width_m < 2.2 else 0.45
+    around = np.linspace(0.0, 2.0 * np.pi, 40)
+    for y_m in (0.95, body.length_m - 0.95):
+        circle = np.column_stack([np.cos(around), np.sin(around)])
+        centre = np.array([start + y_m, radius_m])
+        outlines.append(centre + circle * radius_m)
+        board.stamp(centre + circle * (1.16 * radius_m), UNDERSIDE)
+        board.stamp(centre + circle * radius_m, RUBBER)
+        board.stamp(centre + circle * (0.64 * radius_m), STEEL)
+        for spoke in range(5):
+            angle = spoke * 2.0 * np.pi / 5.0
+            board.stamp(
+                centre + 0.42 * radius_m * np.array([np.cos(angle), np.sin(angle)]) + circle * (0.13 * radius_m),
+                UNDERSIDE,
             )
-    return cut_out(image, mask)
+    if body.window_run_m > 0:
+        for share in (0.36, 0.58, 0.78):
+            x = start + share * body.length_m
+            board.stamp(box(x, body.bumper_z_m + 0.15, x + 0.012, body.belt_z_m), paint.dimmed(0.25))
+            board.stamp(box(x + 0.1, body.belt_z_m - 0.2, x + 0.3, body.belt_z_m - 0.16, 0.02), paint, raise_m=0.03)
+    board.cut(*outlines)
+    return board.surface()
 
 
-def draw_side_windows(body: Body, paint: Colour) -> Texture:
+def side_windows(body: Body, paint: Material) -> Surface:
     """Return the right side above the belt: pillars in the body's colour around dark glass."""
-    width_px = round(body.length_m * _SIDE_PX_PER_M)
-    height_px = round(np.hypot(body.taper_m, body.roof_z_m - body.belt_z_m) * _SIDE_PX_PER_M)
-    image = np.zeros((height_px, width_px, 3), np.uint8)
-    image[:] = lit(paint, 0.8)
-    mask = np.zeros((height_px, width_px), np.uint8)
-    begins, leans = body.deck_m / body.length_m, body.window_run_m / body.length_m
-    ends = begins + leans + body.roof_m / body.length_m
-    outline = np.array([(begins, 1.0), (begins + leans, 0.0), (ends, 0.0), (min(1.0, ends + 0.17), 1.0)])
-    size = np.array([width_px, height_px])
-    cv2.fillPoly(mask, [(outline * size).round().astype(np.int32)], 255, cv2.LINE_AA)
+    height_m = float(np.hypot(body.taper_m, body.roof_z_m - body.belt_z_m))
+    board = Board(body.length_m, height_m, SIDE_PX_PER_M, paint)
+    start = -body.length_m / 2.0
+    begins, leans = start + body.deck_m, body.window_run_m
+    ends = begins + leans + body.roof_m
+    outline = np.array([(begins, 0.0), (begins + leans, height_m), (ends, height_m), (min(-start, ends + 0.75), 0.0)])
     middle = outline.mean(axis=0)
-    inner = middle + (outline - middle) * (0.9, 0.74)
-    cv2.fillPoly(image, [(inner * size).round().astype(np.int32)], _GLASS, cv2.LINE_AA)
+    board.stamp(middle + (outline - middle) * (0.93, 0.76), GLASS)
     for share in (0.36, 0.58):
-        cv2.line(image, (round(share * width_px), 0), (round(share * width_px), height_px), lit(paint, 0.7), 7)
-    return cut_out(image, mask)
+        x = start + share * body.length_m
+        board.stamp(box(x - 0.04, 0.0, x + 0.04, height_m), paint.dimmed(0.5))
+    board.cut(outline)
+    return board.surface()
+
+
+def mixed(first: Colour, second: Colour, share: float) -> Colour:
+    """Return the colour between two."""
+    blue, green, red = (round(a * (1.0 - share) + b * share) for a, b in zip(first, second, strict=True))
+    return blue, green, red

@@ -1,8 +1,8 @@
-"""The simulated road: seeded vehicles that drive past the camera, their picture and the truth at any time.
+"""The simulated road: seeded vehicles that drive past the camera, what the sensor sees of them, and the truth.
 
-Owns the schedule and what the sensor would see; the camera decides when to look. Everything is a pure function of the
-seed and of the seconds since the road began, so that a failure repeats exactly. Vehicles drive away from the camera and
-show their rear plates. By day only; light, weather and infrared belong here when they come.
+Owns what is asked at which time; traffic draws the vehicles, rendering the pictures. Everything is a pure function of
+the seed and of the seconds since the road began, so that a failure repeats exactly. Vehicles drive away from the camera
+and show their rear plates.
 """
 
 import bisect
@@ -13,59 +13,19 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from firmware.records import Image
-from hw_sim.bodywork import BODIES, PAINTS_BGR, Body
-from hw_sim.plate_art import LOOKS, Colour, PlateLook, random_plate_text
-from hw_sim.scenery import draw_scenery
+from firmware.records import Grey, Image, Light
+from hw_sim.light import Conditions, draw_sky
+from hw_sim.plate_faces import DrawnPlates, PlateSource
+from hw_sim.rendering import POOL_REACH_M, Passing, Renderer
 from hw_sim.sensors import Subject
+from hw_sim.traffic import LONGEST_VEHICLE_M, TRIGGER_LINE_M, EvenGaps, PassingVehicle, Schedule, Traffic
 from hw_sim.vehicles import VehicleArt, plate_corners_m
-from hw_sim.world import NEAREST_M, Layer, Mount, View
-
-TRIGGER_LINE_M = 8.0
-"""How far from the camera's foot the light beam crosses the road."""
-
-SLOWEST_M_S = 25.0 * 0.44704
-FASTEST_M_S = 75.0 * 0.44704
-"""25 and 75 miles per hour: the range that the product promises to read."""
-
-SHORTEST_GAP_S = 2.0
-LONGEST_GAP_S = 4.0
-"""Between two rear ends at the trigger line. In 2 s the fastest vehicle does not reach the slowest inside a picture."""
-
-DAYLIGHT_EXPOSURE_US = 250.0
-"""The exposure that shows the road at its natural brightness with gain 1: about 1 px of blur at 75 mph."""
+from hw_sim.world import NEAREST_M, SMALL_DIVISOR, Mount, View
 
 _AFTERMATH_S = 1.5  # the empty road after the last vehicle, so that its passage can come to an end
-_NOISE_LEVELS = 1.6
-_NOISE_SPARE_PX = 64
-_OPTICS_SIGMA_PX = 0.55
-_LONGEST_VEHICLE_M = max(body.length_m for body in BODIES)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PassingVehicle:
-    """One vehicle's drive. Its front reaches the trigger line at `front_passes_s`, its rear end at `passes_s`."""
-
-    vehicle_id: int
-    text: str = field(repr=False)
-    passes_s: float
-    speed_m_s: float
-    x_m: float
-    body: Body
-    paint_bgr: Colour
-    look: PlateLook
-    plate_roll_rad: float
-
-    @property
-    def front_passes_s(self) -> float:
-        """When the front reaches the trigger line."""
-        return self.passes_s - self.body.length_m / self.speed_m_s
-
-    def rear_y_m(self, at_s: float) -> float:
-        """Return where the rear end is along the road."""
-        return TRIGGER_LINE_M + (at_s - self.passes_s) * self.speed_m_s
+_BEHIND_M = 14.0  # the longest shadow and the spray reach into the picture from so far under the camera
+_ART_KEPT = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +33,16 @@ class VisiblePlate:
     """A plate that lies wholly inside the picture; corners from the top left one clockwise."""
 
     text: str = field(repr=False)
+    region: str | None
     corners_px: tuple[tuple[float, float], ...]
     vehicle_id: int
+    is_readable: bool
+
+    @property
+    def width_px(self) -> float:
+        """The length of its upper edge."""
+        (left_x, left_y), (right_x, right_y) = self.corners_px[:2]
+        return math.hypot(right_x - left_x, right_y - left_y)
 
 
 class Road:
@@ -86,24 +54,40 @@ class Road:
         passes: int | None = None,
         *,
         mount: Mount | None = None,
-        exposure_us: float = DAYLIGHT_EXPOSURE_US,
-        gain: float = 1.0,
+        conditions: Conditions | None = None,
+        mph: float | None = None,
+        plates: PlateSource | None = None,
+        gap_s: tuple[float, float] | None = None,
+        schedule: Schedule | None = None,
     ) -> None:
-        """Draw the empty road. Raises ValueError for less than one pass, or for light that no sensor gathers."""
+        """Draw sky and empty road. All vehicles drive `mph`, or between 25 and 75 if it is None.
+
+        `gap_s` are the shortest and the longest time between two rear ends, unless a `schedule` says more. Raises
+        ValueError for less than one pass and for a speed that is not above zero.
+        """
         if passes is not None and passes < 1:
             raise ValueError("a road needs at least one vehicle, or None for endless traffic")
-        if exposure_us <= 0 or gain <= 0:
-            raise ValueError("exposure and gain are above zero")
-        self.exposure_us, self.gain = exposure_us, gain
-        self.view = View(mount or Mount())
-        self._seed = seed
-        self._passes = passes
+        if mph is not None and not 1.0 <= mph <= 150.0:
+            raise ValueError("vehicles drive 1 to 150 miles per hour")
+        if schedule is None:
+            schedule = EvenGaps() if gap_s is None else EvenGaps(shortest_s=gap_s[0], longest_s=gap_s[1])
+        self._seed, self._passes = seed, passes
+        self._mount = mount or Mount()
+        self.view = View(self._mount)
+        self.sky = draw_sky(conditions or Conditions(), seed)
+        self._farthest_m = self.view.farthest_m()
+        self._traffic = Traffic(
+            seed=seed, sky=self.sky, schedule=schedule, mph=mph, plates=plates or DrawnPlates(),
+            farthest_m=self._farthest_m,
+        )  # fmt: skip
         self._lock = threading.Lock()  # the camera's thread and a summary on another may ask at the same time
         self._vehicles: list[PassingVehicle] = []
-        self._farthest_m = self.view.farthest_m()
-        self._scenery = draw_scenery(self.view, seed)
-        self._lighter, self._darker = _noise(seed, gain, self._scenery.shape)
-        self._brightness = _brightness(exposure_us * gain / DAYLIGHT_EXPOSURE_US)
+        self._art = functools.lru_cache(maxsize=_ART_KEPT)(self._drawn)
+
+    @property
+    def slowest_m_s(self) -> float:
+        """The lowest speed of its traffic."""
+        return self._traffic.slowest_m_s
 
     @property
     def end_s(self) -> float:
@@ -125,7 +109,8 @@ class Road:
             raise ValueError("endless traffic is asked for until a certain time")
         with self._lock:
             while len(self._vehicles) != self._passes and (not self._vehicles or self._vehicles[-1].passes_s < to_s):
-                self._vehicles.append(self._next_vehicle())
+                before = self._vehicles[-1] if self._vehicles else None
+                self._vehicles.append(self._traffic.after(before, len(self._vehicles)))
             low = bisect.bisect_left(self._vehicles, from_s, key=lambda vehicle: vehicle.passes_s)
             high = bisect.bisect_left(self._vehicles, to_s, key=lambda vehicle: vehicle.passes_s)
             return tuple(self._vehicles[low:high])
@@ -133,78 +118,77 @@ class Road:
     def truth(self, at_s: float) -> list[VisiblePlate]:
         """Return the plates that lie wholly inside the picture at `at_s`, nearest vehicle first."""
         plates = []
-        for vehicle in reversed(self._in_view(at_s)):
-            rear_m = vehicle.rear_y_m(at_s)
-            if rear_m <= NEAREST_M:  # under the camera there is nothing to project
+        for vehicle in reversed(self._between_m(at_s, NEAREST_M, self._farthest_m)):
+            if vehicle.face is None:
                 continue
-            corners_m = plate_corners_m(vehicle.body, vehicle.plate_roll_rad, vehicle.x_m, rear_m)
-            corners = self.view.project(corners_m)
+            rear_m = vehicle.rear_y_m(at_s)
+            corners = self.view.project(
+                plate_corners_m(vehicle.body, vehicle.plate_roll_rad, vehicle.x_m, rear_m, vehicle.face)
+            )
             if self.view.holds(corners):
-                corners_px = tuple((float(x), float(y)) for x, y in corners)
-                plates.append(VisiblePlate(text=vehicle.text, corners_px=corners_px, vehicle_id=vehicle.vehicle_id))
+                plates.append(
+                    VisiblePlate(
+                        text=vehicle.text,
+                        region=vehicle.region,
+                        corners_px=tuple((float(x), float(y)) for x, y in corners),
+                        vehicle_id=vehicle.vehicle_id,
+                        is_readable=vehicle.face.is_readable,
+                    )
+                )
         return plates
 
-    def render(self, at_s: float) -> Image:
-        """Return what the sensor sees in an exposure around `at_s`, uint8 (H, W, 3) BGR."""
-        picture = self._scenery.copy()
-        for vehicle in self._in_view(at_s):
-            panels = _art(vehicle).panels(vehicle.x_m, vehicle.rear_y_m(at_s), self.view.mount.camera_x_m)
-            layer = Layer(self.view, panels)
-            layer.smear(self._way_px(vehicle, at_s), _OPTICS_SIGMA_PX)
-            layer.put_on(picture)
-        if self._brightness is not None:
-            picture = np.asarray(cv2.LUT(picture, self._brightness), np.uint8)
-        return self._with_noise(picture, at_s)
+    def expose(self, at_s: float, light: Light) -> Image:
+        """Return what the sensor delivers of an exposure around `at_s`, uint8 (H, W, 3) BGR.
 
-    def _next_vehicle(self) -> PassingVehicle:
-        vehicle_id = len(self._vehicles)
-        generator = np.random.default_rng([self._seed, vehicle_id])
-        before_s = self._vehicles[-1].passes_s if self._vehicles else 0.0
-        return PassingVehicle(
-            vehicle_id=vehicle_id,
-            text=random_plate_text(generator),
-            passes_s=before_s + float(generator.uniform(SHORTEST_GAP_S, LONGEST_GAP_S)),
-            speed_m_s=float(generator.uniform(SLOWEST_M_S, FASTEST_M_S)),
-            x_m=float(generator.uniform(-0.3, 0.3)),
-            body=BODIES[int(generator.integers(len(BODIES)))],
-            paint_bgr=PAINTS_BGR[int(generator.integers(len(PAINTS_BGR)))],
-            look=LOOKS[int(generator.integers(len(LOOKS)))],
-            plate_roll_rad=float(np.clip(generator.normal(0.0, 0.012), -0.035, 0.035)),
+        `light` is the exposure and gain in use and the lamp's actual output. Raises ValueError for impossible light.
+        """
+        return self._seen(self._large, at_s, light)
+
+    def small(self, at_s: float, light: Light) -> Grey:
+        """Return the small picture of the same exposure, uint8 (H / 4, W / 4): its brightness."""
+        return np.asarray(cv2.cvtColor(self._seen(self._small, at_s, light), cv2.COLOR_BGR2GRAY), np.uint8)
+
+    @functools.cached_property
+    def _large(self) -> Renderer:
+        return Renderer(self._mount, self.sky, self._seed)
+
+    @functools.cached_property
+    def _small(self) -> Renderer:
+        return Renderer(self._mount.small(), self.sky, self._seed, averaged=SMALL_DIVISOR)
+
+    def _seen(self, renderer: Renderer, at_s: float, light: Light) -> Image:
+        if light.exposure_us <= 0 or light.gain <= 0 or not 0.0 <= light.lamp_ratio <= 1.0:
+            raise ValueError("exposure and gain are above zero, and the lamp is a ratio")
+        near = self._between_m(at_s, -POOL_REACH_M, self._farthest_m)
+        passing = [
+            Passing(vehicle=vehicle, art=self._art(vehicle.vehicle_id))
+            for vehicle in near
+            if vehicle.rear_y_m(at_s) + vehicle.body.length_m > -_BEHIND_M * (self.sky.sun_lux > 0) - 2.0
+        ]
+        return renderer.picture(at_s, light, passing, near)
+
+    def _drawn(self, vehicle_id: int) -> VehicleArt:
+        """Return the vehicle's panels; they are drawn when it is under the camera, and kept while it is in view."""
+        vehicle = self._vehicles[vehicle_id]
+        lens_m = self.view.position_m - (vehicle.x_m, 0.0, 0.0)
+        return VehicleArt(
+            vehicle.body, vehicle.paint, vehicle.trim, vehicle.face, vehicle.plate_roll_rad, lens_m=lens_m, sky=self.sky
         )
 
     def _gone_s(self, vehicle: PassingVehicle) -> float:
         return vehicle.passes_s + (self._farthest_m - TRIGGER_LINE_M) / vehicle.speed_m_s
 
-    def _in_view(self, at_s: float) -> list[PassingVehicle]:
-        """Return the vehicles between the camera's foot and the end of the picture, farthest first."""
-        earliest_s = at_s - max(0.0, self._farthest_m - TRIGGER_LINE_M) / SLOWEST_M_S
-        latest_s = at_s + (TRIGGER_LINE_M + _LONGEST_VEHICLE_M) / SLOWEST_M_S
+    def _between_m(self, at_s: float, nearest_m: float, farthest_m: float) -> list[PassingVehicle]:
+        """Return the vehicles that reach beyond `nearest_m` and begin before `farthest_m`, farthest first."""
+        slowest_m_s = self.slowest_m_s
+        earliest_s = at_s - max(0.0, farthest_m - TRIGGER_LINE_M) / slowest_m_s
+        latest_s = at_s + (TRIGGER_LINE_M - min(0.0, nearest_m) + LONGEST_VEHICLE_M) / slowest_m_s
         near = [
             vehicle
             for vehicle in self.vehicles_between(max(0.0, earliest_s), max(0.0, latest_s))
-            if -vehicle.body.length_m < vehicle.rear_y_m(at_s) < self._farthest_m
+            if nearest_m < vehicle.rear_y_m(at_s) + vehicle.body.length_m and vehicle.rear_y_m(at_s) < farthest_m
         ]
         return sorted(near, key=lambda vehicle: vehicle.rear_y_m(at_s), reverse=True)
-
-    def _way_px(self, vehicle: PassingVehicle, at_s: float) -> npt.NDArray[np.float64]:
-        """Return how far the rear end moves in the picture during one exposure, (x, y)."""
-        rear_m = max(2.0, vehicle.rear_y_m(at_s))
-        moved_m = vehicle.speed_m_s * self.exposure_us * 1e-6
-        begin, end = self.view.project(
-            np.array(
-                [[vehicle.x_m, rear_m, vehicle.body.plate_z_m], [vehicle.x_m, rear_m + moved_m, vehicle.body.plate_z_m]]
-            )
-        )
-        return np.asarray(end - begin, np.float64)
-
-    def _with_noise(self, picture: Image, at_s: float) -> Image:
-        """Add noise. In a gamma-coded picture shot noise is the same at all levels, as the square root evens it out."""
-        rows, columns = picture.shape[:2]
-        generator = np.random.default_rng([self._seed, round(abs(at_s) * 1e6)])
-        top, left = (int(offset) for offset in generator.integers(0, _NOISE_SPARE_PX, 2))
-        window = (slice(top, top + rows), slice(left, left + columns))
-        picture = cv2.add(picture, self._lighter[window], dst=picture)
-        return np.asarray(cv2.subtract(picture, self._darker[window], dst=picture), np.uint8)
 
 
 class RoadScene:
@@ -216,41 +200,20 @@ class RoadScene:
         self._road = road
         self.end_s = road.end_s
 
-    def picture_at(self, elapsed_s: float) -> Image:
-        """Render the road, uint8 (H, W, 3) BGR."""
-        return self._road.render(elapsed_s)
+    def picture_at(self, elapsed_s: float, light: Light) -> Image:
+        """Return the exposure, uint8 (H, W, 3) BGR."""
+        return self._road.expose(elapsed_s, light)
+
+    def small_at(self, elapsed_s: float, light: Light) -> Grey:
+        """Return the small picture of the same exposure, uint8 (H / 4, W / 4)."""
+        return self._road.small(elapsed_s, light)
 
     def subjects(self, from_s: float, to_s: float) -> list[Subject]:
         """Return the vehicles whose fronts reach the trigger line in from_s <= t < to_s, in that order."""
-        longest_s = _LONGEST_VEHICLE_M / SLOWEST_M_S
+        longest_s = LONGEST_VEHICLE_M / self._road.slowest_m_s
         vehicles = self._road.vehicles_between(max(0.0, from_s), max(0.0, to_s) + longest_s)
         passing = [Subject(at_s=vehicle.front_passes_s, until_s=vehicle.passes_s) for vehicle in vehicles]
         return sorted((each for each in passing if from_s <= each.at_s < to_s), key=lambda each: each.at_s)
 
     def close(self) -> None:
         """Do nothing: a road holds nothing that must be given back."""
-
-
-@functools.lru_cache(maxsize=8)
-def _art(vehicle: PassingVehicle) -> VehicleArt:
-    """Return the vehicle's panels; they are drawn when it is still under the camera, and kept while it is in view."""
-    return VehicleArt(vehicle.body, vehicle.paint_bgr, vehicle.text, vehicle.look, vehicle.plate_roll_rad)
-
-
-def _brightness(light_ratio: float) -> npt.NDArray[np.uint8] | None:
-    """Return the table from natural brightness to that of an exposure with `light_ratio` times the light.
-
-    Pictures are gamma coded with 2.2, as sRGB is (IEC 61966-2-1, nearly), so light acts by its 2.2th root.
-    """
-    if math.isclose(light_ratio, 1.0):
-        return None
-    levels = np.arange(256, dtype=np.float64) * light_ratio ** (1.0 / 2.2)
-    return np.asarray(np.clip(np.round(levels), 0, 255), np.uint8)
-
-
-def _noise(seed: int, gain: float, shape: tuple[int, ...]) -> tuple[Image, Image]:
-    """Return what noise adds and what it takes away, both larger than a picture: each frame cuts its part."""
-    generator = np.random.default_rng([seed, 1])
-    size = (shape[0] + _NOISE_SPARE_PX, shape[1] + _NOISE_SPARE_PX, 3)
-    noise = np.round(generator.standard_normal(size, dtype=np.float32) * (_NOISE_LEVELS * math.sqrt(gain)))
-    return np.clip(noise, 0, 255).astype(np.uint8), np.clip(-noise, 0, 255).astype(np.uint8)

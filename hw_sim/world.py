@@ -1,12 +1,12 @@
-"""The geometry of the simulated site: where the camera hangs, and how flat textured panels appear in its picture.
+"""The geometry of the simulated site: where the camera hangs, and where flat panels appear in its picture.
 
-Owns projection and drawing of panels; knows nothing of vehicles, plates or time. Metres on the road: x to the right
-of the lane's middle, y along the road and away from the camera, z up from the asphalt; the camera is above y = 0.
+Owns projection; knows nothing of light, vehicles, plates or time. Metres on the road: x to the right of the lane's
+middle, y along the road and away from the camera, z up from the asphalt; the camera is above y = 0.
 The one idea: all that moves is made of flat panels, and a flat panel in a pinhole picture is one homography.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,8 +15,11 @@ import numpy.typing as npt
 Vector = npt.NDArray[np.float64]
 """float64 (3,), metres."""
 
-Texture = npt.NDArray[np.uint8]
-"""uint8 (H, W, 4), blue, green, red, alpha; the colours are already multiplied with alpha."""
+Points = npt.NDArray[np.float64]
+"""float64 (N, 2) pixels, or (N, 3) metres."""
+
+Mask = npt.NDArray[np.uint8]
+"""uint8 (H, W): 255 is inside."""
 
 NEAREST_M = 0.6
 """What is nearer along the road than this is under the camera and outside every picture."""
@@ -24,34 +27,90 @@ NEAREST_M = 0.6
 FARTHEST_M = 250.0
 """Vehicles that are farther away are a few pixels and left out."""
 
-_SMEAR_STEPS = 9
+SMALL_DIVISOR = 4
+"""The small picture is a quarter of the large one wide and high."""
+
+_SHIFT_BITS = 4  # OpenCV's fixed-point coordinates of polygons
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """Where the camera hangs, where it looks, and its lens. The defaults watch one lane, 3.4 m wide, from a pole.
+    """Where the camera hangs, where it looks, and its lens. The defaults watch one lane, 3.5 m wide, from a pole.
 
-    A focal length of 3600 pixels is a 12.5 mm lens before a sensor with 3.45 um pixels (IMX296).
+    The sensor is the IMX296: 1456 x 1088 pixels of 3.45 um, so that 4638 pixels of focal length are a 16 mm lens. From
+    6.9 to 10.5 m down the road a plate of 12 inches is 205 to 130 pixels wide, and the lens looks at it 25 to 18
+    degrees off the direction of travel. `row_s` is the time from row to row of a rolling shutter; 0: a global one.
     """
 
-    width_px: int = 1280
-    height_px: int = 720
-    focal_px: float = 3600.0
+    width_px: int = 1456
+    height_px: int = 1088
+    focal_px: float = 4638.0
     camera_x_m: float = 2.1
     camera_z_m: float = 3.4
     aim_x_m: float = 0.0
     aim_y_m: float = 9.6
-    aim_z_m: float = 0.62
+    aim_z_m: float = 0.72
+    row_s: float = 0.0
+
+    def small(self) -> "Mount":
+        """Return the same lens before a sensor whose pixels are `SMALL_DIVISOR` times as wide and high."""
+        return replace(
+            self,
+            width_px=self.width_px // SMALL_DIVISOR,
+            height_px=self.height_px // SMALL_DIVISOR,
+            focal_px=self.focal_px / SMALL_DIVISOR,
+            row_s=self.row_s * SMALL_DIVISOR,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Panel:
-    """A flat textured parallelogram. Texture columns run along `across_m`, rows along `down_m`, both full extents."""
+class Sheet:
+    """A flat parallelogram: columns run along `across_m`, rows along `down_m`, both full extents."""
 
-    origin_m: Vector  # the corner that shows the texture's first pixel
+    origin_m: Vector  # the corner of the first column and row
     across_m: Vector
     down_m: Vector
-    texture: Texture
+
+    def moved(self, shift_m: Vector) -> "Sheet":
+        """Return the same sheet elsewhere."""
+        return Sheet(origin_m=self.origin_m + shift_m, across_m=self.across_m, down_m=self.down_m)
+
+    def mirrored(self, axis: int) -> "Sheet":
+        """Return the sheet's mirror image at the plane through zero that stands upright on `axis`."""
+        flip = np.ones(3)
+        flip[axis] = -1.0
+        return Sheet(origin_m=self.origin_m * flip, across_m=self.across_m * flip, down_m=self.down_m * flip)
+
+    def corners_m(self) -> Points:
+        """Return the corners, float64 (4, 3), clockwise from the first column and row."""
+        origin, across, down = self.origin_m, self.across_m, self.down_m
+        return np.stack([origin, origin + across, origin + across + down, origin + down])
+
+    def middle_m(self) -> Vector:
+        """Return the middle."""
+        return np.asarray(self.origin_m + (self.across_m + self.down_m) / 2.0, np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A sheet in the picture. `matrix` leads from shares (across, down, 1) to pixels.
+
+    `box` is left, top, right, bottom; `outline_px` is the visible quadrangle, `across_px` and
+    `down_px` are the largest lengths of the whole sheet's edges.
+    """
+
+    matrix: npt.NDArray[np.float64]
+    box: tuple[int, int, int, int]
+    outline_px: Points
+    across_px: float
+    down_px: float
+
+    def fill(self, left: int, top: int, size: tuple[int, int]) -> Mask:
+        """Return the quadrangle as a mask of `size` (width, height) pixels whose first pixel is (left, top)."""
+        mask = np.zeros((size[1], size[0]), np.uint8)
+        points = np.round((self.outline_px - (left, top)) * (1 << _SHIFT_BITS)).astype(np.int32)
+        cv2.fillConvexPoly(mask, points, 255, cv2.LINE_8, _SHIFT_BITS)
+        return mask
 
 
 class View:
@@ -72,22 +131,23 @@ class View:
                 [0.0, 0.0, 1.0],
             ]
         )
+        self.forward: Vector = forward
         self._axes = axes
         self._matrix: npt.NDArray[np.float64] = lens @ axes
 
-    def project(self, points_m: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def project(self, points_m: Points) -> Points:
         """Return pixels (N, 2) of points (N, 3) that lie before the camera."""
         homogeneous = (points_m - self.position_m) @ self._matrix.T
         return np.asarray(homogeneous[:, :2] / homogeneous[:, 2:], np.float64)
 
-    def holds(self, pixels: npt.NDArray[np.float64]) -> bool:
+    def holds(self, pixels: Points) -> bool:
         """Return whether all pixels (N, 2) lie inside the picture."""
         limits = (self.mount.width_px - 1, self.mount.height_px - 1)
         return bool(np.all(pixels >= 0) and np.all(pixels <= limits))
 
-    def homography(self, origin_m: Vector, across_m: Vector, down_m: Vector) -> npt.NDArray[np.float64]:
+    def homography(self, sheet: Sheet) -> npt.NDArray[np.float64]:
         """Return the 3x3 matrix from (share of across, share of down, 1) to pixels."""
-        columns = np.stack([across_m, down_m, origin_m - self.position_m], axis=1)
+        columns = np.stack([sheet.across_m, sheet.down_m, sheet.origin_m - self.position_m], axis=1)
         return np.asarray(self._matrix @ columns, np.float64)
 
     def farthest_m(self) -> float:
@@ -102,137 +162,66 @@ class View:
         x, y = np.meshgrid(columns, rows)
         return np.asarray(np.stack([x, y, np.ones_like(x)], axis=-1) @ self._axes, np.float32)
 
+    def place(self, sheet: Sheet, shear: npt.NDArray[np.float64] | None = None) -> Placed | None:
+        """Return where `sheet` appears, None when it is outside the picture or under the camera.
 
-class Layer:
-    """A transparent cut-out of the picture on which panels are laid, farthest first; then it goes over a background."""
+        `shear` is what a rolling shutter does to the picture of what moves, a 3x3 matrix from pixels to pixels.
+        """
+        shares = _shares_in_front(sheet)
+        if shares is None:
+            return None
+        matrix = self.homography(sheet)
+        if shear is not None:
+            matrix = shear @ matrix
+        homogeneous = np.column_stack([shares, np.ones(len(shares))]) @ matrix.T
+        outline = homogeneous[:, :2] / homogeneous[:, 2:]
+        low, high = np.floor(outline.min(axis=0)) - 1, np.ceil(outline.max(axis=0)) + 2
+        left, top = (int(value) for value in np.maximum(low, 0))
+        right, bottom = int(min(high[0], self.mount.width_px)), int(min(high[1], self.mount.height_px))
+        if left >= right or top >= bottom:
+            return None
+        edges_px = np.linalg.norm(outline - np.roll(outline, -1, axis=0), axis=1)
+        shown = np.ptp(shares, axis=0)
+        return Placed(
+            matrix=matrix, box=(left, top, right, bottom), outline_px=outline,
+            across_px=float(max(edges_px[0], edges_px[2]) / shown[0]),
+            down_px=float(max(edges_px[1], edges_px[3]) / shown[1]),
+        )  # fmt: skip
 
-    def __init__(self, view: View, panels: list[Panel]) -> None:
-        """Place `panels` in the picture; those outside it, or under the camera, are left out."""
-        self._view = view
-        self._placed = [placed for placed in (_place(view, panel) for panel in panels) if placed is not None]
-        self._pixels: Texture | None = None
-        if self._placed:
-            boxes = np.array([placed.box for placed in self._placed])
-            self.left, self.top = int(boxes[:, 0].min()), int(boxes[:, 1].min())
-            right, bottom = int(boxes[:, 2].max()), int(boxes[:, 3].max())
-            self._pixels = np.zeros((bottom - self.top, right - self.left, 4), np.uint8)
-            for placed in self._placed:
-                self._lay(placed, self._pixels)
+    def shear(self, way_px_s: Points) -> npt.NDArray[np.float64] | None:
+        """Return what the rolling shutter does to the picture of what moves by (x, y) pixels a second.
 
-    def smear(self, way_px: npt.NDArray[np.float64], optics_px: float) -> None:
-        """Blur everything on the layer: the Gaussian `optics_px` of the lens, drawn out along the motion (x, y)."""
-        if self._pixels is None:
-            return
-        across, down = _line_kernel(way_px[0], optics_px), _line_kernel(way_px[1], optics_px)
-        if max(across.size, down.size) <= 5:
-            # So short a line differs from the box around it by less than the optics, and the box is six times faster.
-            self._pixels = np.asarray(cv2.sepFilter2D(self._pixels, -1, across, down), np.uint8)
-            return
-        self._pixels = np.asarray(cv2.filter2D(self._pixels, -1, _slanted_kernel(way_px, optics_px)), np.uint8)
-
-    def put_on(self, picture: npt.NDArray[np.uint8]) -> None:
-        """Lay the layer over `picture`, uint8 (H, W, 3), in place."""
-        if self._pixels is None:
-            return
-        rows, columns = self._pixels.shape[:2]
-        window = picture[self.top : self.top + rows, self.left : self.left + columns]
-        clear = cv2.cvtColor(cv2.bitwise_not(self._pixels[:, :, 3]), cv2.COLOR_GRAY2BGR)
-        cv2.multiply(window, clear, dst=clear, scale=1.0 / 255.0)
-        window[:] = cv2.add(clear, cv2.cvtColor(self._pixels, cv2.COLOR_BGRA2BGR))
-
-    def _lay(self, placed: "_Placed", pixels: Texture) -> None:
-        left, top, right, bottom = placed.box
-        shift = np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]])
-        warped = cv2.warpPerspective(
-            placed.texture, shift @ placed.matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR
-        )
-        window = pixels[top - self.top : bottom - self.top, left - self.left : right - self.left]
-        clear = cv2.bitwise_not(warped[:, :, 3])
-        below = cv2.multiply(window, cv2.merge([clear, clear, clear, clear]), scale=1.0 / 255.0)
-        window[:] = cv2.add(below, warped)
+        Row r is exposed r * row_s after row 0: p' = p + velocity * row_s * r'. None for a global shutter.
+        """
+        if self.mount.row_s == 0.0:
+            return None
+        across, down = way_px_s * self.mount.row_s
+        stretch = 1.0 / (1.0 - down)
+        return np.array([[1.0, across * stretch, 0.0], [0.0, stretch, 0.0], [0.0, 0.0, 1.0]])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Placed:
-    """A panel in the picture: the matrix leads from texture pixels to pixels; the box is left, top, right, bottom."""
-
-    texture: Texture
-    matrix: npt.NDArray[np.float64]
-    box: tuple[int, int, int, int]
-
-
-def _place(view: View, panel: Panel) -> _Placed | None:
-    panel_in_front = _cut_near(panel)
-    if panel_in_front is None:
-        return None
-    origin, across, down = panel_in_front.origin_m, panel_in_front.across_m, panel_in_front.down_m
-    corners = view.project(np.stack([origin, origin + across, origin + across + down, origin + down]))
-    low = np.floor(corners.min(axis=0)) - 1
-    high = np.ceil(corners.max(axis=0)) + 2
-    left, top = (int(value) for value in np.maximum(low, 0))
-    right, bottom = int(min(high[0], view.mount.width_px)), int(min(high[1], view.mount.height_px))
-    if left >= right or top >= bottom:
-        return None
-    texture = _shrunk(panel_in_front.texture, corners)
-    rows, columns = texture.shape[:2]
-    # Texture pixel i has its centre at share (i + 0.5) / size.
-    to_share = np.array([[1.0 / columns, 0.0, 0.5 / columns], [0.0, 1.0 / rows, 0.5 / rows], [0.0, 0.0, 1.0]])
-    return _Placed(
-        texture=texture, matrix=view.homography(origin, across, down) @ to_share, box=(left, top, right, bottom)
-    )
+def _shares_in_front(sheet: Sheet) -> Points | None:
+    """Return the part of `sheet` before the camera as four corners in shares (across, down); None: no part."""
+    across_y, down_y = float(sheet.across_m[1]), float(sheet.down_m[1])
+    low, high = [0.0, 0.0], [1.0, 1.0]
+    along = 1 if abs(down_y) > abs(across_y) else 0
+    extent_y, start_y = (down_y, across_y)[1 - along], float(sheet.origin_m[1])
+    start_y += min(0.0, (across_y, down_y)[1 - along])
+    if abs(extent_y) < 1e-6:
+        if start_y <= NEAREST_M:
+            return None
+    else:
+        crossing = (NEAREST_M - start_y) / extent_y
+        if extent_y > 0:
+            low[along] = max(0.0, crossing)
+        else:
+            high[along] = min(1.0, crossing)
+        if high[along] - low[along] < 1e-3:
+            return None
+    return np.array([(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])])
 
 
-def _cut_near(panel: Panel) -> Panel | None:
-    """Return the part of `panel` that lies before the camera: whole texture columns or rows are cut off."""
-    origin, across, down, texture = panel.origin_m, panel.across_m, panel.down_m, panel.texture
-    if abs(down[1]) > abs(across[1]):
-        first, last = _shares_in_front(origin[1], down[1], texture.shape[0])
-        part = texture[first:last]
-        begin, extent = down * (first / texture.shape[0]), down * ((last - first) / texture.shape[0])
-        return None if last <= first else Panel(origin_m=origin + begin, across_m=across, down_m=extent, texture=part)
-    first, last = _shares_in_front(origin[1], across[1], texture.shape[1])
-    part = texture[:, first:last]
-    begin, extent = across * (first / texture.shape[1]), across * ((last - first) / texture.shape[1])
-    return None if last <= first else Panel(origin_m=origin + begin, across_m=extent, down_m=down, texture=part)
-
-
-def _shares_in_front(origin_y_m: float, extent_y_m: float, count: int) -> tuple[int, int]:
-    """Return the first and the end index of `count` pixels from `origin_y_m` on that lie beyond NEAREST_M."""
-    if abs(extent_y_m) < 1e-6:
-        return (0, count) if origin_y_m > NEAREST_M else (0, 0)
-    crossing = (NEAREST_M - origin_y_m) / extent_y_m * count
-    if extent_y_m > 0:
-        return int(np.clip(np.ceil(crossing), 0, count)), count
-    return 0, int(np.clip(np.floor(crossing), 0, count))
-
-
-def _shrunk(texture: Texture, corners: npt.NDArray[np.float64]) -> Texture:
-    """Halve the texture as long as it has twice the pixels of its image, so that no fine line flickers."""
-    shown_px = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
-    across_px, down_px = max(shown_px[0], shown_px[2]), max(shown_px[1], shown_px[3])
-    rows, columns = texture.shape[:2]
-    columns_wanted = max(2, int(columns / 2 ** max(0, int(np.log2(max(1.0, columns / max(1.0, across_px)))))))
-    rows_wanted = max(2, int(rows / 2 ** max(0, int(np.log2(max(1.0, rows / max(1.0, down_px)))))))
-    if (rows_wanted, columns_wanted) == (rows, columns):
-        return texture
-    return np.asarray(cv2.resize(texture, (columns_wanted, rows_wanted), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _line_kernel(way_px: float, optics_px: float) -> npt.NDArray[np.float32]:
-    """Return a normalised kernel of one axis: the lens's Gaussian, drawn out over `way_px`."""
-    radius = max(1, math.ceil(abs(way_px) / 2.0 + optics_px - 0.25))
-    offsets = np.arange(-radius, radius + 1)
-    steps = np.linspace(-0.5, 0.5, _SMEAR_STEPS) * way_px
-    kernel = np.exp(-((offsets[None, :] - steps[:, None]) ** 2) / (2.0 * optics_px**2)).sum(axis=0)
-    return np.asarray(kernel / kernel.sum(), np.float32)
-
-
-def _slanted_kernel(way_px: npt.NDArray[np.float64], optics_px: float) -> npt.NDArray[np.float32]:
-    """Return a normalised square kernel: the lens's Gaussian, drawn out along a line in any direction."""
-    radius = math.ceil(float(np.abs(way_px).max()) / 2.0 + optics_px)
-    offsets = np.arange(-radius, radius + 1)
-    steps = np.linspace(-0.5, 0.5, max(_SMEAR_STEPS, 4 * radius))[:, None] * way_px[None, :]
-    across = np.exp(-((offsets[None, :] - steps[:, :1]) ** 2) / (2.0 * optics_px**2))
-    down = np.exp(-((offsets[None, :] - steps[:, 1:]) ** 2) / (2.0 * optics_px**2))
-    kernel = np.einsum("ni,nj->ij", down, across)
-    return np.asarray(kernel / kernel.sum(), np.float32)
+def angle_deg(first: Vector, second: Vector) -> float:
+    """Return the angle between two directions."""
+    cosine = float(first @ second / (np.linalg.norm(first) * np.linalg.norm(second)))
+    return math.degrees(math.acos(min(1.0, max(-1.0, cosine))))

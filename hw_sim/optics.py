@@ -1,0 +1,159 @@
+"""The lens and the sensor of the simulated camera: blur, glare, noise and the curve from electrons to levels.
+
+Owns what happens to light between the window and the buffer; what the light comes from is others' business. Pictures
+are linear float32 (H, W, 3) BGR in shares of what saturates the converter at the gain in use, until `Coder` codes them.
+The sensor is the IMX296: a full well of about 10,000 electrons and 2.5 electrons of read noise.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from firmware.records import Image, Light
+
+Linear = npt.NDArray[np.float32]
+"""float32 (H, W, 3), blue, green, red; 1.0 saturates the converter."""
+
+FULL_WELL_E = 10_000.0
+READ_NOISE_E = 2.5
+OPTICS_SIGMA_PX = 0.6
+"""The lens, a little out of focus in infrared light, and the Bayer pattern together."""
+
+_TOE = 0.004
+_ROOT, _STRAIGHT = 1.212 * 255.0, -0.138 * 255.0
+_ROOT_OF_TOE = _ROOT * math.sqrt(_TOE)
+_NOISE_SPARE_PX = 96
+_SIGMA_SCALE = 8.0  # noise is kept in eighths of a level
+_TILE_SCALE = 32.0
+_VEIL_SHRINK = 8
+_SMEAR_STEPS = 9
+_REFLECTANCE: npt.NDArray[np.float32] = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)  # IEC 61966-2-1, nearly
+
+
+def saturation_e(gain: float) -> float:
+    """Return how many electrons give the highest level."""
+    return FULL_WELL_E / gain
+
+
+def linear_per_electron_us(light: Light) -> float:
+    """Return what one electron per microsecond becomes in the linear picture."""
+    return light.exposure_us / saturation_e(light.gain)
+
+
+def level_of(linear: Linear) -> Image:
+    """Return levels 0..255 of a linear picture, which is spent: 1.212 (sqrt(x + t) - sqrt(t)) - 0.138 x, t = 0.004.
+
+    That is within a hundredth the tone curve of Raspberry Pi's tuning files for libcamera (rpi.contrast) in the dark,
+    and the curve of IEC 61966-2-1 (sRGB) above it; a root takes a sixth of a power's time.
+    """
+    cv2.min(linear, (1.0, 1.0, 1.0, 1.0), dst=linear)
+    root = cv2.sqrt(linear + np.float32(_TOE))
+    return np.asarray(cv2.addWeighted(root, _ROOT, linear, _STRAIGHT, -_ROOT_OF_TOE, dtype=cv2.CV_8U), np.uint8)
+
+
+def reflectance_of(coded: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return the linear reflectance 0..1 of sRGB-coded values of any shape."""
+    return np.asarray(_REFLECTANCE[coded], np.float32)
+
+
+def smear(picture: Linear, way_px: npt.NDArray[np.float64], optics_px: float) -> Linear:
+    """Return `picture` blurred by the lens and drawn out along the way (x, y) that it moved in the exposure."""
+    across, down = _line_kernel(way_px[0], optics_px), _line_kernel(way_px[1], optics_px)
+    if max(across.size, down.size) <= 5 or min(abs(way_px[0]), abs(way_px[1])) < 0.5:
+        # So short a line differs from the box around it by less than the optics, and the box is three times faster.
+        return np.asarray(cv2.sepFilter2D(picture, -1, across, down, borderType=cv2.BORDER_REPLICATE), np.float32)
+    kernel = _slanted_kernel(way_px, optics_px)
+    return np.asarray(cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REPLICATE), np.float32)
+
+
+def add_veil(picture: Linear, strength: float) -> None:
+    """Add the glare of lens and window in place: two percent of the light lands in a wide halo around where it belongs.
+
+    After the glare spread functions of McCann and Rizzi, The Art and Science of HDR Imaging: a sharp core on a low,
+    wide foot; here the sum of two Gaussians.
+    """
+    rows, columns = picture.shape[:2]
+    size = (max(2, columns // _VEIL_SHRINK), max(2, rows // _VEIL_SHRINK))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    near, far = cv2.GaussianBlur(small, (0, 0), 1.2), cv2.GaussianBlur(small, (0, 0), 7.0)
+    halo = cv2.addWeighted(near, 0.6 * strength, far, 0.4 * strength, 0.0)
+    cv2.add(picture, cv2.resize(halo, (columns, rows), interpolation=cv2.INTER_LINEAR), dst=picture)
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseTiles:
+    """What noise adds to a picture and what it takes away, larger than the picture: each frame cuts its part."""
+
+    lighter: Image
+    darker: Image
+
+    def window(self, generator: np.random.Generator, shape: tuple[int, ...]) -> tuple[Image, Image]:
+        """Return a random part of `shape`, (H, W, 3)."""
+        top, left = (int(offset) for offset in generator.integers(0, _NOISE_SPARE_PX, 2))
+        part = (slice(top, top + shape[0]), slice(left, left + shape[1]))
+        return self.lighter[part], self.darker[part]
+
+
+@functools.lru_cache(maxsize=4)
+def noise_tiles(rows: int, columns: int) -> NoiseTiles:
+    """Draw the noise of pixels that lie under a Bayer pattern: its colours are interpolated, so its grains are too."""
+    generator = np.random.default_rng([rows, columns])
+    size = ((rows + _NOISE_SPARE_PX + 1) // 2 * 2, (columns + _NOISE_SPARE_PX + 1) // 2 * 2)
+    middle, unit = 32768.0, 4000.0
+    raw = np.clip(middle + unit * generator.standard_normal(size, dtype=np.float32), 0, 65535).astype(np.uint16)
+    noise = (cv2.cvtColor(raw, cv2.COLOR_BayerBG2BGR).astype(np.float32) - middle) * (_TILE_SCALE / unit)
+    return NoiseTiles(np.clip(noise, 0, 255).astype(np.uint8), np.clip(-noise, 0, 255).astype(np.uint8))
+
+
+@functools.lru_cache(maxsize=16)
+def sigma_table(gain: float, averaged: int) -> npt.NDArray[np.uint8]:
+    """Return the noise of each level in eighths of a level: shot noise and read noise, through the curve of levels.
+
+    `averaged` pixels were averaged in each direction. The read noise falls a little as the gain rises (datasheet).
+    """
+    shares = np.linspace(0.0, 1.0, 4096)
+    electrons = saturation_e(gain)
+    read_e = READ_NOISE_E * (0.85 + 0.15 / gain)
+    noise = np.sqrt(shares * electrons + read_e**2) / electrons / averaged
+
+    def level(share: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        share = np.clip(share, 0.0, 1.0)
+        return np.asarray(_ROOT * np.sqrt(share + _TOE) + _STRAIGHT * share - _ROOT_OF_TOE, np.float64)
+
+    levels = level(shares)
+    spread = (level(shares + noise) - level(shares - noise)) / 2.0
+    by_level = np.interp(np.arange(256), levels, spread)
+    by_level[255] = 0.0  # what is saturated shows no noise
+    return np.asarray(np.clip(np.round(by_level * _SIGMA_SCALE), 0, 255), np.uint8)
+
+
+def add_noise(picture: Image, sigma: Image, generator: np.random.Generator, tiles: NoiseTiles) -> Image:
+    """Add noise of `sigma` eighths of a level to `picture` in place, and return it."""
+    lighter, darker = tiles.window(generator, picture.shape)
+    scale = 1.0 / (_SIGMA_SCALE * _TILE_SCALE)
+    cv2.add(picture, cv2.multiply(sigma, lighter, scale=scale), dst=picture)
+    return np.asarray(cv2.subtract(picture, cv2.multiply(sigma, darker, scale=scale), dst=picture), np.uint8)
+
+
+def _line_kernel(way_px: float, optics_px: float) -> npt.NDArray[np.float32]:
+    """Return a normalised kernel of one axis: the lens's Gaussian, drawn out over `way_px`."""
+    radius = max(1, math.ceil(abs(way_px) / 2.0 + 1.6 * optics_px - 0.25))
+    offsets = np.arange(-radius, radius + 1)
+    steps = np.linspace(-0.5, 0.5, max(_SMEAR_STEPS, 4 * radius)) * way_px
+    kernel = np.exp(-((offsets[None, :] - steps[:, None]) ** 2) / (2.0 * optics_px**2)).sum(axis=0)
+    return np.asarray(kernel / kernel.sum(), np.float32)
+
+
+def _slanted_kernel(way_px: npt.NDArray[np.float64], optics_px: float) -> npt.NDArray[np.float32]:
+    """Return a normalised square kernel: the lens's Gaussian, drawn out along a line in any direction."""
+    radius = math.ceil(float(np.abs(way_px).max()) / 2.0 + optics_px)
+    offsets = np.arange(-radius, radius + 1)
+    steps = np.linspace(-0.5, 0.5, max(_SMEAR_STEPS, 4 * radius))[:, None] * way_px[None, :]
+    across = np.exp(-((offsets[None, :] - steps[:, :1]) ** 2) / (2.0 * optics_px**2))
+    down = np.exp(-((offsets[None, :] - steps[:, 1:]) ** 2) / (2.0 * optics_px**2))
+    kernel = np.einsum("ni,nj->ij", down, across)
+    return np.asarray(kernel / kernel.sum(), np.float32)

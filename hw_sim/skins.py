@@ -1,0 +1,260 @@
+"""What surfaces are made of, how the hour's light falls on them, and how they are laid into a linear picture.
+
+Owns the way from a drawn surface to pixels; knows nothing of vehicles or the road. A surface is drawn once in
+reflectances; `bake` works out once per vehicle what it sends towards the lens in the light of the hour, and per unit of
+the lamp; each exposure only weighs the two and warps the sum into the picture.
+"""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from hw_sim.light import (
+    DAY_INFRARED_RATIO,
+    INFRARED_TINT,
+    LUMINANCE,
+    MATT_PER_LAMP,
+    MATT_PER_LUX,
+    RETRO_PER_LAMP,
+    Sky,
+)
+from hw_sim.optics import Linear, reflectance_of
+from hw_sim.world import Mask, Placed, Sheet, Vector
+
+GROUND_REFLECTANCE = 0.12
+_CLEAR_COAT = 0.045  # what lacquer and glass mirror at right angles (Fresnel, n = 1.5)
+_GLINT = 5.0
+_TREE_LINE = 0.16  # the mirrored horizon is dark up to this slope
+
+_Plane = npt.NDArray[np.float32]
+_Levels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surface:
+    """A drawn surface, (h, w). Colours are sRGB-coded reflectances.
+
+    `relief_m` is the height outwards in metres, `gloss` the share of a mirror's polish, `retro` the share of
+    retro-reflective sheeting, `glow` cd/m2 in blue, green, red of what shines by itself.
+    """
+
+    visible: _Levels  # (h, w, 3)
+    infrared: _Levels
+    gloss: _Plane
+    relief_m: _Plane | None = None
+    alpha: _Levels | None = None
+    retro: _Levels | None = None
+    glow: _Plane | None = None
+    px_per_m: float = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """How one exposure weighs a skin's parts: linear picture values per electron and microsecond."""
+
+    ambient: float
+    lamp: float
+    retro: float
+
+
+@dataclass(slots=True)
+class _Level:
+    """A skin at one size. The last sum is kept: by day it stays the same from exposure to exposure."""
+
+    ambient: Linear
+    lamp: Linear
+    retro: Linear | None
+    alpha: Mask | None
+    weighed: tuple[Weights, Linear] | None = None
+
+    def halved(self) -> "_Level":
+        size = (max(1, self.ambient.shape[1] // 2), max(1, self.ambient.shape[0] // 2))
+
+        def shrink(plane: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+            return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
+
+        return _Level(
+            ambient=np.asarray(shrink(self.ambient), np.float32),
+            lamp=np.asarray(shrink(self.lamp), np.float32),
+            retro=None if self.retro is None else np.asarray(shrink(self.retro), np.float32),
+            alpha=None if self.alpha is None else np.asarray(shrink(self.alpha), np.uint8),
+        )
+
+    def sum(self, weights: Weights) -> Linear:
+        if self.weighed is not None and self.weighed[0] == weights:
+            return self.weighed[1]
+        if weights.lamp == 0.0 and weights.retro == 0.0:
+            total = self.ambient * np.float32(weights.ambient)
+        else:
+            total = cv2.addWeighted(self.ambient, weights.ambient, self.lamp, weights.lamp, 0.0)
+            if self.retro is not None:
+                total = cv2.addWeighted(total, 1.0, self.retro, weights.retro, 0.0)
+        self.weighed = (weights, np.asarray(total, np.float32))
+        return self.weighed[1]
+
+
+@dataclass(slots=True)
+class Skin:
+    """A surface in the hour's light: electrons per microsecond, at its own size and, when asked for, at its halves."""
+
+    levels: list[_Level] = field(default_factory=list)
+
+    def at(self, across_px: float, down_px: float) -> _Level:
+        """Return the size that is least above the one shown, so that no fine line flickers."""
+        index = 0
+        while True:
+            while len(self.levels) <= index:
+                self.levels.append(self.levels[-1].halved())
+            rows, columns = self.levels[index].ambient.shape[:2]
+            if columns < 1.7 * max(1.0, across_px) or rows < 1.7 * max(1.0, down_px) or min(rows, columns) < 4:
+                return self.levels[index]
+            index += 1
+
+
+def bake(surface: Surface, sheet: Sheet, towards_lens: Vector, sky: Sky) -> Skin:
+    """Return what `surface` sends towards the lens when it hangs as `sheet` does; its front looks to the lens."""
+    across = sheet.across_m / np.linalg.norm(sheet.across_m)
+    down = sheet.down_m / np.linalg.norm(sheet.down_m)
+    normal = np.cross(down, across)
+    normal *= np.sign(normal @ towards_lens) or 1.0
+    towards_lens = towards_lens / np.linalg.norm(towards_lens)
+    normals = _normals(surface, normal, across, down)
+    facing = np.maximum(normals @ towards_lens.astype(np.float32), 0.0)
+    ambient = reflectance_of(surface.visible) * (_falling(normals, sky) * MATT_PER_LUX)
+    infrared = reflectance_of(surface.infrared)
+    upward = 0.5 + 0.5 * normals[..., 2]
+    sun = np.maximum(normals @ np.array(sky.towards_sun, np.float32), 0.0) * sky.sun_lux
+    lux = sun + sky.sky_lux * upward + sky.ground_lux * 1.8 * GROUND_REFLECTANCE * (1.0 - upward)
+    ambient += (infrared * lux * (MATT_PER_LUX * DAY_INFRARED_RATIO))[..., None] * INFRARED_TINT
+    if np.any(surface.gloss):
+        ambient += _mirrored(surface, normals, facing, towards_lens, sky)
+    if surface.glow is not None:
+        ambient += surface.glow * LUMINANCE
+    lamp = infrared * facing * MATT_PER_LAMP
+    retro = None
+    if surface.retro is not None:
+        retro = np.asarray((surface.retro * np.float32(RETRO_PER_LAMP / 255.0))[..., None] * INFRARED_TINT, np.float32)
+        lamp = lamp * (1.0 - surface.retro / 255.0)
+    shape = surface.visible.shape
+    level = _Level(
+        ambient=np.ascontiguousarray(np.broadcast_to(ambient, shape), np.float32),
+        lamp=np.ascontiguousarray(np.broadcast_to(lamp[..., None] * INFRARED_TINT, shape), np.float32),
+        retro=retro,
+        alpha=surface.alpha,
+    )
+    return Skin([level])
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """A part of the linear picture that is being worked on, float32 (h, w, 3); its first pixel is (left, top).
+
+    `covered` marks what has been laid on it so far.
+    """
+
+    picture: Linear
+    covered: Mask
+    left: int
+    top: int
+
+    def lay(self, placed: Placed, skin: Skin, weights: Weights) -> None:
+        """Lay a skin on it: all of its outline hides what is below."""
+        part = self._part(placed)
+        if part is None:
+            return
+        low_x, low_y, window, covered = part
+        size = (window.shape[1], window.shape[0])
+        level = skin.at(placed.across_px, placed.down_px)
+        matrix = _from_texture(placed, low_x, low_y, level.ambient.shape)
+        mask = placed.fill(low_x, low_y, size)
+        if level.alpha is not None:
+            shape = cv2.warpPerspective(level.alpha, matrix, size, flags=cv2.INTER_LINEAR)
+            mask = np.asarray(cv2.bitwise_and(mask, cv2.threshold(shape, 127, 255, cv2.THRESH_BINARY)[1]), np.uint8)
+        colours = cv2.warpPerspective(
+            level.sum(weights), matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        cv2.copyTo(colours, mask, window)
+        cv2.bitwise_or(covered, mask, dst=covered)
+
+    def tint(self, placed: Placed, alpha: _Plane | None, light: Linear | None) -> None:
+        """Lay something translucent on it: what lies below keeps 1 - alpha, and `light` is added.
+
+        `alpha` is float32 (h, w), `light` float32 (h, w, 3), each of any size of its own; None takes or adds nothing.
+        """
+        part = self._part(placed)
+        if part is None:
+            return
+        low_x, low_y, window, _ = part
+        size = (window.shape[1], window.shape[0])
+
+        def warped(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            matrix = _from_texture(placed, low_x, low_y, plane.shape)
+            return np.asarray(cv2.warpPerspective(plane, matrix, size, flags=cv2.INTER_LINEAR), np.float32)
+
+        if alpha is not None:
+            below = np.asarray(cv2.subtract(1.0, warped(alpha)), np.float32)
+            cv2.multiply(window, cv2.merge([below, below, below]), dst=window)
+        if light is not None:
+            cv2.add(window, warped(light), dst=window)
+
+    def _part(self, placed: Placed) -> tuple[int, int, Linear, Mask] | None:
+        """Return where the placed box begins, as pixels of the whole picture, and its part of the canvas."""
+        low_x, low_y = max(placed.box[0], self.left), max(placed.box[1], self.top)
+        high_x = min(placed.box[2], self.left + self.picture.shape[1])
+        high_y = min(placed.box[3], self.top + self.picture.shape[0])
+        if low_x >= high_x or low_y >= high_y:
+            return None
+        rows, columns = slice(low_y - self.top, high_y - self.top), slice(low_x - self.left, high_x - self.left)
+        return low_x, low_y, self.picture[rows, columns], self.covered[rows, columns]
+
+
+def _from_texture(placed: Placed, left: int, top: int, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Return the matrix from texture pixels to pixels of a window; texture pixel i has its centre at (i + 0.5) / size."""
+    rows, columns = shape[:2]
+    to_share = np.array([[1.0 / columns, 0.0, 0.5 / columns], [0.0, 1.0 / rows, 0.5 / rows], [0.0, 0.0, 1.0]])
+    shift = np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]])
+    return np.asarray(shift @ placed.matrix @ to_share, np.float64)
+
+
+def _normals(surface: Surface, normal: Vector, across: Vector, down: Vector) -> _Plane:
+    """Return unit normals, float32 (h, w, 3), or (1, 1, 3) of a flat surface."""
+    if surface.relief_m is None:
+        return np.asarray(normal[None, None, :], np.float32)
+    slope_across = cv2.Sobel(surface.relief_m, cv2.CV_32F, 1, 0, ksize=3, scale=surface.px_per_m / 8.0)
+    slope_down = cv2.Sobel(surface.relief_m, cv2.CV_32F, 0, 1, ksize=3, scale=surface.px_per_m / 8.0)
+    length = 1.0 / np.sqrt(1.0 + slope_across**2 + slope_down**2)
+    return np.asarray(
+        cv2.merge([(normal[k] - slope_across * across[k] - slope_down * down[k]) * length for k in range(3)]),
+        np.float32,
+    )
+
+
+def _falling(normals: _Plane, sky: Sky) -> _Plane:
+    """Return the illuminance in blue, green and red of surfaces with these normals."""
+    upward = (0.5 + 0.5 * normals[..., 2])[..., None]
+    sun = np.maximum(normals @ np.array(sky.towards_sun, np.float32), 0.0)[..., None]
+    light = sun * (np.array(sky.sun_bgr, np.float32) * sky.sun_lux) + upward * (
+        np.array(sky.sky_bgr, np.float32) * sky.sky_lux
+    )
+    # The road's light comes up from below; 1.8 is for the verge, which is brighter than asphalt.
+    return np.asarray(light + (1.0 - upward) * np.float32(1.8 * GROUND_REFLECTANCE * sky.ground_lux), np.float32)
+
+
+def _mirrored(surface: Surface, normals: _Plane, facing: _Plane, towards_lens: Vector, sky: Sky) -> _Plane:
+    """Return what lacquer and glass mirror of sky, tree line and road (Schlick's form of Fresnel's equations)."""
+    lens = towards_lens.astype(np.float32)
+    back = 2.0 * facing[..., None] * normals - lens
+    rise = back[..., 2]
+    is_sky = np.clip((rise - _TREE_LINE) / 0.1 + 0.5, 0.0, 1.0)
+    is_road = np.clip((-0.02 - rise) / 0.12, 0.0, 1.0)
+    level = is_sky * (sky.sky_lux / np.pi) * (1.25 - 0.5 * np.clip(rise, 0.0, 1.0))
+    level += (1.0 - is_sky) * sky.ground_lux / np.pi * (0.05 + (GROUND_REFLECTANCE - 0.05) * is_road)
+    colour = np.array(sky.sky_bgr, np.float32) * is_sky[..., None] + (1.0 - is_sky[..., None])
+    fresnel = (_CLEAR_COAT + (1.0 - _CLEAR_COAT) * (1.0 - facing) ** 5) * surface.gloss
+    light = (level * fresnel)[..., None] * colour * np.float32(LUMINANCE * (1.0 + DAY_INFRARED_RATIO))
+    if sky.sun_lux > 0:
+        glint = np.clip(back @ np.array(sky.towards_sun, np.float32), 0.0, 1.0) ** 180
+        light = light + (glint * surface.gloss * np.float32(_GLINT * sky.sun_lux / np.pi * LUMINANCE))[..., None]
+    return np.asarray(light, np.float32)

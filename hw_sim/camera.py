@@ -261,7 +261,7 @@ class SimCamera:
             else:
                 self._expose(self._zero_s)
         if filled and self._user is not None:
-            self._user.process_requests(filled)
+            self._user.hand_over(filled)
 
     def _exposes_at_s(self) -> float:
         return self._readout_s - self._settings.of(self._frame).exposure_us / 1e6

@@ -327,7 +327,7 @@ class SimPicamera2:
         with self.request_lock:
             return self._queue.popleft() if self._queue else None
 
-    def process_requests(self, filled: Sequence[tuple[int, Exposed]]) -> None:
+    def hand_over(self, filled: Sequence[tuple[int, Exposed]]) -> None:
         """Hand filled buffers to the callback, one by one. What it raises ends the delivery, as in the library."""
         if self._loop_ended:
             return

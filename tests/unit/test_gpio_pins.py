@@ -1,9 +1,9 @@
 import threading
 
 import pytest
-from gpiozero.pins.mock import MockFactory
+from gpiozero.pins.mock import MockFactory, MockPWMPin
 
-from firmware.board.gpio_pins import EDGES_WAITING, GpioTrigger
+from firmware.board.gpio_pins import EDGES_WAITING, LONGEST_LEASE_S, GpioLamp, GpioTrigger
 from firmware.faults import DeviceFault, FaultCode
 from firmware.records import TriggerSource
 from hw_sim.runner import VirtualClock
@@ -91,3 +91,102 @@ def test_a_line_that_was_given_back_can_be_taken_again(pins, clock):
 
 def test_closing_what_never_listened_is_nothing(pins, clock):
     GpioTrigger(17, TriggerSource.PIR, clock, pin_factory=pins).close()
+
+
+class Timers:
+    """Timers that end when the test says so."""
+
+    def __init__(self):
+        self.running = []
+
+    def __call__(self, delay_s, call):
+        return Timer(self, delay_s, call)
+
+    def end(self):
+        for timer in list(self.running):
+            timer.cancel()
+            timer.call()
+
+
+class Timer:
+    def __init__(self, timers, delay_s, call):
+        self.timers, self.delay_s, self.call = timers, delay_s, call
+
+    def start(self):
+        self.timers.running.append(self)
+
+    def cancel(self):
+        if self in self.timers.running:
+            self.timers.running.remove(self)
+
+
+@pytest.fixture
+def lamp_pins():
+    factory = MockFactory(pin_class=MockPWMPin)
+    yield factory
+    factory.reset()
+
+
+def test_a_lamp_is_dark_until_leased_and_falls_when_its_lease_ends(lamp_pins):
+    timers = Timers()
+    lamp = GpioLamp(18, pin_factory=lamp_pins, make_timer=timers)
+    line = lamp_pins.pin(18)
+    assert line.state == 0
+    lamp.renew(0.6, 1.0)
+    assert line.state == pytest.approx(0.6)
+    assert [timer.delay_s for timer in timers.running] == [1.0]
+    timers.end()
+    assert line.state == 0
+    lamp.renew(1.0, 0.5)
+    assert line.state == 1.0
+    lamp.close()
+
+
+def test_a_renewed_lease_ends_when_the_newest_one_does(lamp_pins):
+    timers = Timers()
+    lamp = GpioLamp(18, pin_factory=lamp_pins, make_timer=timers)
+    lamp.renew(1.0, 1.0)
+    late = timers.running[0]
+    lamp.renew(0.5, 1.0)
+    assert len(timers.running) == 1
+    late.call()  # was already ending when the lease was renewed
+    assert lamp_pins.pin(18).state == pytest.approx(0.5)
+    lamp.close()
+
+
+def test_a_lamp_falls_on_a_thread_of_its_own_while_everybody_else_hangs(lamp_pins):
+    lamp = GpioLamp(18, pin_factory=lamp_pins)
+    lamp.renew(1.0, 0.05)
+    timers = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
+    assert timers
+    for timer in timers:
+        timer.join(5)
+    assert lamp_pins.pin(18).state == 0
+    lamp.close()
+
+
+def test_closing_darkens_the_lamp_and_gives_its_line_back(lamp_pins):
+    lamp = GpioLamp(18, pin_factory=lamp_pins)
+    lamp.renew(1.0, 1.0)
+    lamp.close()
+    lamp.close()
+    assert lamp_pins.pin(18).state == 0
+    assert not [
+        each for each in threading.enumerate() if isinstance(each, threading.Timer) and not each.finished.is_set()
+    ]
+    GpioLamp(18, pin_factory=lamp_pins).renew(0.0, 0.01)
+
+
+@pytest.mark.parametrize(("lamp_ratio", "for_s"), [(1.1, 1.0), (-0.1, 1.0), (1.0, 0.0), (1.0, LONGEST_LEASE_S + 0.1)])
+def test_no_lease_is_for_ever_and_no_lamp_gives_more_than_it_has(lamp_pins, lamp_ratio, for_s):
+    with pytest.raises(ValueError, match="at most"):
+        GpioLamp(18, pin_factory=lamp_pins).renew(lamp_ratio, for_s)
+
+
+def test_a_lamp_whose_line_is_taken_is_a_fault_with_a_hint(lamp_pins):
+    first = GpioLamp(18, pin_factory=lamp_pins)
+    first.renew(0.5, 1.0)
+    with pytest.raises(DeviceFault, match="BCM 18") as refused:
+        GpioLamp(18, pin_factory=lamp_pins).renew(0.5, 1.0)
+    assert refused.value.code is FaultCode.LAMP_ABSENT
+    first.close()

@@ -1,4 +1,5 @@
 import contextlib
+import os
 import socket
 import time
 
@@ -38,3 +39,23 @@ def test_random_bytes_differ():
     system = LinuxSystem()
     assert len(system.random_bytes(10)) == 10
     assert system.random_bytes(16) != system.random_bytes(16)
+
+
+def test_memory_is_what_the_kernel_counts(tmp_path):
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "statm").write_text("90000 25000 4000 1 0 60000 0\n")
+    (tmp_path / "meminfo").write_text("MemTotal: 8000000 kB\nCmaTotal:   524288 kB\nCmaFree:    400000 kB\n")
+    use = LinuxSystem(proc=tmp_path).memory()
+    assert use.resident_bytes == 25000 * os.sysconf("SC_PAGE_SIZE")
+    assert use.pool_free_bytes == 400_000 * 1024
+
+
+def test_a_kernel_without_a_camera_pool_says_so(tmp_path):
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "statm").write_text("9 8 7 6 5 4 3\n")
+    (tmp_path / "meminfo").write_text("MemTotal: 8000000 kB\n")
+    assert LinuxSystem(proc=tmp_path).memory().pool_free_bytes is None
+
+
+def test_this_process_needs_memory():
+    assert 10_000_000 < LinuxSystem().memory().resident_bytes < 10_000_000_000

@@ -57,7 +57,7 @@ class CaptureConfig(_Section, frozen=True, kw_only=True):
     angle_deg: Annotated[float, Meta(ge=1, le=60, description="between the lens and the direction of travel")] = 20.0
     speed_mph: Annotated[float, Meta(ge=5, le=120, description="the fastest vehicle that must not blur")] = 75.0
     lane: Annotated[tuple[LanePoint, ...], Meta(min_length=3, max_length=16)] = WHOLE_PICTURE
-    pre_trigger_s: Annotated[float, Meta(ge=1, le=1.5)] = 1.0
+    pre_trigger_s: Annotated[float, Meta(ge=1, le=1.5)] = 1.2
     post_trigger_s: Annotated[float, Meta(ge=0.1, le=5)] = 0.5
     motion_ratio: Annotated[float, Meta(ge=0.0005, le=0.5, description="share of the lane that changed")] = 0.004
 

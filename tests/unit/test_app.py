@@ -53,7 +53,7 @@ class ScriptedStage:
 
 
 def a_board():
-    return Board(camera=None, triggers=(), link=None, clock=LinuxClock(), system=RecordingSystem())
+    return Board(camera=None, lamp=None, triggers=(), link=None, clock=LinuxClock(), system=RecordingSystem())
 
 
 def a_machine(*stages):
@@ -126,7 +126,7 @@ def test_the_watchdog_is_fed_while_all_is_well():
             if state == "WATCHDOG=1":
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    board = Board(camera=None, triggers=(), link=None, clock=LinuxClock(), system=Feeding())
+    board = Board(camera=None, lamp=None, triggers=(), link=None, clock=LinuxClock(), system=Feeding())
     assert run(board, a_machine(ScriptedStage("capture", []))) == 0
     assert board.system.states == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
 
@@ -138,14 +138,14 @@ def test_a_service_manager_that_is_gone_still_stops_the_stages():
 
     order = []
     machine = a_machine(ScriptedStage("capture", order))
-    board = Board(camera=None, triggers=(), link=None, clock=LinuxClock(), system=Gone())
+    board = Board(camera=None, lamp=None, triggers=(), link=None, clock=LinuxClock(), system=Gone())
     with pytest.raises(OSError, match="gone"):
         run(board, machine)
     assert "capture closes" in order
     assert machine.outbox.closed
 
 
-def test_a_stuck_stage_and_a_silent_camera_stop_the_feeding(caplog):
+def test_a_stuck_stage_stops_the_feeding(caplog):
     thread = StageThread(ScriptedStage("reading", []), lambda: 100.0, lambda name, bug: None)
     faults = FaultBook()
     assert app.is_alive([thread], faults, 100.0 + HEARTBEAT_LIMIT_S)
@@ -155,18 +155,25 @@ def test_a_stuck_stage_and_a_silent_camera_stop_the_feeding(caplog):
     assert caplog.text.count("reading did not come back") == 1
     assert app.is_alive([thread], faults, 100.0)
     assert faults.reports() == []
-    faults.latch(DeviceFault(FaultCode.CAMERA_SILENT, "cable"), 100.0)
-    assert not app.is_alive([thread], faults, 100.0)
 
 
 def test_a_service_without_a_sign_of_life_ends_itself(monkeypatch, caplog):
     monkeypatch.setattr(app, "WATCH_EVERY_S", 0.01)
-    board = a_board()
-    machine = a_machine(ScriptedStage("capture", []))
-    machine.faults.latch(DeviceFault(FaultCode.CAMERA_SILENT, "cable"), 0.0)
+    monkeypatch.setattr(app, "HEARTBEAT_LIMIT_S", -1.0)
     monkeypatch.setattr(app, "LIFELESS_LIMIT_S", 0.1)
-    assert run(board, machine) == 1
+    assert run(a_board(), a_machine(ScriptedStage("capture", []))) == 1
     assert "no sign of life" in caplog.text
+
+
+def test_a_camera_that_a_restart_did_not_help_ends_the_service_at_once(monkeypatch, caplog):
+    monkeypatch.setattr(app, "WATCH_EVERY_S", 0.01)
+    order, board = [], a_board()
+    machine = a_machine(ScriptedStage("capture", order), ScriptedStage("reading", order))
+    machine.faults.latch(DeviceFault(FaultCode.CAMERA_SILENT, "cable"), 0.0)
+    assert run(board, machine) == 1
+    assert "the camera is silent" in caplog.text
+    assert board.system.states == ["READY=1", "STOPPING=1"]
+    assert order[-2:] == ["capture closes", "reading closes"]
 
 
 def test_a_stage_that_does_not_stop_is_said_and_the_next_is_stopped_all_the_same(caplog):

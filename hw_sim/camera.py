@@ -212,6 +212,11 @@ class SimCamera:
         return self._zero_s or 0.0
 
     @property
+    def lamp_ratio(self) -> float:
+        """The lamp's light at this moment; 0 without one."""
+        return 0.0 if self._lamp is None else self._lamp.ratio
+
+    @property
     def next_frame_s(self) -> float:
         """When the next exposure begins or the next frame arrives; NEVER_S while the camera does not run."""
         if not self._is_running:
@@ -275,7 +280,11 @@ class SimCamera:
 
     def _expose(self, zero_s: float) -> None:
         """Take one frame, if there is a buffer for it, and go on to the next."""
-        at_s, settings, chances = self._exposes_at_s(), self._settings.of(self._frame), self._generator.random(4).tolist()
+        at_s, settings, chances = (
+            self._exposes_at_s(),
+            self._settings.of(self._frame),
+            self._generator.random(4).tolist(),
+        )
         readout_s, frame = self._readout_s, self._frame
         self._frame += 1
         self._readout_s += settings.frame_us / 1e6
@@ -289,9 +298,7 @@ class SimCamera:
             return
         number, controls = buffer
         self._write(frame + OBEYS_AFTER_FRAMES[chances[1] < 0.25], controls)
-        light = Light(
-            exposure_us=settings.exposure_us, gain=settings.gain, lamp_ratio=self._lamp.ratio if self._lamp else 0.0
-        )
+        light = Light(exposure_us=settings.exposure_us, gain=settings.gain, lamp_ratio=self.lamp_ratio)
         exposed = Exposed(
             elapsed_s=at_s - zero_s,
             light=light,

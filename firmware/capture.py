@@ -37,8 +37,11 @@ REFILL_HZ = 20.0
 """Frames that may be sent at once, and a second in the long run: fifty vehicles a minute have 24 frames each. It keeps
 what moves for ever, such as a branch in the lane, from costing more."""
 
-MOTION_LEAD_S, MOTION_TAIL_S = 0.15, 0.1
-"""Motion is seen in the frame itself and has no lag, and it lasts as long as the vehicle is in view."""
+MOTION_LEAD_S, MOTION_TAIL_S = 0.15, 0.4
+"""Motion is seen in the frame itself and has no lag, and it lasts as long as the vehicle is in view ..."""
+
+BURST_TAIL_S = 0.1
+"""... or has stopped there: from this time after it on, its window is looked at with QUIET_SPACING_S only."""
 
 WINDOWS_AT_MOST = 64
 """Edges may come for weeks while the camera is absent; only the newest windows can still find frames."""
@@ -216,17 +219,17 @@ class CaptureStage:
 
     def _is_due(self, at_s: float) -> bool:
         """Say whether a shot is to be copied. One that is wanted at once uses up the allowance."""
-        spacings_s = [self._spacing_s(window.source) for window in self._windows if window.holds(at_s)]
+        spacings_s = [self._spacing_s(window.source, at_s) for window in self._windows if window.holds(at_s)]
         spacing_s = min(spacings_s, default=QUIET_SPACING_S)
         if at_s - self._kept_s < spacing_s:
             return False
         return not spacings_s or self._allowance.take(at_s)
 
-    def _spacing_s(self, source: TriggerSource) -> float:
+    def _spacing_s(self, source: TriggerSource, at_s: float) -> float:
         """Return how far apart the frames of a window are; what a PIR has noticed has gone long ago."""
-        if source is TriggerSource.MOTION:
+        if source is TriggerSource.MOTION and at_s <= self._moved_s + BURST_TAIL_S:
             return self._motion_spacing_s
-        return QUIET_SPACING_S if source is TriggerSource.PIR else 0.0
+        return 0.0 if source in {TriggerSource.IR_BEAM, TriggerSource.RADAR} else QUIET_SPACING_S
 
     def _open_window(self, edge: TriggerEdge) -> None:
         """Want the frames around `edge`; what the same source says again extends the window that it opened.

@@ -18,7 +18,7 @@ SAMPLES = 60
 """An hour: a leak of a page a frame is 440 MB in that time, one of a byte a frame drowns and does no harm."""
 
 RESIDENT_LIMIT_BYTES = 450_000_000
-"""Where the service manager ends the service (MemoryMax); ring and mailbox full it needs less than half."""
+"""Nearly half of a unit with 1 GB. With networks, ring and mailbox full, the service needs half as much."""
 
 EXHAUSTED_WITHIN_S = 12 * 3600.0
 """Somebody who is told now can still choose when the unit restarts."""

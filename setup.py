@@ -2,7 +2,7 @@
 
 from setuptools import setup
 
-TRAIN = ["torch==2.13.0", "litert-torch==0.10.0", "ai-edge-quantizer==0.10.0", "pillow>=10", "tqdm>=4.66"]
+TRAIN = ["torch==2.13.0", "litert-torch==0.10.0", "ai-edge-quantizer==0.10.0", "pillow>=10"]
 
 DEV = [
     "coverage>=7.6",
@@ -31,6 +31,7 @@ setup(
         "paho-mqtt>=2.1,<3",
         "gpiozero>=2.0.1",
         "msgspec>=0.19",
+        "tqdm>=4.66",
     ],
     extras_require={
         # picamera2 imports only beside the system's libcamera (apt install python3-libcamera); lgpio drives the pins.

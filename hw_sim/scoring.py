@@ -60,29 +60,32 @@ class Score:
         return Score(**{name: count + theirs[name] for name, count in asdict(self).items()})
 
 
-def scored(passed: Sequence[Passed], told: Sequence[Told]) -> Score:
-    """Return how `told` describes `passed`."""
+def scored(passed: Sequence[Passed], told: Sequence[Told], *, others: Sequence[Passed] = ()) -> Score:
+    """Return how `told` describes `passed`.
+
+    What was told of `others`, whose plates nobody could read or which are not asked for, is neither right nor wrong.
+    """
     mine: list[list[Told]] = [[] for _ in passed]
     strays = 0
     for read in told:
-        place = _vehicle_of(read, passed)
+        place = _vehicle_of(read, [*passed, *others])
         if place is None:
             strays += 1
-        else:
+        elif place < len(passed):
             mine[place].append(read)
     rows = [_row(vehicle, reads) for vehicle, reads in zip(passed, mine, strict=True)]
     return sum(rows, Score(false_plates=strays))
 
 
-def _vehicle_of(read: Told, passed: Sequence[Passed]) -> int | None:
+def _vehicle_of(read: Told, vehicles: Sequence[Passed]) -> int | None:
     """Return the place of the vehicle that `read` speaks of, or None."""
     near = [
         place
-        for place, vehicle in enumerate(passed)
+        for place, vehicle in enumerate(vehicles)
         if read.from_s <= vehicle.to_s + SLACK_S and read.to_s >= vehicle.from_s - SLACK_S
     ]
-    best = max(near, key=lambda place: likeness(read, passed[place]), default=None)
-    return None if best is None or likeness(read, passed[best]) < LIKE_RATIO else best
+    best = max(near, key=lambda place: likeness(read, vehicles[place]), default=None)
+    return None if best is None or likeness(read, vehicles[best]) < LIKE_RATIO else best
 
 
 def likeness(read: Told, vehicle: Passed) -> float:

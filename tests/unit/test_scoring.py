@@ -38,6 +38,11 @@ def test_lettering_and_reads_of_another_time_are_false_plates():
     assert scored([vehicle("7ABC123")], [told("7ABC123", 12.0, 12.4)]) == Score(passes=1, false_plates=1)
 
 
+def test_reads_of_vehicles_that_do_not_count_are_left_out():
+    score = scored([vehicle("7ABC123")], [told("8XYZ98")], others=[vehicle("8XYZ987")])
+    assert score == Score(passes=1)
+
+
 def test_a_second_read_of_a_vehicle_is_a_duplicate_and_the_best_one_counts():
     score = scored([vehicle("7ABC123")], [told("7ABC128"), told("7ABC123")])
     assert (score.captured, score.read, score.duplicates) == (1, 1, 1)

@@ -1,0 +1,343 @@
+"""The grid: how many vehicles are captured and read at each speed, light and weather, all in virtual time.
+
+Every pass goes through what a unit runs: camera adapter, triggers, lamp, capture, networks, tracking, sealing, outbox.
+What is counted is what the agency opens. A cell is cut into runs with seeds of their own, which is what several
+processes share; the answer does not depend on how many.
+"""
+
+import functools
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from tqdm import tqdm
+
+from cloud.opening import open_read
+from firmware import sealing
+from firmware.board.linux import LinuxSystem
+from firmware.capture import CaptureStage
+from firmware.config import CaptureConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
+from firmware.faults import FaultBook, KestrelError
+from firmware.outbox import Outbox
+from firmware.reading import ReadingStage
+from firmware.recognition import PlateReader
+from firmware.sealing import Sealer
+from hw_sim.board import WorldStage, open_parts
+from hw_sim.camera import CameraFaults
+from hw_sim.light import Conditions, LightLevel
+from hw_sim.photographed_plates import PhotographedPlates
+from hw_sim.plate_faces import DrawnPlates, PlateSource
+from hw_sim.road import Road, RoadScene, VisiblePlate
+from hw_sim.runner import VirtualClock, VirtualTime, VirtualTimers
+from hw_sim.scoring import Passed, Score, Told, scored
+from hw_sim.sensors import PirRules
+from hw_sim.traffic import LONGEST_VEHICLE_M, M_S_PER_MPH, TRIGGER_LINE_M, PassingVehicle
+
+RUN_PASSES = 25
+"""Vehicles counted in one run: short enough to share a cell among processes and to show progress."""
+
+FIRST_PASSES = 2
+"""Vehicles of each run that come first and are not counted: a unit finds its light in the first seconds of its life."""
+
+START_S = 1000.0
+AFTERMATH_S = 2.0
+AHEAD_S = 8.0
+"""From the unit's start to the first vehicle: it has settled on its light, and at night lit its lamp."""
+
+SHORTEST_GAP_S, LONGEST_GAP_S = 1.6, 2.6
+CLEARANCE_M = 4.0
+"""Between two rear ends at least: a vehicle's length and this much road, at any speed."""
+
+TRUTH_EVERY_S = 0.01
+LARGEST_OUTBOX_BYTES = 100_000_000
+
+
+class GridRefused(KestrelError):
+    """The grid cannot be run as asked; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One speed, light and weather."""
+
+    mph: float
+    light: LightLevel
+    rain_ratio: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What all cells of a grid share. `pir_delay_s`: None for the sensor's own lag, infinite for a dead PIR."""
+
+    models: Path
+    plates_csv: Path | None = None
+    root: Path | None = None
+    pir_delay_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One task of a process: `passes` counted vehicles of a cell, under a seed."""
+
+    cell: Cell
+    place: int  # of the cell
+    seed: int
+    passes: int
+    setting: Setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseTraffic:
+    """The first vehicle after `ahead_s`, then one after the other as close as a vehicle's length allows."""
+
+    shortest_s: float
+    ahead_s: float = AHEAD_S
+
+    def gap_s(self, after_s: float, generator: np.random.Generator) -> float:
+        """Return the time to the next rear end."""
+        gap_s = self.shortest_s * float(generator.uniform(1.0, LONGEST_GAP_S / SHORTEST_GAP_S))
+        return gap_s + (self.ahead_s if after_s == 0.0 else 0.0)
+
+
+def run_grid(
+    cells: Sequence[Cell], *, passes: int, seed: int, setting: Setting, processes: int | None = None
+) -> dict[str, Any]:
+    """Return `{"cells": [...]}` as `python -m hw_sim grid` prints it, with a progress bar on stderr.
+
+    Raises GridRefused, and BadPlateTable for plates that cannot be read.
+    """
+    if passes < 1:
+        raise GridRefused("a cell needs one pass at least; set --passes")
+    plates_of(setting)  # what is wrong with the table is said before the processes begin
+    runs = list(_runs(cells, passes, seed, setting))
+    scores = [Score() for _ in cells]
+    workers = min(len(runs), processes or os.cpu_count() or 1)
+    with (
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
+        tqdm(total=passes * len(cells), unit="pass", desc="grid", dynamic_ncols=True) as bar,
+    ):
+        for run, score in pool.map(_scored_run, runs):
+            scores[run.place] += score
+            bar.update(run.passes)
+    return {"cells": [_row(cell, score) for cell, score in zip(cells, scores, strict=True)]}
+
+
+def _runs(cells: Sequence[Cell], passes: int, seed: int, setting: Setting) -> Iterator[Run]:
+    """Yield the runs, one of each cell in turn, so that the bar's speed is honest from the start."""
+    for first in range(0, passes, RUN_PASSES):
+        for place, cell in enumerate(cells):
+            number = first // RUN_PASSES
+            yield Run(
+                cell=cell,
+                place=place,
+                seed=seed * 100_000 + place * 1_000 + number,
+                passes=min(RUN_PASSES, passes - first),
+                setting=setting,
+            )
+
+
+def _row(cell: Cell, score: Score) -> dict[str, Any]:
+    return {
+        "mph": cell.mph,
+        "light": str(cell.light),
+        "rain": cell.rain_ratio,
+        "passes": score.passes,
+        "captured": score.captured,
+        "read": score.read,
+        "read_folded": score.read_folded,
+        "partial": score.partial,
+        "wrong": score.wrong,
+        "state_right": score.state_right,
+        "state_wrong": score.state_wrong,
+        "false_plates": score.false_plates,
+        "duplicates": score.duplicates,
+    }
+
+
+def _scored_run(run: Run) -> tuple[Run, Score]:
+    cv2.setNumThreads(1)
+    return run, watched(run).score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What one run came to: its score, and the counters of the unit."""
+
+    score: Score
+    frames_seen: int
+    frames_developed: int
+    frames_read: int
+    frames_dropped: int
+
+
+def watched(run: Run) -> Watched:
+    """Let the vehicles of `run` pass a unit, and hold what it told against what passed."""
+    road = road_of(run)
+    counted, end_s = _counted(road, run.passes)
+    with tempfile.TemporaryDirectory(prefix="kestrel-grid-") as folder:
+        unit = VirtualUnit(road, run, Path(folder))
+        try:
+            unit.time.run_until(START_S + end_s)
+            told = unit.told()
+        finally:
+            unit.close()
+    own, others = _passed(road, counted, end_s)
+    return Watched(
+        score=scored(own, told, others=others),
+        frames_seen=unit.capture.frames_seen,
+        frames_developed=unit.capture.frames_developed,
+        frames_read=unit.reading.frames_read,
+        frames_dropped=unit.reading.frames.dropped,
+    )
+
+
+def road_of(run: Run) -> Road:
+    """Return the endless road of a run; vehicles follow each other as closely as their lengths allow."""
+    speed_m_s = run.cell.mph * M_S_PER_MPH
+    shortest_s = max(SHORTEST_GAP_S, (LONGEST_VEHICLE_M + CLEARANCE_M) / speed_m_s)
+    return Road(
+        run.seed,
+        mph=run.cell.mph,
+        conditions=Conditions(light=run.cell.light, rain_ratio=run.cell.rain_ratio),
+        plates=plates_of(run.setting),
+        schedule=CloseTraffic(shortest_s=shortest_s),
+    )
+
+
+def plates_of(setting: Setting) -> PlateSource:
+    """Return the plates that the vehicles of one run carry. Raises GridRefused, and BadPlateTable from the table."""
+    if setting.plates_csv is None:
+        return DrawnPlates()
+    if setting.root is None:
+        raise GridRefused("--plates needs --root, the folder that its images are relative to")
+    return PhotographedPlates(setting.plates_csv, setting.root)
+
+
+@functools.lru_cache(maxsize=1)
+def _reader(models: Path, detection_score_ratio: float) -> PlateReader:
+    return PlateReader.load(models, detection_score_ratio=detection_score_ratio)
+
+
+class VirtualUnit:
+    """A unit before a road in virtual time, without a link; the agency's key is at hand to open what it sealed."""
+
+    def __init__(self, road: Road, run: Run, folder: Path) -> None:
+        self._clock = VirtualClock(start_s=START_S)
+        self._agency_key = X25519PrivateKey.generate()
+        system, faults = LinuxSystem(), FaultBook()
+        config = _config()
+        timers = VirtualTimers(self._clock)
+        parts = open_parts(
+            config.capture,
+            self._clock,
+            RoadScene(road),
+            seed=run.seed,
+            faults=CameraFaults(drop_ratio=0.002, jitter_s=0.0002),
+            pir=_pir_rules(run.setting.pir_delay_s),
+            self_paced=False,
+            make_timer=timers.timer,
+        )
+        self._world = parts.world
+        self._outbox = Outbox(
+            folder / "outbox.db",
+            capacity_bytes=LARGEST_OUTBOX_BYTES,
+            retention_s=86_400.0,
+            clock=self._clock,
+            system=system,
+        )
+        self.reading = ReadingStage(
+            _reader(run.setting.models, config.reading.detection_score_ratio),
+            Sealer(config.device_id, Ed25519PrivateKey.generate(), self._agency_key.public_key()),
+            self._outbox,
+            system=system,
+            config=config,
+            faults=faults,
+        )
+        self.capture = CaptureStage(
+            parts.camera, parts.triggers, self.reading.frames, config.capture, faults, lamp=parts.lamp, system=system
+        )
+        self.time = VirtualTime([WorldStage(self._world), timers, self.capture, self.reading], self._clock)
+
+    def told(self) -> list[Told]:
+        """Return all that was sealed so far, as the agency opens it, in seconds of the road."""
+        waiting = self._outbox.next_unsent(10**6, self._clock.monotonic_s())
+        reads = [open_read(sealing.from_wire(one.wire), self._agency_key) for one in waiting]
+        offset_s = self._clock.utc_ms() / 1000 - self._clock.monotonic_s() + self._world.start_s
+        return [
+            Told(
+                text="" if read.passage.plate is None else read.passage.plate.text,
+                region=read.passage.region,
+                from_s=read.passage.first_utc_ms / 1000 - offset_s,
+                to_s=read.passage.last_utc_ms / 1000 - offset_s,
+                partial=read.passage.partial,
+            )
+            for read in reads
+        ]
+
+    def close(self) -> None:
+        """Stop all stages and give the disk back."""
+        self.time.close()
+        self._outbox.close()
+
+
+def _config() -> DeviceConfig:
+    nobodys_key = "A" * 43 + "="
+    return DeviceConfig(
+        version=1,
+        device_id="k-grid",
+        site=SiteConfig(name="grid", latitude_deg=0.0, longitude_deg=0.0),
+        seal=SealConfig(agency_key=nobodys_key, receipt_key=nobodys_key),
+        uplink=UplinkConfig(host="localhost"),
+        capture=CaptureConfig(),
+    )
+
+
+def _pir_rules(delay_s: float | None) -> PirRules:
+    if delay_s is None:
+        return PirRules()
+    return PirRules(missed_ratio=1.0) if math.isinf(delay_s) else PirRules(lag_s=(delay_s, delay_s))
+
+
+def _counted(road: Road, passes: int) -> tuple[set[int], float]:
+    """Return the ids of the vehicles that count, and when the last of them has gone.
+
+    A vehicle without a plate, or with one that nobody could read, is on the road and does not count.
+    """
+    counted: list[PassingVehicle] = []
+    seen, until_s = FIRST_PASSES, AHEAD_S
+    while len(counted) < passes:
+        vehicles = road.vehicles_between(0.0, until_s)
+        counted += [one for one in vehicles[seen:] if one.face is not None and one.face.is_readable]
+        seen, until_s = max(seen, len(vehicles)), until_s + 10.0
+    last = counted[passes - 1]
+    gone_s = last.passes_s + (road.view.farthest_m() - TRIGGER_LINE_M) / last.speed_m_s
+    return {one.vehicle_id for one in counted[:passes]}, gone_s + AFTERMATH_S
+
+
+def _passed(road: Road, counted: set[int], end_s: float) -> tuple[list[Passed], list[Passed]]:
+    """Return the counted vehicles, and the others whose plates were in the picture before `end_s`."""
+    first_s: dict[int, float] = {}
+    last_s: dict[int, float] = {}
+    plates: dict[int, VisiblePlate] = {}
+    for step in range(round(end_s / TRUTH_EVERY_S)):
+        at_s = step * TRUTH_EVERY_S
+        for plate in road.truth(at_s):
+            first_s.setdefault(plate.vehicle_id, at_s)
+            last_s[plate.vehicle_id] = at_s
+            plates[plate.vehicle_id] = plate
+    own: list[Passed] = []
+    others: list[Passed] = []
+    for vehicle_id, plate in plates.items():
+        passed = Passed(text=plate.text, region=plate.region, from_s=first_s[vehicle_id], to_s=last_s[vehicle_id])
+        (own if vehicle_id in counted else others).append(passed)
+    return own, others

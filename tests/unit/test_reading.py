@@ -9,7 +9,7 @@ from cloud.opening import open_read
 from firmware.board.linux import LinuxSystem
 from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.outbox import Outbox
-from firmware.reading import UNSTORED_AT_MOST, ReadingStage, is_picture
+from firmware.reading import BACKLOG_FRAMES, UNSTORED_AT_MOST, ReadingStage, is_picture
 from firmware.records import Box, Character, Frame, Reading
 from firmware.sealing import Sealer, from_wire
 from firmware.stage import NEVER_S
@@ -63,6 +63,19 @@ class RefusingOutbox:
         return True
 
 
+def bench_frame(number, image=PICTURE, *, rate_hz=8):
+    return Frame(
+        number=number,
+        at_s=number / rate_hz,
+        taken_utc_ms=EPOCH_UTC_MS + round(1000 * number / rate_hz),
+        clock_trusted=True,
+        image=image,
+        exposure_us=200.0,
+        gain=1.0,
+        infrared=False,
+    )
+
+
 class Bench:
     def __init__(self, config, outbox, script):
         self.agency_key, self.device_key = X25519PrivateKey.generate(), Ed25519PrivateKey.generate()
@@ -73,21 +86,10 @@ class Bench:
             ScriptedReader(script), sealer, outbox, system=LinuxSystem(), config=config, faults=self.faults
         )
 
-    def show(self, number, image=PICTURE):
-        at_s = number / 8
-        self.stage.frames.put(
-            Frame(
-                number=number,
-                at_s=at_s,
-                taken_utc_ms=EPOCH_UTC_MS + number * 125,
-                clock_trusted=True,
-                image=image,
-                exposure_us=200.0,
-                gain=1.0,
-                infrared=False,
-            )
-        )
-        return self.stage.step(at_s)
+    def show(self, number, image=PICTURE, *, rate_hz=8):
+        frame = bench_frame(number, image, rate_hz=rate_hz)
+        self.stage.frames.put(frame)
+        return self.stage.step(frame.at_s)
 
 
 @pytest.fixture
@@ -118,9 +120,10 @@ def test_a_passage_becomes_one_sealed_read_that_the_agency_opens(device_config, 
 
 def test_no_log_line_and_no_file_holds_the_plate(device_config, outbox, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
-    bench = Bench(device_config, outbox, {0: PLATE})
+    bench = Bench(device_config, outbox, {0: PLATE, 1: PLATE})
     bench.show(0)
-    bench.stage.step(1.0)
+    bench.show(1)
+    bench.stage.step(1.125)
     assert bench.stage.reads_sealed == 1
     assert "is sealed and stored 1.0 s after" in caplog.text
     assert PLATE not in caplog.text
@@ -139,6 +142,9 @@ def test_no_log_line_and_no_file_holds_the_plate(device_config, outbox, tmp_path
         np.zeros((120, 160, 3), np.float32),
         np.zeros((4, 4, 3), np.uint8),
         np.broadcast_to(np.uint8(0), (70000, 160, 3)),
+        np.broadcast_to(np.uint8(0), (120, 160, 3)),
+        np.zeros((120, 160, 3), np.uint8)[::-1],
+        np.zeros((120, 320, 3), np.uint8)[:, ::2],
         None,
     ],
 )
@@ -161,17 +167,27 @@ def test_one_frame_a_step_so_that_the_heartbeat_shows(device_config, outbox):
     assert bench.stage.step(5.0) == NEVER_S
 
 
-def bench_frame(number):
-    return Frame(
-        number=number,
-        at_s=number / 8,
-        taken_utc_ms=EPOCH_UTC_MS,
-        clock_trusted=True,
-        image=PICTURE,
-        exposure_us=200.0,
-        gain=1.0,
-        infrared=False,
-    )
+def test_a_backlog_passes_over_frames_of_what_is_read_and_never_of_what_is_new(device_config, outbox):
+    bench = Bench(device_config, outbox, dict.fromkeys(range(30), PLATE))
+    for number in range(4):
+        bench.show(number, rate_hz=30)
+    for number in range(4, 19):
+        bench.stage.frames.put(bench_frame(number, rate_hz=30))
+    waiting = len(bench.stage.frames)
+    while len(bench.stage.frames) > BACKLOG_FRAMES:
+        bench.stage.step(0.5)
+    late = waiting - BACKLOG_FRAMES
+    assert bench.stage.frames_passed_over == late - late // 3  # one each 0.1 s is read
+    passed_over = bench.stage.frames_passed_over
+    while len(bench.stage.frames):
+        bench.stage.step(0.5)
+    assert bench.stage.frames_passed_over == passed_over
+    new = Bench(device_config, outbox, dict.fromkeys(range(3), PLATE))
+    for number in range(15):
+        new.stage.frames.put(bench_frame(number, rate_hz=30))
+    for _ in range(3):
+        new.stage.step(0.5)
+    assert new.stage.frames_passed_over == 0
 
 
 def test_closing_reads_what_waits_and_seals_what_was_seen(device_config, outbox):
@@ -187,11 +203,11 @@ def test_a_disk_that_refuses_keeps_sealed_reads_in_memory_until_it_takes_them(de
     outbox = RefusingOutbox()
     bench = Bench(device_config, outbox, {0: PLATE})
     bench.show(0)
-    assert bench.stage.step(1.0) == 11.0
+    assert bench.stage.step(2.0) == 12.0
     assert [report.code for report in bench.faults.reports()] == [FaultCode.STORAGE_REFUSED]
-    assert bench.stage.step(5.0) == 11.0
+    assert bench.stage.step(5.0) == 12.0
     outbox.is_full = False
-    assert bench.stage.step(11.0) == NEVER_S
+    assert bench.stage.step(12.0) == NEVER_S
     assert len(outbox.kept) == 1
     assert bench.faults.reports() == []
     assert bench.stage.reads_lost == 0
@@ -200,7 +216,7 @@ def test_a_disk_that_refuses_keeps_sealed_reads_in_memory_until_it_takes_them(de
 def test_memory_for_unstored_reads_is_bounded_and_losses_are_counted(device_config):
     outbox = RefusingOutbox()
     passes = UNSTORED_AT_MOST + 5
-    plates = {number * 80: f"AB{number:04d}" for number in range(passes)}
+    plates = {number * 80: f"AB{number * 37:04d}" for number in range(passes)}
     bench = Bench(device_config, outbox, plates)
     for number in plates:
         bench.show(number)
@@ -217,6 +233,6 @@ def test_without_a_number_a_read_is_lost_and_counted(device_config):
     outbox.numbers_refused = True
     bench = Bench(device_config, outbox, {0: PLATE})
     bench.show(0)
-    bench.stage.step(1.0)
+    bench.stage.step(2.0)
     assert bench.stage.reads_lost == 1
     assert [report.code for report in bench.faults.reports()] == [FaultCode.STORAGE_REFUSED]

@@ -1,13 +1,14 @@
 """The simulated board: the device's own adapters, and behind them the road or recorded pictures.
 
 Owns which simulated part hangs on which connector, as `firmware.board.pi` does for the real ones. Camera, trigger lines
-and lamp are the device's adapters on stand-ins for the vendors' parts; clock, service manager and link are the device's
-own, because nothing about them needs simulating while a run takes real time.
+and lamp are the device's adapters on stand-ins for the vendors' parts. Service manager and link are the device's own,
+and so is the clock, but for the time that drawing takes.
 """
 
 import os
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from firmware.stage import NEVER_S
 from hw_sim import imx296
 from hw_sim.camera import CameraFaults, Scene, SimCamera
 from hw_sim.light import Conditions
+from hw_sim.pausing_clock import PausingClock
 from hw_sim.plate_faces import PlateSource
 from hw_sim.replay import PhotographScene, VideoScene, open_scene
 from hw_sim.road import Road, RoadScene
@@ -75,13 +77,13 @@ def open_unit(
 
     Raises ConfigRejected: keys and certificates, or no pictures.
     """
-    clock = LinuxClock()
+    clock = PausingClock(LinuxClock())
     link = MqttLink(config.uplink, identity.load(folder, config.device_id))
     if source is not None:
         scene: Scene = open_scene(source, hold_s=PHOTOGRAPH_HOLD_S, gap_s=PHOTOGRAPH_GAP_S)
     else:
         scene = RoadScene(Road(seed, passes, mph=mph, conditions=conditions, plates=plates))
-    parts = open_parts(config.capture, clock, scene, seed=seed)
+    parts = open_parts(config.capture, clock, scene, seed=seed, make_timer=clock.timer, standing=clock.standing)
     board = Board(
         camera=parts.camera,
         lamp=parts.lamp,
@@ -105,6 +107,7 @@ def open_parts(
     radar: RadarRules | None = None,
     self_paced: bool = True,
     make_timer: MakeTimer = threading.Timer,
+    standing: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> SimulatedParts:
     """Return camera, lamp and trigger lines that the configuration names, wired as on the Pi, before `scene`.
 
@@ -132,6 +135,7 @@ def open_parts(
         faults=faults,
         seed=seed,
         self_paced=self_paced,
+        standing=standing,
     )
     return SimulatedParts(
         camera=PiCamera(clock, open_camera=world.open),

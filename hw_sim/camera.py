@@ -9,7 +9,8 @@ start begins and the last close ends, or, with `self_paced=False`, from whoever 
 import math
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -122,15 +123,19 @@ class SimCamera:
         faults: CameraFaults | None = None,
         seed: int = 0,
         self_paced: bool = True,
+        standing: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """Stand before `scene`, whose pictures have this width and height; `sensors` notice what passes."""
+        """Stand before `scene`, whose pictures have this width and height; `sensors` notice what passes.
+
+        Pictures are drawn within `standing()`, in which a clock may leave out the time that it takes.
+        """
         self.size_px = size_px
         self.lost = 0  # frames that found no free buffer, or that were dropped on purpose or by chance
         self._scene, self._clock, self._lamp = scene, clock, lamp
         self._sensors = tuple(sensors)
         self._faults = faults or CameraFaults()
         self._generator = np.random.default_rng([seed, 296])
-        self._rendering = threading.Lock()
+        self._drawing, self._standing = threading.Lock(), standing
         self._user: SimPicamera2 | None = None
         self._is_running = False
         self._settings = DelayedSettings(POWERED_UP)
@@ -186,12 +191,12 @@ class SimCamera:
 
     def picture(self, exposed: Exposed) -> Image:
         """Return the whole picture of an exposure. Called by the stand-in, on whatever thread asks for it."""
-        with self._rendering:
+        with self._standing(), self._drawing:
             return self._scene.picture_at(exposed.elapsed_s, exposed.light)
 
     def small(self, exposed: Exposed) -> Grey:
         """Return the small grey picture of an exposure. Called by the stand-in."""
-        with self._rendering:
+        with self._standing(), self._drawing:
             return self._scene.small_at(exposed.elapsed_s, exposed.light)
 
     # World face.

@@ -9,6 +9,7 @@ import pytest
 from loopback_fleet import NOW, SITE
 
 from cloud.store import ReadStore
+from firmware.records import Light
 from hw_sim.road import Road
 from provisioning import unit
 
@@ -23,7 +24,8 @@ def photograph(tmp_path):
     (vehicle,) = road.vehicles
     at_s = vehicle.passes_s
     (tmp_path / "photographs").mkdir()
-    assert cv2.imwrite(str(tmp_path / "photographs" / "one.png"), road.render(at_s))
+    picture = road.expose(at_s, Light(exposure_us=200.0, gain=1.0))
+    assert cv2.imwrite(str(tmp_path / "photographs" / "one.png"), picture)
     return tmp_path / "photographs", vehicle.text
 
 

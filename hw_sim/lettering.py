@@ -84,15 +84,15 @@ SANS = LetterStyle(
 """Printed flat: sharp ends, thick and thin."""
 
 PRINTED = LetterStyle(
-    pen_ratio=0.12, gap_ratio=0.16, stretch_ratio=1.25, corners=Corners(40.0, 24.0), rounding_ratio=0.0,
+    pen_ratio=0.12, gap_ratio=0.2, stretch_ratio=1.55, corners=Corners(40.0, 24.0), rounding_ratio=0.0,
     tail_ratio=TAIL_RATIO, variants=("I/plain", "M/long"),
 )  # fmt: skip
 PRINTED_SERIF = LetterStyle(
-    pen_ratio=0.115, level_ratio=0.6, gap_ratio=0.2, stretch_ratio=1.35, corners=Corners(60.0, 43.0),
+    pen_ratio=0.115, level_ratio=0.6, gap_ratio=0.22, stretch_ratio=1.6, corners=Corners(60.0, 43.0),
     rounding_ratio=0.0, has_serifs=True, tail_ratio=TAIL_RATIO, variants=("I/plain", "M/long"),
 )  # fmt: skip
 PRINTED_SCRIPT = LetterStyle(
-    pen_ratio=0.105, level_ratio=0.7, gap_ratio=0.12, stretch_ratio=1.3, corners=Corners(60.0, 43.0),
+    pen_ratio=0.12, level_ratio=0.7, gap_ratio=0.12, stretch_ratio=1.7, corners=Corners(60.0, 43.0),
     rounding_ratio=0.015, slant_ratio=0.32, tail_ratio=TAIL_RATIO, variants=("I/plain",),
 )  # fmt: skip
 """The names of states and their mottoes: sans, serif and by hand."""

@@ -53,12 +53,14 @@ class PlateLook:
     letters: str = SERIAL_LETTERS
 
 
-def head(text: str, ink: Ink, style: LetterStyle = PRINTED, *, height: float = 0.72, y: float = 0.82) -> Line:
-    """Return the line above the serial."""
-    return Line(texts=(text,), ink=ink, y=y, height=height, style=style, room=6.2)
+def head(
+    text: str, ink: Ink, style: LetterStyle = PRINTED, *, height: float = 0.76, x: float = 6.0, y: float = 0.84
+) -> Line:
+    """Return the line above the serial, between the bolts."""
+    return Line(texts=(text,), ink=ink, x=x, y=y, height=height, style=style, room=6.3)
 
 
-def foot(*texts: str, ink: Ink, style: LetterStyle = PRINTED, height: float = 0.46, y: float = 5.3) -> Line:
+def foot(*texts: str, ink: Ink, style: LetterStyle = PRINTED, height: float = 0.48, y: float = 5.28) -> Line:
     """Return the line below the serial."""
     return Line(texts=texts, ink=ink, y=y, height=height, style=style, room=6.2)
 

@@ -52,7 +52,7 @@ LOOKS: tuple[PlateLook, ...] = (
         stops=fade((0.0, 196, 140, 70), (0.45, 222, 206, 180), (1.0, 214, 210, 196)), stickers=UPPER_RIGHT,
         areas=(area(hills(3, 4.9, 0.35), (90, 160, 100), 0.8, 0.06),
                area(hills(9, 5.5, 0.2), (150, 110, 50), 0.8, 0.05)),
-        lines=(head("Alabama", NAVY, PRINTED_SERIF), foot("Sweet Home", ink=NAVY, style=PRINTED_SCRIPT)),
+        lines=(head("Alabama", NAVY, PRINTED_SERIF), foot("Sweet Home", ink=NAVY, style=PRINTED_SCRIPT, height=0.55)),
     ),
     PlateLook(
         region="US-AK", serials=("@@@_###",), ink=NAVY, die=ROUND, stops=((0.0, clear_ink(44, 176, 226)),), rim=NAVY,
@@ -72,7 +72,7 @@ LOOKS: tuple[PlateLook, ...] = (
     ),
     PlateLook(
         region="US-CA", serials=("#@@@###",), ink=NAVY, die=NARROW, serial_height=2.75,
-        lines=(head("California", RED, PRINTED_SCRIPT, height=0.85), foot("dmv.ca.gov", ink=RED, height=0.42)),
+        lines=(head("California", RED, PRINTED_SCRIPT, height=1.05, y=0.9), foot("dmv.ca.gov", ink=RED)),
     ),
     PlateLook(
         region="US-CA", serials=("#@@@###",), ink=GOLD, die=NARROW, stops=((0.0, dark_ground(34, 30, 30)),),
@@ -102,15 +102,17 @@ LOOKS: tuple[PlateLook, ...] = (
     PlateLook(
         region="US-FL", serials=("@@@_@##", "##@_@@@", "@##_@@@"), ink=GREEN, die=BLOCK,
         stickers=UPPER_RIGHT, rim=GREEN,
+        areas=(area(((2.2, 1.5), (7.2, 1.5), (8.6, 3.0), (9.6, 4.8), (8.9, 5.0), (7.2, 3.4), (6.6, 2.2), (2.2, 2.0)),
+                    (170, 206, 180), 0.7),),
         emblem=(area(disc(5.85, 3.2, 0.5), (40, 132, 226)), area(disc(6.2, 2.7, 0.42), (50, 148, 232)),
                 area(disc(6.25, 2.1, 0.35, 0.16), (60, 130, 50))),
         lines=(head("MYFLORIDA.COM", GREEN, height=0.6), foot("SUNSHINE STATE", ink=GREEN)),
     ),
     PlateLook(
         region="US-GA", serials=("@@@####",), ink=BLACK, die=SANS, is_embossed=False, stickers=LOWER_CORNERS,
-        areas=(area(disc(6.0, 3.0, 1.1), (160, 186, 220), 0.55, 0.08),
+        areas=(area(disc(6.0, 3.0, 1.25), (130, 176, 224), 0.7, 0.1),
                area(disc(6.5, 2.0, 0.5, 0.2), (120, 180, 140), 0.6)),
-        lines=(head("GEORGIA", BLACK, PRINTED_SERIF),
+        lines=(head("www.GEORGIA.gov", BLACK, PRINTED_SERIF),
                foot("COBB", "FULTON", "GWINNETT", "IN GOD WE TRUST", ink=BLACK)),
     ),
     PlateLook(
@@ -132,7 +134,7 @@ LOOKS: tuple[PlateLook, ...] = (
         stops=fade((0.0, 216, 190, 150), (0.5, 214, 206, 196), (1.0, 206, 206, 204)),
         areas=(area(disc(6.2, 3.2, 1.1, 1.6), (206, 180, 150), 0.7, 0.12),
                area(ridge(7, 4.6, 0.3, 30, 4.9), (200, 170, 136), 0.8)),
-        lines=(head("Illinois", BLUE, PRINTED_SCRIPT, height=0.85), foot("LAND OF LINCOLN", ink=BLUE)),
+        lines=(head("Illinois", BLUE, PRINTED_SCRIPT, height=1.0), foot("LAND OF LINCOLN", ink=BLUE)),
     ),
     PlateLook(
         region="US-IN", serials=("###@@@", "###@@"), ink=NAVY, die=SANS, is_embossed=False, stickers=UPPER_RIGHT,
@@ -160,8 +162,8 @@ LOOKS: tuple[PlateLook, ...] = (
     PlateLook(
         region="US-LA", serials=("### @@@",), ink=NAVY, die=BLOCK,
         stops=fade((0.0, 206, 206, 204), (0.6, 210, 206, 200), (1.0, 208, 190, 160)),
-        areas=(area(disc(6.0, 3.1, 0.8, 1.2), (200, 202, 206), 0.7, 0.1),),
-        lines=(head("Louisiana", RED, PRINTED_SCRIPT, height=0.85), foot("SPORTSMAN'S PARADISE", ink=NAVY, height=0.4)),
+        areas=(area(disc(6.0, 3.1, 0.9, 1.3), (196, 200, 206), 0.8, 0.1),),
+        lines=(head("LOUISIANA", RED, height=0.8), foot("SPORTSMAN'S PARADISE", ink=NAVY, height=0.4)),
     ),
     PlateLook(
         region="US-ME", serials=("### @@@", "#### @@"), ink=NAVY, die=WIDE, stops=fade((0.0, 184, 204, 212)),
@@ -172,7 +174,7 @@ LOOKS: tuple[PlateLook, ...] = (
         region="US-MD", serials=("#@@####",), ink=BLACK, die=NARROW, serial_y=2.95,
         areas=(area(hills(2, 5.0, 0.3), (50, 170, 220)), area(rectangle(0.0, 5.3, 6.0, 6.0), (44, 42, 46), 0.9),
                area(rectangle(6.0, 5.3, 12.0, 6.0), (60, 50, 176))),
-        lines=(head("Maryland", RED, PRINTED_SCRIPT, height=0.8),),
+        lines=(head("Maryland", RED, PRINTED_SCRIPT, height=0.95),),
     ),
     PlateLook(
         region="US-MA", serials=("#@@@ ##", "#@@ ###", "### @@#", "##@ @##"), ink=RED, die=ROUND,
@@ -195,7 +197,7 @@ LOOKS: tuple[PlateLook, ...] = (
         region="US-MS", serials=("@@@ ####",), ink=NAVY, die=WIDE, stickers=LOWER_CORNERS,
         stops=fade((0.0, 176, 200, 214), (0.5, 196, 206, 210), (1.0, 170, 196, 212)),
         areas=(area(disc(6.0, 3.0, 1.2), (150, 190, 214), 0.8), area(disc(6.0, 3.0, 0.95), (186, 206, 214))),
-        lines=(head("Mississippi", NAVY, PRINTED_SCRIPT, height=0.8), foot("HINDS", "RANKIN", "LEE", ink=NAVY)),
+        lines=(head("MISSISSIPPI", NAVY, PRINTED_SERIF), foot("HINDS", "RANKIN", "LEE", ink=NAVY)),
     ),
     PlateLook(
         region="US-MO", serials=("@@# @#@", "##@ @#@"), ink=NAVY, die=TALL, stickers=(),

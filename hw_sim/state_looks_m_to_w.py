@@ -35,6 +35,7 @@ from hw_sim.plate_paint import (
     MAROON,
     NAVY,
     RED,
+    Area,
     clear_ink,
     dark_ground,
     disc,
@@ -66,8 +67,10 @@ LOOKS: tuple[PlateLook, ...] = (
     ),
     PlateLook(
         region="US-NH", serials=("### ####",), ink=GREEN, die=NARROW, stickers=LOWER_CORNERS,
-        areas=(area(ridge(37, 3.4, 0.7, 8), (200, 206, 196), 0.9), area(hills(38, 4.4, 0.3), (190, 202, 184), 0.9)),
-        lines=(head("LIVE FREE OR DIE", GREEN, height=0.5), foot("NEW HAMPSHIRE", ink=GREEN, height=0.6)),
+        areas=(area(((6.6, 6.0), (6.8, 4.2), (6.3, 3.6), (6.9, 2.6), (6.7, 1.9), (7.6, 1.4), (10.2, 1.5),
+                     (11.8, 3.0), (11.9, 6.0)), (176, 186, 178), 0.7, 0.05),),
+        lines=(head("LIVE FREE OR DIE", GREEN, PRINTED_SERIF, height=0.5),
+               foot("NEW HAMPSHIRE", ink=GREEN, style=PRINTED_SERIF, height=0.7, y=5.2)),
     ),
     PlateLook(
         region="US-NJ", serials=("@##_@@@", "@@@_##@"), ink=BLACK, die=BLOCK, stickers=(),
@@ -124,7 +127,7 @@ LOOKS: tuple[PlateLook, ...] = (
         stops=fade((0.0, 200, 176, 150), (0.4, 206, 200, 196), (1.0, 206, 206, 204)),
         areas=(area(ridge(51, 4.4, 0.6, 9, 5.0), (190, 160, 160), 0.7),),
         emblem=(area(fir(6.0, 4.6, 3.0), (90, 120, 60)),),
-        lines=(head("Oregon", NAVY, PRINTED_SERIF, height=0.8),),
+        lines=(head("Oregon", NAVY, PRINTED_SERIF, height=0.9),),
     ),
     PlateLook(
         region="US-PA", serials=("@@@-####",), ink=NAVY, die=NARROW, stickers=UPPER_LEFT,
@@ -148,7 +151,8 @@ LOOKS: tuple[PlateLook, ...] = (
         region="US-SD", serials=("#@# ###", "##@ ###", "#@@ ###"), ink=BLUE, die=SANS, is_embossed=False,
         stops=fade((0.0, 200, 170, 130), (0.3, 206, 200, 190), (1.0, 190, 200, 206)), stickers=LOWER_RIGHT,
         areas=(area(ridge(57, 3.2, 0.8, 8), (186, 190, 196), 0.8), area(hills(58, 5.1, 0.2), (150, 170, 150), 0.8)),
-        lines=(head("South Dakota", RED, PRINTED_SCRIPT), foot("Great Faces Great Places", ink=BLACK, height=0.34)),
+        lines=(head("South Dakota", NAVY, PRINTED_SCRIPT, height=0.85),
+               foot("Great Faces Great Places", ink=BLACK, height=0.34)),
     ),
     PlateLook(
         region="US-TN", serials=("@@@ ####", "@##-##@"), ink=BARE, die=SANS, stops=((0.0, dark_ground(74, 40, 20)),),
@@ -158,19 +162,22 @@ LOOKS: tuple[PlateLook, ...] = (
     PlateLook(
         region="US-TX", serials=("@@@·####",), ink=BLACK, die=SANS, stickers=(), is_embossed=False,
         areas=(area(star(1.2, 0.95, 0.55), (60, 56, 56)), area(rectangle(10.6, 0.5, 11.2, 1.3), (60, 56, 56))),
-        lines=(head("TEXAS", BLACK, height=0.86), foot("The Lone Star State", ink=BLACK, height=0.4)),
+        lines=(head("TEXAS", BLACK, height=0.95), foot("The Lone Star State", ink=BLACK, height=0.4)),
         letters="BCDFGHJKLMNPRSTVWXYZ",
     ),
     PlateLook(
         region="US-UT", serials=("@## #@@",), ink=BLACK, die=NARROW,
         stops=fade((0.0, 206, 170, 120), (0.5, 206, 200, 190), (1.0, 110, 160, 210)),
         areas=(area(((4.0, 6.0), (4.4, 2.0), (6.0, 1.3), (8.2, 1.9), (9.2, 6.0), (7.9, 6.0), (7.2, 2.9), (5.9, 2.4),
-                     (5.3, 3.2), (5.4, 6.0)), (110, 160, 214), 0.8, 0.03),),
-        lines=(head("UTAH", BLACK, PRINTED_SERIF, height=0.8), foot("LIFE ELEVATED", ink=BLACK, height=0.4)),
+                     (5.3, 3.2), (5.4, 6.0)), (70, 126, 206), 0.85, 0.03),
+               area(hills(60, 5.0, 0.2), (90, 146, 212), 0.8)),
+        lines=(head("UTAH", BLACK, PRINTED_SERIF, height=0.85), foot("LIFE ELEVATED", ink=BLACK, height=0.4)),
     ),
     PlateLook(
         region="US-VT", serials=("@@@ ###",), ink=BARE, die=TALL, stops=((0.0, dark_ground(66, 96, 24)),), rim=BARE,
         stickers=LOWER_RIGHT,
+        areas=(Area(points=rectangle(0.3, 1.28, 11.7, 1.38), ink=BARE),
+               Area(points=rectangle(0.3, 4.72, 11.7, 4.82), ink=BARE)),
         lines=(head("Vermont", BARE, height=0.66), foot("Green Mountain State", ink=BARE, height=0.42)),
     ),
     PlateLook(
@@ -180,7 +187,7 @@ LOOKS: tuple[PlateLook, ...] = (
     PlateLook(
         region="US-WA", serials=("@@@####",), ink=NAVY, die=NARROW, serial_height=2.8,
         areas=(area(ridge(61, 3.6, 1.2, 5), (208, 192, 172), 0.8), area(ridge(62, 4.4, 0.3, 24), (208, 196, 180), 0.7)),
-        lines=(head("WASHINGTON", RED, height=0.62), foot("EVERGREEN STATE", ink=RED, height=0.42)),
+        lines=(head("WASHINGTON", RED, height=0.66, x=5.6), foot("EVERGREEN STATE", ink=RED, height=0.42)),
     ),
     PlateLook(
         region="US-WV", serials=("#@@ ###", "@@@ ###"), ink=BLUE, die=SLANTED, stickers=LOWER_CORNERS,
@@ -193,7 +200,7 @@ LOOKS: tuple[PlateLook, ...] = (
     PlateLook(
         region="US-WI", serials=("@@@-####",), ink=BLACK, die=BLOCK, stickers=LOWER_CORNERS,
         areas=(area(hills(63, 1.4, 0.15, 1.6), (120, 180, 140), 0.6), area(disc(9.6, 1.0, 0.45), (60, 130, 220), 0.8)),
-        lines=(head("WISCONSIN", RED, PRINTED_SERIF), foot("America's Dairyland", ink=GREEN, style=PRINTED_SCRIPT)),
+        lines=(head("WISCONSIN", RED, height=0.7), foot("America's Dairyland", ink=RED, style=PRINTED_SCRIPT)),
     ),
     PlateLook(
         region="US-WY", serials=("##-#####", "#-#####", "##-####"), ink=BLACK, die=WIDE, stickers=UPPER_LEFT,

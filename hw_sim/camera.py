@@ -137,6 +137,7 @@ class SimCamera:
         self._generator = np.random.default_rng([seed, 296])
         self._drawing, self._standing = threading.Lock(), standing
         self._user: SimPicamera2 | None = None
+        self._timeline = threading.RLock()  # the sensor's thread exposes while the taker's starts and stops
         self._is_running = False
         self._settings = DelayedSettings(POWERED_UP)
         self._colour_gains = (1.0, 1.0)
@@ -170,16 +171,18 @@ class SimCamera:
                 self._thread.start()
         if self._heals_by_restart:
             self.thaw()
-        self._frame += max(OBEYS_AFTER_FRAMES)  # what was on its way to the sensor arrives while it stands still
-        self._write(self._frame, controls)
-        self._readout_s = now_s + self._settings.of(self._frame).frame_us / 1e6
-        self._is_running = True
+        with self._timeline:
+            self._frame += max(OBEYS_AFTER_FRAMES)  # what was on its way to the sensor arrives while it stands still
+            self._write(self._frame, controls)
+            self._readout_s = now_s + self._settings.of(self._frame).frame_us / 1e6
+            self._is_running = True
         self._changed.set()
 
     def halt(self) -> None:
         """Stop exposing. Called by the stand-in."""
-        self._is_running = False
-        self._coming.clear()
+        with self._timeline:
+            self._is_running = False
+            self._coming.clear()
 
     def give_back(self) -> None:
         """End the thread, if there is one, and give the scene back. Called by the stand-in."""
@@ -224,9 +227,10 @@ class SimCamera:
     @property
     def next_frame_s(self) -> float:
         """When the next exposure begins or the next frame arrives; NEVER_S while the camera does not run."""
-        if not self._is_running:
-            return NEVER_S
-        return min(self._exposes_at_s(), self._coming[0].due_s if self._coming else NEVER_S)
+        with self._timeline:
+            if not self._is_running:
+                return NEVER_S
+            return min(self._exposes_at_s(), self._coming[0].due_s if self._coming else NEVER_S)
 
     @property
     def next_event_s(self) -> float:
@@ -258,20 +262,21 @@ class SimCamera:
 
         A caller who is late finds at most as many frames as there were free buffers; the others are lost.
         """
-        if self._zero_s is None:
+        if self._zero_s is None or self._user is None:
             return
         self._announce(now_s, self._zero_s)
         for sensor in self._sensors:
             sensor.deliver(now_s)
         filled = []
-        while self._is_running and self.next_frame_s <= now_s:
-            if self._coming and self._coming[0].due_s <= self._exposes_at_s():
-                coming = self._coming.popleft()
-                filled.append((coming.buffer, coming.exposed))
-            else:
-                self._expose(self._zero_s)
-        if filled and self._user is not None:
-            self._user.hand_over(filled)
+        with self._timeline:
+            stop_count = self._user.stop_count
+            while self.next_frame_s <= now_s:
+                if self._coming and self._coming[0].due_s <= self._exposes_at_s():
+                    coming = self._coming.popleft()
+                    filled.append((coming.buffer, coming.exposed))
+                else:
+                    self._expose(self._user, self._zero_s)
+        self._user.hand_over(filled, stop_count)
 
     def _exposes_at_s(self) -> float:
         return self._readout_s - self._settings.of(self._frame).exposure_us / 1e6
@@ -283,7 +288,7 @@ class SimCamera:
                 sensor.notice(Subject(at_s=zero_s + subject.at_s, until_s=zero_s + subject.until_s))
         self._subjects_until_s = max(self._subjects_until_s, until_s)
 
-    def _expose(self, zero_s: float) -> None:
+    def _expose(self, user: SimPicamera2, zero_s: float) -> None:
         """Take one frame, if there is a buffer for it, and go on to the next."""
         at_s, settings, chances = (
             self._exposes_at_s(),
@@ -297,7 +302,7 @@ class SimCamera:
             return
         is_dropped = self._to_drop > 0 or chances[0] < self._faults.drop_ratio
         self._to_drop = max(0, self._to_drop - 1)
-        buffer = None if is_dropped or self._user is None else self._user.next_buffer()
+        buffer = None if is_dropped else user.next_buffer()
         if buffer is None:
             self.lost += 1
             return

@@ -327,12 +327,15 @@ class SimPicamera2:
         with self.request_lock:
             return self._queue.popleft() if self._queue else None
 
-    def hand_over(self, filled: Sequence[tuple[int, Exposed]]) -> None:
-        """Hand filled buffers to the callback, one by one. What it raises ends the delivery, as in the library."""
-        if self._loop_ended:
+    def hand_over(self, filled: Sequence[tuple[int, Exposed]], stop_count: int) -> None:
+        """Hand filled buffers to the callback, one by one, unless there was a stop since `stop_count` was looked at.
+
+        What the callback raises ends the delivery, as in the library.
+        """
+        if not filled:
             return
         with self._loop:
-            if not self.started:
+            if self._loop_ended or not self.started or stop_count != self.stop_count:
                 return
             for number, exposed in filled:
                 self._buffers[number] = exposed

@@ -260,3 +260,29 @@ def test_its_own_thread_delivers_and_ends():
     assert all(shot.at_s <= clock.monotonic_s() for shot in shots)
     assert threading.active_count() == before
     assert world.next_frame_s == math.inf
+
+
+def test_restarts_in_the_midst_of_delivery_lose_nothing_but_shots():
+    clock, wake = LinuxClock(), threading.Event()
+    world = SimCamera(Wall(), clock, size_px=SIZE_PX)
+    camera = PiCamera(clock, open_camera=world.open)
+    camera.listen(wake)
+    kept = []
+    for n in range(40):
+        wake.wait(0.01 + 0.002 * n)
+        wake.clear()
+        kept += camera.shots()  # and held over the restart
+        camera.restart()
+        while len(kept) > 2:
+            kept.pop(0).release()
+    for shot in kept:
+        shot.release()
+    times_s = []
+    while len(times_s) < 10:
+        assert wake.wait(5.0)
+        wake.clear()
+        for shot in camera.shots():
+            shot.release()
+            times_s.append(shot.at_s)
+    camera.close()
+    assert np.median(np.diff(times_s)) == pytest.approx(1 / 30, abs=1e-3)

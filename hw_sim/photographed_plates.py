@@ -1,8 +1,8 @@
 """Photographs of real plates for the vehicles of the simulated road, from a table that stays outside the repository.
 
 Owns the table's reading, the order in which its rows are used and what infrared and retro-reflection are made of a
-photograph. The one idea: a photograph has its own light and wear in it already, so that it is taken as it is; what it
-cannot show is estimated from the one thing known of all plates, that their serial can be told from its ground.
+photograph. The one idea: a photograph has its own wear in it already, so that it is taken as it is; what it cannot show
+is estimated from the one thing known of all plates, that their serial can be told from its ground.
 """
 
 import csv
@@ -27,6 +27,7 @@ _STROKE_RATIO = 0.085  # of the plate's width: more than a stroke is wide, less 
 _CONTRAST_MIN = 24.0
 _GROUND_INFRARED, _INK_INFRARED = 205.0, 55.0  # sRGB-coded reflectances of sheeting and of a serial's paint
 _GROUND_RETRO = 235.0
+_BRIGHTEST_SHEETING = 215.0  # sRGB-coded: two thirds of the light that falls on it
 
 
 class BadPlateTable(ValueError):
@@ -121,8 +122,7 @@ def _row(number: int, cells: dict[str, str], root: Path) -> _Row:
         raise BadPlateTable(f"row {number} names no image; take the row out")
     path = root / cells["image"]
     if not path.is_file():
-        raise BadPlateTable(f"row {number}: there is no image {cells['image']}; give the folder with --root, "
-                            "or take the row out")  # fmt: skip
+        raise BadPlateTable(f"row {number}: its image does not exist; give the images' folder, or take the row out")
     return _Row(number=number, path=path, cut=_cut_of(number, cells), text=text, region=cells["region"] or None)
 
 
@@ -143,7 +143,7 @@ def _photograph(row: _Row) -> Image:
     """Return the plate of a row, uint8 (H, W, 3) BGR, cut out and reduced to the shape of a plate's sheet."""
     whole = cv2.imread(str(row.path), cv2.IMREAD_COLOR)
     if whole is None:
-        raise BadPlateTable(f"row {row.number}: {row.path.name} is no picture that can be read; take the row out")
+        raise BadPlateTable(f"row {row.number}: its image is no picture that can be read; take the row out")
     image = np.asarray(whole, np.uint8)
     if row.cut is not None:
         left, top, width, height = row.cut
@@ -152,4 +152,12 @@ def _photograph(row: _Row) -> Image:
         raise BadPlateTable(f"row {row.number}: its plate does not lie in the picture; mend x, y, w and h")
     width_px = min(WIDTH_PX_MAX, image.shape[1])
     size = (width_px, max(_SMALLEST_PX, round(width_px * HEIGHT_INCHES / WIDTH_INCHES)))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return _as_reflectance(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8))
+
+
+def _as_reflectance(photograph: Image) -> Image:
+    """Darken a photograph whose highlights are brighter than any sheeting is: its own light is taken off it."""
+    highlight = float(np.percentile(photograph.max(axis=2), 95))
+    if highlight <= _BRIGHTEST_SHEETING:
+        return photograph
+    return np.asarray(photograph * (_BRIGHTEST_SHEETING / highlight), np.uint8)

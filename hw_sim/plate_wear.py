@@ -163,19 +163,18 @@ def _hide(sheet: Sheet, hidden: Mask, generator: np.random.Generator) -> None:
     kind = int(generator.integers(4))
     if kind == 0:  # a bar of a bicycle rack
         width = float(generator.uniform(0.8, 1.6))
-        covers = [(Area(points=rectangle(x, 0.0, x + width, HEIGHT_INCHES), ink=_BLACK_PLASTIC), _BLACK_PLASTIC)]
+        covers = [Area(points=rectangle(x, 0.0, x + width, HEIGHT_INCHES), ink=_BLACK_PLASTIC)]
     elif kind == 1:  # a ball hitch
-        ball = Area(points=disc(x, 4.4, 1.15), ink=_CHROME)
-        stem = Area(points=rectangle(x - 0.4, 5.0, x + 0.4, HEIGHT_INCHES), ink=_CHROME)
-        covers = [(stem, PAINTED_GREY), (ball, _CHROME)]
+        stem = Area(points=rectangle(x - 0.4, 5.0, x + 0.4, HEIGHT_INCHES), ink=PAINTED_GREY)
+        covers = [stem, Area(points=disc(x, 4.4, 1.15), ink=_CHROME)]
     elif kind == 2:  # a sticker that does not belong there
         colour = _STICKERS[int(generator.integers(len(_STICKERS)))]
-        covers = [(Area(points=disc(x, 3.0, 0.8), ink=colour), colour)]
+        covers = [Area(points=disc(x, 3.0, 0.8), ink=colour)]
     else:
-        covers = [(Area(points=disc(x, 3.4, 1.1, 0.9), ink=_MUD, soft_inches=0.06), _MUD)]
-    for cover, ink in covers:
+        covers = [Area(points=disc(x, 3.4, 1.1, 0.9), ink=_MUD, soft_inches=0.06)]
+    for cover in covers:
         mask = cover.mask()
-        paint(sheet, mask, ink)
+        paint(sheet, mask, cover.ink)
         np.maximum(hidden, mask, out=hidden)
 
 

@@ -67,8 +67,16 @@ def test_a_face_is_the_photograph_in_the_shape_of_a_plate(table, tmp_path):
     assert face.retro.shape == face.alpha.shape == face.infrared.shape
     assert (face.width_m, face.height_m) == pytest.approx((0.305, 0.152), abs=0.001)
     original = cv2.imread(str(tmp_path / "0.png"))
-    assert np.abs(face.visible.astype(int) - original).mean() < 3
+    assert np.abs(face.visible.astype(int) - original).mean() < 5
     assert "7RST070" not in repr(face)
+
+
+def test_an_overexposed_photograph_is_no_brighter_than_sheeting(tmp_path):
+    (tmp_path / "plates.csv").write_text("image,text,region\na.png,ABC123,\n")
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((100, 200, 3), 255, np.uint8))
+    face = PhotographedPlates(tmp_path / "plates.csv", tmp_path).face(np.random.default_rng(1))
+    assert face.visible.max() <= 215
+    assert face.region is None
 
 
 @pytest.mark.parametrize(("look", "is_dark_on_light"), [(CALIFORNIA, True), (TENNESSEE, False)])
@@ -98,7 +106,7 @@ def test_a_plate_is_cut_out_of_a_larger_picture(table, tmp_path):
     scene[50:218, 100:436] = drawn("1ABC234").sheet[:, :, :3]
     cv2.imwrite(str(tmp_path / "0.png"), scene)
     face = PhotographedPlates(path, tmp_path).face(np.random.default_rng(1))
-    assert np.array_equal(face.visible, drawn("1ABC234").sheet[:, :, :3])
+    assert np.abs(face.visible.astype(int) - drawn("1ABC234").sheet[:, :, :3]).max() < 8  # and the black around is not
 
 
 @pytest.mark.parametrize(
@@ -107,7 +115,7 @@ def test_a_plate_is_cut_out_of_a_larger_picture(table, tmp_path):
         ({"text": ""}, "row 3 has no text"),
         ({"text": "--"}, "row 3 has no text"),
         ({"image": ""}, "row 3 names no image"),
-        ({"image": "gone/away.png"}, "row 3: there is no image"),
+        ({"image": "gone/away.png"}, "row 3: its image does not exist"),
         ({"x": "1", "y": "2", "w": "", "h": "4"}, "row 3: x, y, w and h must be"),
         ({"x": "1", "y": "2", "w": "wide", "h": "4"}, "row 3: x, y, w and h must be"),
         ({"x": "1", "y": "2", "w": "nan", "h": "40"}, "row 3: x, y, w and h must be"),

@@ -51,14 +51,17 @@ UNAGREED_PARTIAL_RATIO, UNAGREED_DETECTION_RATIO = 0.6, 0.6
 SINGLE_PARTIAL_RATIO, SINGLE_DETECTION_RATIO = 0.8, 0.7
 """The same for a plate that was seen in one frame only."""
 
-ILLEGIBLE_DETECTION_RATIO = 0.75
-ILLEGIBLE_SIGHTS = 3
-"""A plate that nobody can read is reported as a vehicle without plate text if it is surely one, and went by."""
+SURE_DETECTION_RATIO = 0.75
+SURE_SIGHTS = 3
+"""What the detector finds so surely so often, and what went by, is a plate: it is reported whether it reads or not."""
+
+SURE_PARTIAL_RATIO = 0.1
+"""The least score of the text of such a plate on which frames agree; below it is reported without text."""
 
 BESIDE_WIDTHS = 3.0
 """What looks like a plate so near to a plate is lettering on the same vehicle; the next lane is 10 widths away."""
 
-BESIDE_WAIT_S = 1.0
+BESIDE_WAIT_S = 0.5
 """How long a plate that is over waits at most for what was beside it."""
 
 
@@ -77,10 +80,10 @@ class _Judged:
     verdict: Verdict
     worth: Worth
 
-    def rank(self) -> tuple[bool, Worth, float]:
-        """Return what the more plate-like of two has more of: a serial has digits, lettering has none."""
+    def rank(self) -> tuple[Worth, bool, float]:
+        """Return what the more plate-like of two has more of: of two well read, a serial has digits, lettering none."""
         has_digit = any(char.isdigit() for char in self.verdict.text)
-        return has_digit, self.worth, self.verdict.score_ratio * self.trail.detection_ratio
+        return self.worth, has_digit, self.verdict.score_ratio * self.trail.detection_ratio
 
 
 class Tracker:
@@ -197,16 +200,22 @@ class Tracker:
             return Worth.WHOLE
         if not PARTIAL_ASPECT[0] <= aspect <= PARTIAL_ASPECT[1]:
             return Worth.NOTHING
-        if SHORTEST_PARTIAL_TEXT <= length <= LONGEST_TEXT and _is_plausible(trail, verdict):
+        is_surely_plate = _is_surely_plate(trail)
+        if SHORTEST_PARTIAL_TEXT <= length <= LONGEST_TEXT and _is_plausible(trail, verdict, is_sure=is_surely_plate):
             return Worth.PARTIAL
-        is_surely_plate = trail.count >= ILLEGIBLE_SIGHTS and trail.detection_ratio >= ILLEGIBLE_DETECTION_RATIO
-        return Worth.ILLEGIBLE if is_surely_plate and trail.direction() is not None else Worth.NOTHING
+        return Worth.ILLEGIBLE if is_surely_plate else Worth.NOTHING
 
 
-def _is_plausible(trail: Trail, verdict: Verdict) -> bool:
-    """Say whether what is not sure is still worth telling a person."""
+def _is_surely_plate(trail: Trail) -> bool:
+    """Say whether it is a plate whatever it reads."""
+    is_found = trail.count >= SURE_SIGHTS and trail.detection_ratio >= SURE_DETECTION_RATIO
+    return is_found and trail.direction() is not None
+
+
+def _is_plausible(trail: Trail, verdict: Verdict, *, is_sure: bool) -> bool:
+    """Say whether a text that is not sure is still worth telling a person. `is_sure`: that it is of a plate."""
     if verdict.agreeing >= AGREEING_READINGS:
-        return verdict.score_ratio >= AGREED_PARTIAL_RATIO
+        return verdict.score_ratio >= (SURE_PARTIAL_RATIO if is_sure else AGREED_PARTIAL_RATIO)
     if trail.count > 1:
         return verdict.score_ratio >= UNAGREED_PARTIAL_RATIO and trail.detection_ratio >= UNAGREED_DETECTION_RATIO
     return verdict.score_ratio >= SINGLE_PARTIAL_RATIO and trail.detection_ratio >= SINGLE_DETECTION_RATIO
@@ -215,7 +224,7 @@ def _is_plausible(trail: Trail, verdict: Verdict) -> bool:
 def _is_lettering_beside(one: _Judged, other: _Judged) -> bool:
     """Say whether `one` is lettering beside the plate `other`: less of a plate, and not itself a sure serial."""
     is_sure_serial = one.worth is Worth.WHOLE and any(char.isdigit() for char in one.verdict.text)
-    return not is_sure_serial and one.rank() < other.rank()
+    return not is_sure_serial and other.worth > Worth.NOTHING and one.rank() < other.rank()
 
 
 def _are_beside(one: Box, other: Box) -> bool:

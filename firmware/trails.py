@@ -29,7 +29,7 @@ UNSEEN_S = 0.7
 LONGEST_TRACK_S = 4.0
 """A vehicle that stands is reported after this time and not when it leaves; what it goes on showing is a repetition."""
 
-PATIENCE_WITHOUT_AGREEMENT = 2.5
+PATIENCE_WITHOUT_AGREEMENT = 2.0
 """How many times longer both limits are while no two readings agree: the next one may make a partial read a whole."""
 
 MOTION_SIGHTS = 6

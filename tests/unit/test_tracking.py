@@ -85,6 +85,15 @@ def test_lettering_beside_a_plate_is_not_a_second_vehicle():
         assert tracker.beside == 1
 
 
+def test_a_vanity_plate_is_not_lost_to_specks_beside_it():
+    plate = a_drive(["GOSURF"], mph=45)
+    for others in (["8"], ["25"], ["1034"]):
+        specks = a_drive(others, mph=45, lane_m=0.4, score=0.5, detection=0.5, missing=range(2, 99))
+        assert texts_of(seen(a_tracker(), plate, specks)) == ["GOSURF"]
+        worse = a_drive(others, mph=45, lane_m=0.4, score=0.5)
+        assert texts_of(seen(a_tracker(), plate, worse)) == ["GOSURF"]
+
+
 def test_a_vanity_plate_alone_is_a_plate():
     assert texts_of(seen(a_tracker(), a_drive(["GOSURF"], mph=45))) == ["GOSURF"]
 
@@ -123,6 +132,13 @@ def test_a_plate_that_nobody_can_read_is_a_vehicle_without_plate_if_it_went_by()
     assert passage.plate_jpeg
     standing = {n: a_reading("", number=n) for n in range(90)}
     assert seen(a_tracker(), standing) == []
+
+
+def test_what_is_surely_a_plate_is_told_with_its_likeliest_text_though_frames_quarrel():
+    texts = ["PU770B", "PU7706", "PU77O", "FU7706"]
+    (passage,) = seen(a_tracker(), a_drive(texts, mph=75, score=0.5, detection=0.8))
+    assert (passage.partial, passage.plate) == (True, PlateText("PU7706"))
+    assert seen(a_tracker(), a_drive(texts, mph=75, score=0.5, detection=0.5)) == []
 
 
 def test_a_passage_ends_when_the_plate_is_unseen_and_not_before():

@@ -14,6 +14,7 @@ import math
 import statistics
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -76,7 +77,11 @@ PLATE_TARGET_RATIO = 0.4
 BRACKET = 2.0
 """The plate's ground at night: 0.8 of full scale in one exposure and 0.2 in the next, grey levels 230 and 123."""
 
-PLATES_REMEMBERED = 12
+VEHICLES_REMEMBERED = 8
+NEXT_VEHICLE_S = 0.5
+"""Of each vehicle the brightest measure counts, because nothing on it throws more light back than its plate; what lies
+further apart than this is of another vehicle."""
+
 SMALLEST_LAMP_RATIO = 0.1
 _NARROWEST_PLATE, _WIDEST_PLATE = 1 / 23, 1 / 5  # of the picture's width: 63 and 290 px of 1456
 _PLATE_LEVELS = (200, 110, 50)
@@ -116,7 +121,9 @@ class ExposureGovernor:
         self._daylight_before = 0.0  # 1 / us: how bright the lane was before the lamp was lit
         self._lamplight = 0.0  # and what the lamp added
         self._looks_without_plate = 0
-        self._grounds: deque[tuple[float, bool]] = deque(maxlen=PLATES_REMEMBERED)  # full scales a us; is it only more
+        self._plates: deque[_Plate] = deque(maxlen=VEHICLES_REMEMBERED)
+        self._moved_s = -math.inf
+        self._is_next_vehicle = True
 
     def see(self, small: Grey, light: Light, at_s: float, *, moves: bool) -> None:
         """Take in a shot's small picture, uint8 (h, w), with the light that it reports and the lamp's share.
@@ -124,7 +131,7 @@ class ExposureGovernor:
         `moves`: something drives through the lane, so that a plate may be in view.
         """
         if self.phase is Phase.NIGHT and light.lamp_ratio > 0 and moves:
-            self._note_plate(small, light)
+            self._note_plate(small, light, at_s)
         if self._wants and 0 <= at_s - self._wants[-1][0] < SAMPLE_EVERY_S:
             return
         self._wants.append((at_s, self._daylight_want_us(small, light)))
@@ -188,23 +195,23 @@ class ExposureGovernor:
             self._lamplight = 0.0
             self._night_since_s, self._daylight_before = at_s, daylight
 
-    def _note_plate(self, small: Grey, light: Light) -> None:
+    def _note_plate(self, small: Grey, light: Light, at_s: float) -> None:
+        self._is_next_vehicle |= at_s - self._moved_s > NEXT_VEHICLE_S
+        self._moved_s = at_s
         level = plate_ground_level(small)
         if level is None:
             self._looks_without_plate += 1
-        else:
-            self._looks_without_plate = 0
-            light_us = light.exposure_us * light.gain * light.lamp_ratio
-            self._grounds.append((_linear(round(level)) / light_us, level >= SATURATED_LEVEL))
+            return
+        self._looks_without_plate = 0
+        if self._is_next_vehicle:
+            self._plates.append(_Plate())
+            self._is_next_vehicle = False
+        self._plates[-1].note(level, light)
 
     def _night_want_us(self) -> float:
-        """Return exposure x gain x lamp for a plate's ground at its target; a washed-out plate asks for a quarter."""
-        measured = [ground for ground, is_only_more in self._grounds if not is_only_more]
-        washed_out = [ground for ground, is_only_more in self._grounds if is_only_more]
-        if measured:
-            want_us = PLATE_TARGET_RATIO / statistics.median(measured)
-        elif washed_out:
-            want_us = PLATE_TARGET_RATIO / (max(washed_out) * LARGEST_GLARE_FACTOR)
+        """Return exposure x gain x lamp for a plate's ground at its target."""
+        if self._plates:
+            want_us = PLATE_TARGET_RATIO / statistics.median(plate.ground for plate in self._plates)
         else:
             want_us = (
                 self.longest_us * NIGHT_START_GAIN * 2.0 ** min(8, self._looks_without_plate // LOOKS_WITHOUT_PLATE)
@@ -213,12 +220,34 @@ class ExposureGovernor:
         return float(np.clip(want_us, darkest_us, self.longest_us * LARGEST_GAIN / BRACKET))
 
 
+@dataclass(slots=True)
+class _Plate:
+    """How much light one vehicle's plate throws back, in full scales a us of exposure at gain 1 and full lamp."""
+
+    measured: float = 0.0
+    at_least: float = 0.0
+
+    @property
+    def ground(self) -> float:
+        """Return the best guess; one that was washed out where it was brightest is taken to be a stop more."""
+        return self.measured if self.measured >= self.at_least else self.at_least * BRACKET
+
+    def note(self, level: float, light: Light) -> None:
+        """Take in a grey level of its ground, which says no more than "at least" when it is saturated."""
+        ground = _linear(level) / (light.exposure_us * light.gain * light.lamp_ratio)
+        if level >= SATURATED_LEVEL:
+            self.at_least = max(self.at_least, ground)
+        else:
+            self.measured = max(self.measured, ground)
+
+
 def plate_ground_level(small: Grey) -> float | None:
     """Return the grey level of a plate's ground in a picture lit by the lamp, or None where none stands out.
 
-    In the small copy the characters are blurred away and a plate is a bright rectangle, two to one. Lamps of vehicles
-    are bright too, but round, thin, or a pair.
+    In half of the small copy the characters are blurred away and a plate is a bright rectangle, two to one. Lamps of
+    vehicles are bright too, but round, thin, or a pair.
     """
+    small = np.asarray(cv2.resize(small, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
     narrowest_px, widest_px = small.shape[1] * _NARROWEST_PLATE, small.shape[1] * _WIDEST_PLATE
     for level in _PLATE_LEVELS:
         _, bright = cv2.threshold(small, level, 255, cv2.THRESH_BINARY)
@@ -231,6 +260,6 @@ def plate_ground_level(small: Grey) -> float | None:
     return None
 
 
-def _linear(level: int) -> float:
+def _linear(level: float) -> float:
     """Return the share of full scale that a grey level 1..255 stands for."""
     return float((max(1, level) / 255.0) ** GAMMA)

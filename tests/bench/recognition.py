@@ -13,11 +13,14 @@ from pathlib import Path
 import cv2
 
 from firmware.config import ReadingConfig
+from firmware.lane import WHOLE_PICTURE
 from firmware.motion import MotionGate
 from firmware.recognition import PlateReader
+from firmware.records import Light
 from hw_sim.road import Road
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
+DAYLIGHT = Light(exposure_us=200.0, gain=2.0)
 
 
 def cpu_ms(work) -> float:
@@ -34,15 +37,16 @@ def main() -> None:
     cv2.setNumThreads(1)
     ratio = ReadingConfig().detection_score_ratio
     readers = [PlateReader.load(folder, detection_score_ratio=ratio) for folder in options.models]
-    road, gate = Road(seed=3, passes=options.pictures), MotionGate()
+    road, gate = Road(seed=3, passes=options.pictures), MotionGate(WHOLE_PICTURE)
     times: list[list[float]] = [[] for _ in readers]
     motion = []
     for vehicle in road.vehicles:
-        picture = road.render(vehicle.passes_s)
-        motion.append(cpu_ms(lambda picture=picture: gate.changed_ratio(picture, 0.0)))
+        picture = road.expose(vehicle.passes_s, DAYLIGHT)
+        small = road.small(vehicle.passes_s, DAYLIGHT)
+        motion.append(cpu_ms(lambda small=small, at_s=vehicle.passes_s: gate.look(small, at_s)))
         for reader, column in zip(readers, times, strict=True):
             column.append(cpu_ms(lambda reader=reader, picture=picture: reader.read(picture, frame_number=0, at_s=0.0)))
-    print(f"motion gate, 1280x720: {statistics.median(motion):.2f} ms CPU")
+    print(f"motion gate, 364x272: {statistics.median(motion):.2f} ms CPU")
     for folder, column in zip(options.models, times, strict=True):
         print(f"{folder}: {statistics.median(column):.2f} ms CPU a picture with one plate")
     if len(times) == 2:

@@ -109,7 +109,7 @@ class ReadingStage:
             self.frames_rejected += 1
             return
         is_late = len(self.frames) > BACKLOG_FRAMES and frame.at_s - self._read_s < LOOK_AGAIN_S
-        if is_late and self.tracker.has_read_enough():
+        if is_late and self.tracker.has_read_enough(frame.at_s):
             self.frames_passed_over += 1
             return
         self._read_s = frame.at_s

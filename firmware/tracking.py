@@ -32,7 +32,8 @@ AGREEING_READINGS = 2
 """How many frames must say just the voted text for a read that is not partial."""
 
 ENOUGH_READINGS = 4
-"""Of a plate that so many frames read alike, further frames change nothing."""
+IN_VIEW_S = 0.2
+"""Further frames of a plate that so many frames read alike change nothing. It is in view if it was so lately."""
 
 SHORTEST_TEXT, LONGEST_TEXT = 2, 10
 SHORTEST_PARTIAL_TEXT = 3
@@ -133,9 +134,10 @@ class Tracker:
         """Return when the next trail ends if nothing more is seen; NEVER_S without trails."""
         return min(map(self._ends_s, self._trails), default=NEVER_S)
 
-    def has_read_enough(self) -> bool:
-        """Say whether plates are in view and each has been read alike in ENOUGH_READINGS frames."""
-        return bool(self._trails) and all(trail.most_alike >= ENOUGH_READINGS for trail in self._trails.values())
+    def has_read_enough(self, at_s: float) -> bool:
+        """Say whether plates are in view at `at_s` and each has been read alike in ENOUGH_READINGS frames."""
+        in_view = [trail for trail in self._trails.values() if at_s - trail.last.at_s <= IN_VIEW_S]
+        return bool(in_view) and all(trail.most_alike >= ENOUGH_READINGS for trail in in_view)
 
     def _continued(self, frame: Frame, readings: Sequence[Reading]) -> dict[int, int]:
         """Extend each trail by the reading that fits best; return the readings' places by the trails' numbers."""
@@ -168,7 +170,8 @@ class Tracker:
         """Take these trails out and return the passages in them, in the order of their ends."""
         if not numbers:
             return []
-        judged = {number: self._judged(trail) for number, trail in self._trails.items()}
+        asked = set(numbers).union(*(self._trails[number].beside for number in numbers)) & self._trails.keys()
+        judged = {number: self._judged(self._trails[number]) for number in asked}
         for number in numbers:
             del self._trails[number]
         passages = []

@@ -206,6 +206,21 @@ def test_the_evidence_shows_the_voted_text():
     assert not passage.infrared
 
 
+def test_enough_is_read_when_each_plate_in_view_was_read_alike_in_four_frames():
+    tracker, drive = a_tracker(), a_drive(["7ABC123"], mph=45)
+    assert not tracker.has_read_enough(0.0)
+    enough = []
+    for number in range(6):
+        readings = [drive[number]] + ([a_reading("8", number=0, x_px=10.0)] if number == 0 else [])
+        tracker.see(a_frame(number), readings)
+        enough.append(tracker.has_read_enough(number / 30))
+    assert not any(enough)
+    tracker.see(a_frame(6), [drive[6]])
+    assert tracker.has_read_enough(7 / 30)
+    tracker.see(a_frame(7), [drive[7], a_reading("4XYZ987", number=7, y_px=980.0)])
+    assert not tracker.has_read_enough(7 / 30)
+
+
 def test_a_clock_that_was_not_trusted_once_is_not_trusted():
     tracker = a_tracker()
     tracker.see(a_frame(0, clock_trusted=False), [a_reading("7ABC123")])

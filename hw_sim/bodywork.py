@@ -84,13 +84,13 @@ PAINTS: tuple[Material, ...] = tuple(
 
 def wheels(body: Body) -> Surface:
     """Return what is seen below the rear bumper: both tyres before the dark of the underside."""
-    board = Board(body.width_m, body.bumper_top_m, SIDE_PX_PER_M, UNDERSIDE)
+    board = Board(body.width_m, body.bumper_z_m, SIDE_PX_PER_M, UNDERSIDE)
     half = body.width_m / 2.0
     tyre_m = 0.24 if body.width_m < 2.2 else 0.5
-    outline = [box(-half + 0.05, 0.13, half - 0.05, body.bumper_top_m)]
+    outline = [box(-half + 0.05, 0.13, half - 0.05, body.bumper_z_m)]
     for side in (-1.0, 1.0):
         inner, outer = side * (half - 0.07 - tyre_m), side * (half - 0.07)
-        tyre = box(min(inner, outer), 0.0, max(inner, outer), body.bumper_top_m, 0.04)
+        tyre = box(min(inner, outer), 0.0, max(inner, outer), body.bumper_z_m + 0.1, 0.04)
         outline.append(tyre)
         board.stamp(tyre, RUBBER, raise_m=0.03, soft_m=0.02)
         for groove in (0.3, 0.5, 0.7):
@@ -105,7 +105,7 @@ def wheels(body: Body) -> Surface:
 def top_sheet(width_m: float, length_m: float, paint: Material, *, radius_m: float, ribs: int = 0) -> Surface:
     """Return a roof, bonnet, deck or bed cover: a sheet of metal, a little curved, with round corners."""
     board = Board(width_m, max(0.1, length_m), SIDE_PX_PER_M, paint)
-    across = np.linspace(-1.0, 1.0, 9)
+    across = np.linspace(-1.0, 1.0, 129)
     board.curve(-0.05 * width_m * across**4, upright=False)
     for rib in range(ribs):
         x = (rib + 0.5) / ribs * width_m - width_m / 2.0
@@ -123,7 +123,7 @@ def side_body(body: Body, paint: Material) -> Surface:
         board.curve(heights, upright=True)
     sill = box(start, body.bumper_z_m, -start, body.bumper_z_m + 0.14, 0.03)
     board.stamp(sill, PLASTIC)
-    outlines = [box(start, body.bumper_z_m, -start, body.belt_z_m, 0.06)]
+    outlines = [box(start, body.bumper_z_m, -start, body.belt_z_m, 0.015)]
     radius_m = 0.34 if body.width_m < 2.2 else 0.45
     around = np.linspace(0.0, 2.0 * np.pi, 40)
     for y_m in (0.95, body.length_m - 0.95):

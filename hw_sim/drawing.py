@@ -1,7 +1,7 @@
 """A drawing board for surfaces: shapes in metres, stamped in materials, with relief.
 
 Owns anti-aliased shapes on a board and nothing of what they mean. x runs to the right from the middle of the board, z
-up from its lower edge.
+up.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ Colour = tuple[int, int, int]
 """Blue, green, red; 0..255, sRGB-coded."""
 
 _SHIFT_BITS = 4
+_DIODE_PITCH_M = 0.028
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,11 @@ class Material:
 class Board:
     """A surface being drawn. All of it is `ground` to begin with, and nothing of it is there until `cut` says so."""
 
-    def __init__(self, width_m: float, height_m: float, px_per_m: float, ground: Material) -> None:
+    def __init__(
+        self, width_m: float, height_m: float, px_per_m: float, ground: Material, *, base_m: float = 0.0
+    ) -> None:
+        """Begin a board whose lower edge is at z = `base_m`."""
+        self.base_m = base_m
         self.width_m, self.height_m, self.px_per_m = width_m, height_m, px_per_m
         self.size = (max(4, round(width_m * px_per_m)), max(4, round(height_m * px_per_m)))
         shape = (self.size[1], self.size[0])
@@ -88,19 +93,26 @@ class Board:
         """Write a badge in plain strokes."""
         scale = height_m * self.px_per_m / 21.0  # the capitals of Hershey's letters are 21 units high
         thickness = max(1, round(0.16 * height_m * self.px_per_m))
-        mask = np.zeros((self.size[1], self.size[0]), np.uint8)
-        point = self._fixed(np.array([[left_m, base_m]]))[0] // 16
-        cv2.putText(mask, text, (int(point[0]), int(point[1])), cv2.FONT_HERSHEY_DUPLEX, scale, 255, thickness,
-                    cv2.LINE_AA)  # fmt: skip
-        self._blend(slice(None), slice(None), mask, material)
-        self._raise(slice(None), slice(None), mask, 0.002, 0.002)
+        (width_px, height_px), below_px = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, scale, thickness)
+        left_px, base_px = (int(each) for each in self._fixed(np.array([[left_m, base_m]]))[0] // 16)
+        left_px, top_px = max(0, left_px), max(0, base_px - height_px - thickness)
+        rows = slice(top_px, min(self.size[1], base_px + below_px))
+        columns = slice(left_px, min(self.size[0], left_px + width_px))
+        if rows.stop <= rows.start or columns.stop <= columns.start:
+            return
+        mask = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+        cv2.putText(mask, text, (0, base_px - top_px), cv2.FONT_HERSHEY_DUPLEX, scale, 255, thickness, cv2.LINE_AA)
+        self._blend(rows, columns, mask, material)
+        self._raise(rows, columns, mask, 0.002, 0.002)
 
     def curve(self, heights_m: npt.NDArray[np.float64], *, upright: bool) -> None:
         """Add a relief that is the same along one axis: of the height if `upright`, else of the width."""
         rows, columns = self._relief_m.shape
         count = rows if upright else columns
-        line = np.interp(np.linspace(0.0, 1.0, count), np.linspace(0.0, 1.0, len(heights_m)), heights_m)
-        line = np.asarray(line, np.float32)
+        given = np.interp(np.linspace(0.0, 1.0, count), np.linspace(0.0, 1.0, len(heights_m)), heights_m)
+        smooth = max(1.0, 0.7 * count / len(heights_m))  # no facets where few heights are given
+        line = cv2.GaussianBlur(np.asarray(given, np.float32)[:, None], (0, 0), smooth, borderType=cv2.BORDER_REPLICATE)
+        line = np.asarray(line, np.float32)[:, 0]
         self._relief_m += line[::-1, None] if upright else line[None, :]
 
     def shade(self, outline: npt.NDArray[np.float64], factor: float, soft_m: float) -> None:
@@ -125,6 +137,8 @@ class Board:
     def surface(self) -> Surface:
         """Return what was drawn."""
         glows, mirrors = bool(self._glow.any()), bool(self._retro.any())
+        if glows:  # lamps are rows of diodes behind ribbed lenses
+            self._glow *= _lattice(self.size, _DIODE_PITCH_M * self.px_per_m, 0.45, 1.9)[:, :, None]
         return Surface(
             visible=self._visible,
             infrared=self._infrared,
@@ -139,7 +153,7 @@ class Board:
     def _fixed(self, outline: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
         """Return an outline as fixed-point pixels."""
         x = (outline[:, 0] + self.width_m / 2.0) * self.px_per_m
-        y = (self.height_m - outline[:, 1]) * self.px_per_m
+        y = (self.base_m + self.height_m - outline[:, 1]) * self.px_per_m
         return np.asarray(np.round(np.column_stack([x, y]) * (1 << _SHIFT_BITS)), np.int32)
 
     def _blend(self, rows: slice, columns: slice, mask: Mask, material: Material) -> None:
@@ -157,6 +171,12 @@ class Board:
         if soft_m > 0:
             height = np.asarray(cv2.GaussianBlur(height, (0, 0), max(0.5, soft_m * self.px_per_m)), np.float32)
         self._relief_m[rows, columns] += height
+
+
+def _lattice(size: tuple[int, int], pitch_px: float, low: float, high: float) -> npt.NDArray[np.float32]:
+    """Return a pattern of bright spots, float32 (h, w), between `low` and `high`."""
+    x, y = (0.5 + 0.5 * np.cos(2.0 * np.pi / pitch_px * np.arange(count, dtype=np.float32)) for count in size)
+    return np.asarray(low + (high - low) * (y[:, None] * x[None, :]) ** 1.2, np.float32)
 
 
 def box(left: float, low: float, right: float, high: float, radius: float = 0.0) -> npt.NDArray[np.float64]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw_sim.world import Vector
+from hw_sim.world import Vector, angle_deg
 
 F_NUMBER = 2.0
 TRANSMISSION = 0.9
@@ -140,12 +140,12 @@ def retro_coefficient(distance_m: float, entrance_deg: float) -> float:
     it falls with the angle at which the light enters, and to nothing beyond 60 degrees.
     """
     observation_deg = math.degrees(LAMP_OFFSET_M / distance_m)
-    return 95.0 / (1.0 + (observation_deg / 0.33) ** 1.5) * max(0.0, 1.0 - (entrance_deg / 60.0) ** 2)
+    return 95.0 / (1.0 + math.pow(observation_deg / 0.33, 1.5)) * max(0.0, 1.0 - (entrance_deg / 60.0) ** 2)
 
 
 def lamp_ratio_at(point_m: Vector, lamp_m: Vector, axis: Vector) -> float:
     """Return the lamp's irradiance at a point against that at 10 m on its axis: 1 / r^2, and less beside the beam."""
     way = point_m - lamp_m
     distance_m = max(0.5, float(np.linalg.norm(way)))
-    off_deg = math.degrees(math.acos(min(1.0, float(way @ axis) / distance_m)))
-    return (LAMP_REFERENCE_M / distance_m) ** 2 * math.pow(0.5, (off_deg / LAMP_HALF_ANGLE_DEG) ** 2)
+    off_deg = angle_deg(way, axis)
+    return float((LAMP_REFERENCE_M / distance_m) ** 2) * math.pow(0.5, (off_deg / LAMP_HALF_ANGLE_DEG) ** 2)

@@ -1,7 +1,7 @@
 """The lens and the sensor of the simulated camera: blur, glare, noise and the curve from electrons to levels.
 
 Owns what happens to light between the window and the buffer; what the light comes from is others' business. Pictures
-are linear float32 (H, W, 3) BGR in shares of what saturates the converter at the gain in use, until `Coder` codes them.
+are linear, in shares of what saturates the converter at the gain in use, until `level_of` codes them.
 The sensor is the IMX296: a full well of about 10,000 electrons and 2.5 electrons of read noise.
 """
 
@@ -16,7 +16,8 @@ import numpy.typing as npt
 from firmware.records import Image, Light
 
 Linear = npt.NDArray[np.float32]
-"""float32 (H, W, 3), blue, green, red; 1.0 saturates the converter."""
+"""float32 (H, W, 4), blue, green, red; 1.0 saturates the converter. OpenCV works on four planes twice as fast as on
+three; the fourth is for opacity, or for nothing."""
 
 FULL_WELL_E = 10_000.0
 READ_NOISE_E = 2.5
@@ -34,6 +35,27 @@ _SMEAR_STEPS = 9
 _REFLECTANCE: npt.NDArray[np.float32] = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)  # IEC 61966-2-1, nearly
 
 
+class Scratch:
+    """Memory that is used again from exposure to exposure: fresh pages cost more than the work done on them."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[tuple[str, np.dtype[np.generic]], npt.NDArray[np.generic]] = {}
+
+    def floats(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        """Return a float32 array with any content; the next one of this name takes its place."""
+        return self._array(name, shape, np.dtype(np.float32)).view(np.float32)
+
+    def bytes(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+        """Return a uint8 array with any content; the next one of this name takes its place."""
+        return self._array(name, shape, np.dtype(np.uint8)).view(np.uint8)
+
+    def _array(self, name: str, shape: tuple[int, ...], kind: np.dtype[np.generic]) -> npt.NDArray[np.generic]:
+        size = math.prod(shape)
+        if (name, kind) not in self._buffers or self._buffers[name, kind].size < size:
+            self._buffers[name, kind] = np.empty(size, kind)
+        return self._buffers[name, kind][:size].reshape(shape)
+
+
 def saturation_e(gain: float) -> float:
     """Return how many electrons give the highest level."""
     return FULL_WELL_E / gain
@@ -44,15 +66,19 @@ def linear_per_electron_us(light: Light) -> float:
     return light.exposure_us / saturation_e(light.gain)
 
 
-def level_of(linear: Linear) -> Image:
-    """Return levels 0..255 of a linear picture, which is spent: 1.212 (sqrt(x + t) - sqrt(t)) - 0.138 x, t = 0.004.
+def level_of(linear: Linear, scratch: Scratch) -> Image:
+    """Return the levels, uint8 (H, W, 3), of a linear picture, which is spent, in scratch memory.
 
-    That is within a hundredth the tone curve of Raspberry Pi's tuning files for libcamera (rpi.contrast) in the dark,
-    and the curve of IEC 61966-2-1 (sRGB) above it; a root takes a sixth of a power's time.
+    The curve is 1.212 (sqrt(x + t) - sqrt(t)) - 0.138 x with t = 0.004. That is within a hundredth the tone curve of
+    Raspberry Pi's tuning files for libcamera (rpi.contrast) in the dark, and the curve of IEC 61966-2-1 (sRGB) above
+    it; a root takes a sixth of a power's time.
     """
     cv2.min(linear, (1.0, 1.0, 1.0, 1.0), dst=linear)
-    root = cv2.sqrt(linear + np.float32(_TOE))
-    return np.asarray(cv2.addWeighted(root, _ROOT, linear, _STRAIGHT, -_ROOT_OF_TOE, dtype=cv2.CV_8U), np.uint8)
+    root = np.add(linear, np.float32(_TOE), out=scratch.floats("root", linear.shape))
+    cv2.sqrt(root, dst=root)
+    levels = scratch.bytes("levels", linear.shape)
+    cv2.addWeighted(root, _ROOT, linear, _STRAIGHT, -_ROOT_OF_TOE, dst=levels, dtype=cv2.CV_8U)
+    return np.asarray(cv2.cvtColor(levels, cv2.COLOR_BGRA2BGR, dst=scratch.bytes("bgr", (*linear.shape[:2], 3))))
 
 
 def reflectance_of(coded: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -60,17 +86,19 @@ def reflectance_of(coded: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return np.asarray(_REFLECTANCE[coded], np.float32)
 
 
-def smear(picture: Linear, way_px: npt.NDArray[np.float64], optics_px: float) -> Linear:
-    """Return `picture` blurred by the lens and drawn out along the way (x, y) that it moved in the exposure."""
+def smear(picture: Linear, way_px: npt.NDArray[np.float64], optics_px: float, scratch: Scratch) -> Linear:
+    """Return, in scratch memory, `picture` blurred by the lens and drawn out along its way (x, y) in the exposure."""
     across, down = _line_kernel(way_px[0], optics_px), _line_kernel(way_px[1], optics_px)
     if max(across.size, down.size) <= 5 or min(abs(way_px[0]), abs(way_px[1])) < 0.5:
         # So short a line differs from the box around it by less than the optics, and the box is three times faster.
-        return np.asarray(cv2.sepFilter2D(picture, -1, across, down, borderType=cv2.BORDER_REPLICATE), np.float32)
+        blurred = scratch.floats("blurred", picture.shape)
+        cv2.sepFilter2D(picture, -1, across, down, dst=blurred, borderType=cv2.BORDER_REPLICATE)
+        return blurred
     kernel = _slanted_kernel(way_px, optics_px)
     return np.asarray(cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
-def add_veil(picture: Linear, strength: float) -> None:
+def add_veil(picture: Linear, strength: float, scratch: Scratch) -> None:
     """Add the glare of lens and window in place: two percent of the light lands in a wide halo around where it belongs.
 
     After the glare spread functions of McCann and Rizzi, The Art and Science of HDR Imaging: a sharp core on a low,
@@ -81,7 +109,8 @@ def add_veil(picture: Linear, strength: float) -> None:
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     near, far = cv2.GaussianBlur(small, (0, 0), 1.2), cv2.GaussianBlur(small, (0, 0), 7.0)
     halo = cv2.addWeighted(near, 0.6 * strength, far, 0.4 * strength, 0.0)
-    cv2.add(picture, cv2.resize(halo, (columns, rows), interpolation=cv2.INTER_LINEAR), dst=picture)
+    wide = scratch.floats("veil", picture.shape)
+    cv2.add(picture, cv2.resize(halo, (columns, rows), dst=wide, interpolation=cv2.INTER_LINEAR), dst=picture)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +160,15 @@ def sigma_table(gain: float, averaged: int) -> npt.NDArray[np.uint8]:
     return np.asarray(np.clip(np.round(by_level * _SIGMA_SCALE), 0, 255), np.uint8)
 
 
-def add_noise(picture: Image, sigma: Image, generator: np.random.Generator, tiles: NoiseTiles) -> Image:
+def add_noise(
+    picture: Image, sigma: Image, generator: np.random.Generator, tiles: NoiseTiles, scratch: Scratch
+) -> Image:
     """Add noise of `sigma` eighths of a level to `picture` in place, and return it."""
     lighter, darker = tiles.window(generator, picture.shape)
     scale = 1.0 / (_SIGMA_SCALE * _TILE_SCALE)
-    cv2.add(picture, cv2.multiply(sigma, lighter, scale=scale), dst=picture)
-    return np.asarray(cv2.subtract(picture, cv2.multiply(sigma, darker, scale=scale), dst=picture), np.uint8)
+    noise = scratch.bytes("noise", picture.shape)
+    cv2.add(picture, cv2.multiply(sigma, lighter, dst=noise, scale=scale), dst=picture)
+    return np.asarray(cv2.subtract(picture, cv2.multiply(sigma, darker, dst=noise, scale=scale), dst=picture), np.uint8)
 
 
 def _line_kernel(way_px: float, optics_px: float) -> npt.NDArray[np.float32]:

@@ -12,7 +12,7 @@ from hw_sim.bodywork import CHROME, GLASS, PLASTIC, STEEL, UNDERSIDE, Body
 from hw_sim.drawing import Board, Material, box, mirrored
 from hw_sim.skins import Surface
 
-REAR_PX_PER_M = 300.0
+REAR_PX_PER_M = 240.0
 _WINDOW_PX_PER_M = 180.0
 
 _BADGES = ("AURIGA", "TRAVERSA", "NOMAD", "LYNX", "CASCADE", "ORION", "SUMMIT", "VELA", "MERIDIAN", "BRISK")
@@ -64,16 +64,22 @@ def draw_trim(body: Body, generator: np.random.Generator, *, headlamps: bool, ra
     )  # fmt: skip
 
 
+def rear_base_m(body: Body) -> float:
+    """Return where the drawn rear face begins: the bumper hides what is below."""
+    return body.bumper_top_m - 0.1
+
+
 def rear_face(body: Body, paint: Material, trim: Trim) -> Surface:
     """Return the rear from the bumper to the belt; it is a little narrower and rounder at the top."""
-    board = Board(body.width_m, body.belt_z_m, REAR_PX_PER_M, paint)
+    base = rear_base_m(body)
+    board = Board(body.width_m, body.belt_z_m - base, REAR_PX_PER_M, paint, base_m=base)
     half, belt = body.width_m / 2.0, body.belt_z_m
     is_box = body.window_run_m == 0.0
-    edge = np.linspace(-1.0, 1.0, 33)
+    edge = np.linspace(-1.0, 1.0, 129)
     board.curve(-0.12 * np.abs(edge) ** 6, upright=False)
     if not is_box:
         # From the bumper up: out to the crease below the lid's upper edge, then in towards the window.
-        rise = np.linspace(0.0, 1.0, 25)
+        rise = np.linspace(0.0, 1.0, 97)
         board.curve(0.05 * np.sin(rise * 2.6) + 0.03 * np.exp(-(((rise - 0.78) / 0.07) ** 2)), upright=True)
     seam = paint.dimmed(0.12)
     _draw_lamps(board, body, trim)
@@ -87,11 +93,9 @@ def rear_face(body: Body, paint: Material, trim: Trim) -> Surface:
         _draw_lid(board, body, trim, seam)
     _draw_recess(board, body, paint)
     board.shade(box(-half, 0.0, half, body.bumper_top_m + 0.02), 0.25, 0.03)
-    top = 0.05 if not is_box else 0.0
-    outline = np.array(
-        [(-half + 0.02, body.bumper_z_m), (half - 0.02, body.bumper_z_m), (half, body.bumper_z_m + 0.3),
-         (half - 0.3 * top, belt - 0.18), (half - top - 0.05, belt), (-half + top + 0.05, belt),
-         (-half + 0.3 * top, belt - 0.18), (-half, body.bumper_z_m + 0.3)]
+    outline = box(-half, base, half, belt) if is_box else np.array(
+        [(-half + 0.01, base), (half - 0.01, base), (half, base + 0.1), (half, belt - 0.12), (half - 0.03, belt),
+         (-half + 0.03, belt), (-half, belt - 0.12), (-half, base + 0.1)]
     )  # fmt: skip
     board.cut(outline)
     _soil(board, trim, belt)
@@ -106,7 +110,7 @@ def bumper(body: Body, paint: Material, trim: Trim) -> Surface:
     board = Board(body.width_m, height_m, REAR_PX_PER_M, skin)
     half = body.width_m / 2.0
     board.curve(np.array([-0.10, -0.03, 0.0, 0.0, -0.01, -0.06]) * (0.6 if is_steel else 1.0), upright=True)
-    edge = np.linspace(-1.0, 1.0, 33)
+    edge = np.linspace(-1.0, 1.0, 129)
     board.curve(-0.14 * np.abs(edge) ** 5, upright=False)
     if not is_steel:
         lower = height_m * (0.55 if trim.dark_bumper else 0.32)
@@ -137,9 +141,9 @@ def rear_window(body: Body, paint: Material, trim: Trim) -> Surface:
     height_m = float(np.hypot(body.window_run_m, body.roof_z_m - body.belt_z_m))
     board = Board(body.width_m, height_m, _WINDOW_PX_PER_M, paint)
     half, upper = body.width_m / 2.0, body.width_m / 2.0 - body.taper_m
-    frame = np.array([(-half + 0.05, 0.0), (half - 0.05, 0.0), (upper, height_m - 0.04), (upper - 0.06, height_m),
+    frame = np.array([(-half, 0.0), (half, 0.0), (upper, height_m - 0.04), (upper - 0.06, height_m),
                       (-upper + 0.06, height_m), (-upper, height_m - 0.04)])  # fmt: skip
-    board.curve(-0.08 * np.abs(np.linspace(-1.0, 1.0, 17)) ** 3, upright=False)
+    board.curve(-0.08 * np.abs(np.linspace(-1.0, 1.0, 97)) ** 3, upright=False)
     low, high = 0.10 * height_m, 0.86 * height_m
     glass = np.array([(-half + 0.17, low), (half - 0.17, low), (upper - 0.10, high), (-upper + 0.10, high)])
     board.stamp(glass, PLASTIC.dimmed(0.5))
@@ -151,7 +155,7 @@ def rear_window(body: Body, paint: Material, trim: Trim) -> Surface:
     for row in range(1, 10):
         z = low + (high - low) * row / 10.0
         width = (half - 0.2) * (1 - row / 10.0) + (upper - 0.14) * row / 10.0
-        board.stamp(box(-width, z - 0.002, width, z + 0.002), Material(bgr=(44, 46, 50), infrared=60, gloss=0.8))
+        board.stamp(box(-width, z - 0.002, width, z + 0.002), Material(bgr=(35, 35, 35), infrared=48, gloss=1.0))
     lit = 3_500.0 if trim.is_braking else 0.0
     board.stamp(
         box(-0.16, high + 0.02, 0.16, high + 0.045, 0.01),
@@ -166,7 +170,7 @@ def rear_window(body: Body, paint: Material, trim: Trim) -> Surface:
     generator = np.random.default_rng(trim.seed)
     for _ in range(trim.stickers):
         x, z = float(generator.uniform(-half + 0.25, half - 0.35)), float(generator.uniform(low + 0.03, low + 0.12))
-        colour = tuple(int(value) for value in generator.integers(60, 240, 3))
+        colour = tuple(int(value) for value in np.clip(generator.normal(170, 34, 3), 40, 230))
         sticker = Material(bgr=(colour[0], colour[1], colour[2]), infrared=200, gloss=0.5)
         board.stamp(box(x, z, x + float(generator.uniform(0.06, 0.16)), z + 0.07, 0.02), sticker)
     board.cut(frame)
@@ -222,8 +226,8 @@ def _draw_lid(board: Board, body: Body, trim: Trim, seam: Material) -> None:
     board.stamp(bar, CHROME if trim.chrome_bar else board_paint(seam), raise_m=0.025, soft_m=0.006)
     top = min(belt - 0.07, body.plate_z_m + 0.2)
     board.stamp(box(-0.05, top - 0.03, 0.05, top + 0.03, 0.03), CHROME, raise_m=0.006, soft_m=0.004)
-    board.letters(trim.badge, -half + 0.28, body.plate_z_m - 0.02, 0.035, CHROME)
-    board.letters(trim.trim_badge, half - 0.48, body.plate_z_m - 0.02, 0.032, CHROME)
+    board.letters(trim.badge, -half + 0.30, low + 0.05, 0.036, CHROME)
+    board.letters(trim.trim_badge, half - 0.46, low + 0.05, 0.034, CHROME)
 
 
 def board_paint(seam: Material) -> Material:

@@ -1,10 +1,12 @@
 """How the simulated sensor's picture of road and vehicles comes about, exposure by exposure.
 
-Owns the order of things: still ground, shadows and reflections, vehicles from far to near, spray, glare, sensor. idea: the still ground is summed and coded once per light, and all further work is done where something moves.
+Owns the order of things: still ground, shadows and reflections, vehicles from far to near, spray, glare, sensor. The
+one idea: the still ground is summed and coded once per light, and all further work is done where something moves.
 """
 
 import functools
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +19,7 @@ from hw_sim.light import MATT_PER_LAMP, MATT_PER_LUX, Sky, lamp_ratio_at, retro_
 from hw_sim.optics import (
     OPTICS_SIGMA_PX,
     Linear,
+    Scratch,
     add_noise,
     add_veil,
     level_of,
@@ -25,11 +28,11 @@ from hw_sim.optics import (
     sigma_table,
     smear,
 )
-from hw_sim.scenery import ASPHALT_REFLECTANCE, draw_scenery
+from hw_sim.scenery import ASPHALT_REFLECTANCE, Scenery
 from hw_sim.skins import Canvas, Weights
 from hw_sim.traffic import PassingVehicle
 from hw_sim.vehicles import Part, VehicleArt
-from hw_sim.weather import Rain, spray, spread_light
+from hw_sim.weather import Rain, spray
 from hw_sim.world import NEAREST_M, Mount, Placed, Sheet, View, angle_deg
 
 HEADLAMP_CD = 9_000.0
@@ -44,6 +47,7 @@ _VEIL = 0.022
 _VEIL_MARGIN_PX = 64
 _WET_RETRO_LOSS = 0.25
 _STILLS_KEPT = 3
+_UNSEEN = 4e-4  # so little light is less than one level
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom; pixels."""
@@ -57,12 +61,16 @@ class Passing:
     art: VehicleArt
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Still:
-    """The road without vehicles in one light: linear before the window, its mean, coded, and its noise."""
+    """The road without vehicles in one light: linear before the window, coded behind it, and the noise of its levels.
+
+    Where drops are on the window, a pixel keeps `kept` of its light and gets `spread`.
+    """
 
     linear: Linear
-    mean: npt.NDArray[np.float32]
+    kept: Linear | None
+    spread: Linear | None
     coded: Image
     sigma: Image
 
@@ -78,18 +86,37 @@ class _Exposure:
     lamp_ratio: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """A vehicle as it appears in one exposure: its panels from far to near, and what it does to the road."""
+
+    vehicle: PassingVehicle
+    art: VehicleArt
+    way_px: npt.NDArray[np.float64]
+    parts: list[tuple[Part, Placed]]
+    shadow: Placed | None
+    mirror: Placed | None
+    mist: list[Placed]
+
+    def boxes(self) -> list[Box]:
+        """Return the boxes of all that is drawn."""
+        extra = [placed.box for placed in (self.shadow, self.mirror, *self.mist) if placed is not None]
+        return [placed.box for _, placed in self.parts] + extra
+
+
 class Renderer:
     """One view of the road in one hour's light; `averaged` of the sensor's pixels make one of the picture's."""
 
-    def __init__(self, mount: Mount, sky: Sky, seed: int, *, averaged: int = 1) -> None:
+    def __init__(self, mount: Mount, sky: Sky, seed: int, scenery: Scenery, *, averaged: int = 1) -> None:
         self.view = View(mount)
         self._sky, self._seed, self._averaged = sky, seed, averaged
-        self._scenery = draw_scenery(self.view, sky, seed)
+        self._scenery = scenery
         self._rain = Rain(sky.rain_ratio, seed, (mount.width_px, mount.height_px), mount.focal_px)
         self._tiles = noise_tiles(mount.height_px, mount.width_px)
         self._pool = _headlamp_pool()
         self._still = functools.lru_cache(maxsize=_STILLS_KEPT)(self._summed)
-        self._drops = functools.lru_cache(maxsize=2)(self._rain.window)
+        self._scratch = Scratch()
+        self._lock = threading.Lock()  # the scratch memory serves one picture at a time
 
     def picture(
         self, at_s: float, light: Light, passing: Sequence[Passing], followers: Sequence[PassingVehicle]
@@ -102,90 +129,107 @@ class Renderer:
             at_s=at_s, seconds=light.exposure_us * 1e-6, per_electron_us=linear_per_electron_us(light),
             ambient_ratio=self._sky.ambient_ratio(at_s), lamp_ratio=light.lamp_ratio,
         )  # fmt: skip
-        number = self._rain.window_number(at_s) if self._rain.rain_ratio > 0 else 0
-        still = self._still(
-            exposure.per_electron_us * exposure.ambient_ratio, exposure.per_electron_us * light.lamp_ratio, light.gain,
-            number,
-        )  # fmt: skip
-        picture, sigma = still.coded.copy(), still.sigma
-        box = self._busy_box(exposure, passing, followers)
-        if box is not None:
-            left, top, right, bottom = box
-            window = self._window(exposure, still.linear, box, passing, followers)
-            if self._rain.rain_ratio > 0:
-                spread_light(window, self._drops(number)[top:bottom, left:right], still.mean)
-            coded = level_of(window)
-            picture[top:bottom, left:right] = coded
-            sigma = sigma.copy()
-            sigma[top:bottom, left:right] = cv2.LUT(coded, sigma_table(light.gain, self._averaged))
-        lamp_linear = exposure.per_electron_us * light.lamp_ratio * MATT_PER_LAMP
-        self._rain.streak(picture, at_s, light.exposure_us, lamp_linear)
-        return add_noise(picture, sigma, self._generator(at_s, 7), self._tiles)
+        with self._lock:
+            number = self._rain.window_number(at_s) if self._rain.rain_ratio > 0 else 0
+            still = self._still(
+                exposure.per_electron_us * exposure.ambient_ratio, exposure.per_electron_us * light.lamp_ratio,
+                light.gain, number,
+            )  # fmt: skip
+            picture, sigma = still.coded.copy(), still.sigma
+            shown = [self._shown(exposure, each) for each in passing]
+            box = self._busy_box(exposure, shown, followers)
+            if box is not None:
+                coded = self._coded_window(exposure, still, box, shown, followers)
+                part = (slice(box[1], box[3]), slice(box[0], box[2]))
+                picture[part] = coded
+                sigma = self._scratch.bytes("sigma", picture.shape)
+                sigma[:] = still.sigma
+                cv2.LUT(coded, sigma_table(light.gain, self._averaged), dst=sigma[part])
+            lamp_linear = exposure.per_electron_us * light.lamp_ratio * MATT_PER_LAMP
+            self._rain.streak(picture, at_s, light.exposure_us, lamp_linear)
+            return add_noise(picture, sigma, self._generator(at_s, 7), self._tiles, self._scratch)
 
     def _summed(self, ambient: float, lamp: float, gain: float, number: int) -> _Still:
         """Sum the still ground of one light behind the window's drops `number`."""
         linear = np.asarray(cv2.addWeighted(self._scenery.ambient, ambient, self._scenery.lamp, lamp, 0.0), np.float32)
-        seen, mean = linear.copy(), np.asarray(linear[::16, ::16].mean(axis=(0, 1)), np.float32)
+        seen, kept, spread = linear.copy(), None, None
         if self._rain.rain_ratio > 0:
-            spread_light(seen, self._drops(number), mean)
-        coded = level_of(seen)
-        return _Still(linear, mean, coded, np.asarray(cv2.LUT(coded, sigma_table(gain, self._averaged)), np.uint8))
+            share, mean = self._rain.window(number), linear[::16, ::16].mean(axis=(0, 1))
+            kept = np.asarray(cv2.merge([1.0 - share] * 4), np.float32)
+            spread = np.asarray(cv2.merge([share * mean[k] for k in range(4)]), np.float32)
+            cv2.add(cv2.multiply(seen, kept, dst=seen), spread, dst=seen)
+        coded = level_of(seen, self._scratch).copy()
+        sigma = np.asarray(cv2.LUT(coded, sigma_table(gain, self._averaged)), np.uint8)
+        return _Still(linear=linear, kept=kept, spread=spread, coded=coded, sigma=sigma)
 
-    def _window(
-        self, exposure: _Exposure, linear: Linear, box: Box, passing: Sequence[Passing],
+    def _coded_window(
+        self, exposure: _Exposure, still: _Still, box: Box, shown: Sequence[_Shown],
         followers: Sequence[PassingVehicle],
-    ) -> Linear:  # fmt: skip
-        """Return the part of the linear picture in which something moves."""
+    ) -> Image:  # fmt: skip
+        """Return the levels of the part of the picture in which something moves, in scratch memory."""
         left, top, right, bottom = box
-        window = linear[top:bottom, left:right].copy()
-        canvas = Canvas(window, np.zeros(window.shape[:2], np.uint8), left, top)
-        for each in passing:
+        part = (slice(top, bottom), slice(left, right))
+        window = self._scratch.floats("window", (bottom - top, right - left, 4))
+        window[:] = still.linear[part]
+        canvas = Canvas(window, self._scratch.bytes("covered", window.shape[:2]), left, top, self._scratch)
+        for each in shown:
             self._darken(exposure, canvas, each)
-        if self._sky.headlamps:
-            for follower in followers:
-                self._light_road(exposure, canvas, follower)
-        for each in passing:
+        for follower in followers:
+            self._light_road(exposure, canvas, follower)
+        for each in shown:
             self._draw(exposure, canvas, each, self._headlight_lux(exposure, each.vehicle, followers))
         if self._sky.headlamps:
-            add_veil(window, _VEIL)
-        return window
+            add_veil(window, _VEIL, self._scratch)
+        if still.kept is not None and still.spread is not None:
+            cv2.add(cv2.multiply(window, still.kept[part], dst=window), still.spread[part], dst=window)
+        return level_of(window, self._scratch)
+
+    def _shown(self, exposure: _Exposure, each: Passing) -> _Shown:
+        """Return where everything of a vehicle is in the picture."""
+        view, vehicle, art = self.view, each.vehicle, each.art
+        shift = _place_of(vehicle, exposure.at_s)
+        way_px_s = self._way_px_s(vehicle, exposure.at_s)
+        shear = view.shear(way_px_s)
+        parts = []
+        for part in art.parts(vehicle.x_m, view.mount.camera_x_m):
+            placed = view.place(part.sheet.moved(shift), shear)
+            if placed is not None:
+                parts.append((part, placed))
+        mist: list[Placed] = []
+        mirror = None
+        if self._sky.rain_ratio > 0:
+            mirror = view.place(art.rear.sheet.mirrored(2).moved(shift))
+            hanging = [view.place(sheet.moved(shift)) for sheet in _spray_sheets(vehicle)]
+            mist = [placed for placed in hanging if placed is not None]
+        return _Shown(
+            vehicle=vehicle, art=art, way_px=way_px_s * exposure.seconds, parts=parts,
+            shadow=view.place(art.shadow.sheet.moved(shift)), mirror=mirror, mist=mist,
+        )  # fmt: skip
 
     def _busy_box(
-        self, exposure: _Exposure, passing: Sequence[Passing], followers: Sequence[PassingVehicle]
+        self, exposure: _Exposure, shown: Sequence[_Shown], followers: Sequence[PassingVehicle]
     ) -> Box | None:
         """Return the box around all that moves, None if nothing does."""
-        shown = [placed.box for each in passing for placed in self._outlines(exposure, each)]
-        if self._sky.headlamps:
-            pools = [self.view.place(_pool_sheet(follower, exposure.at_s)) for follower in followers]
-            shown += [placed.box for placed in pools if placed is not None]
-        if not shown:
+        boxes = [box for each in shown for box in each.boxes()]
+        for follower in followers:
+            placed = self._lit_road(exposure, follower)
+            if placed is not None:
+                boxes.append(placed.box)
+        if not boxes:
             return None
-        boxes = np.array(shown)
+        left, top, right, bottom = zip(*boxes, strict=True)
         spare = _VEIL_MARGIN_PX // self._averaged if self._sky.headlamps else 4
         mount = self.view.mount
         return (
-            max(0, int(boxes[:, 0].min()) - spare), max(0, int(boxes[:, 1].min()) - spare),
-            min(mount.width_px, int(boxes[:, 2].max()) + spare), min(mount.height_px, int(boxes[:, 3].max()) + spare),
+            max(0, min(left) - spare), max(0, min(top) - spare),
+            min(mount.width_px, max(right) + spare), min(mount.height_px, max(bottom) + spare),
         )  # fmt: skip
 
-    def _outlines(self, exposure: _Exposure, each: Passing) -> list[Placed]:
-        """Return where the vehicle's panels and its shadow are in the picture."""
-        shift = _place_of(each.vehicle, exposure.at_s)
-        sheets = [part.sheet for part in each.art.parts(each.vehicle.x_m, self.view.mount.camera_x_m)]
-        sheets.append(each.art.shadow.sheet)
-        if self._sky.rain_ratio > 0:
-            sheets += [each.art.rear.sheet.mirrored(2), *_spray_sheets(each.vehicle)]
-        placed = [self.view.place(sheet.moved(shift)) for sheet in sheets]
-        return [one for one in placed if one is not None]
-
-    def _darken(self, exposure: _Exposure, canvas: Canvas, each: Passing) -> None:
+    def _darken(self, exposure: _Exposure, canvas: Canvas, each: _Shown) -> None:
         """Lay shadow and, on a wet road, the mirror image of the rear on the ground."""
-        shift = _place_of(each.vehicle, exposure.at_s)
-        placed = self.view.place(each.art.shadow.sheet.moved(shift))
-        if placed is not None:
-            canvas.tint(placed, each.art.shadow.shares, None)
-        placed = self.view.place(each.art.rear.sheet.mirrored(2).moved(shift))
-        if self._sky.rain_ratio > 0 and placed is not None:
+        if each.shadow is not None:
+            canvas.tint(each.shadow, each.art.shadow.shares, None)
+        if each.mirror is not None:
             part = each.art.rear
             seen = part.skin.at(40.0, 16.0).sum(self._weights(exposure, part, each.vehicle, 0.0))
             mirror = cv2.GaussianBlur(cv2.resize(seen, (48, 20), interpolation=cv2.INTER_AREA), (0, 0), 1.2)
@@ -193,34 +237,33 @@ class Renderer:
             fade[1:-1, 2:-2] = 1.0
             fade = cv2.GaussianBlur(fade, (0, 0), 1.5) * np.float32(min(1.0, 2.0 * self._sky.rain_ratio))
             light = np.asarray(mirror * (fade * np.float32(0.13))[:, :, None], np.float32)
-            canvas.tint(placed, np.asarray(fade * np.float32(0.45), np.float32), light)
+            canvas.tint(each.mirror, np.asarray(fade * np.float32(0.45), np.float32), light)
+
+    def _lit_road(self, exposure: _Exposure, follower: PassingVehicle) -> Placed | None:
+        """Return where a vehicle's headlamps light the road so that one sees it; None: nowhere."""
+        weight = exposure.per_electron_us * ASPHALT_REFLECTANCE * MATT_PER_LUX
+        if not self._sky.headlamps or weight * float(self._pool.max()) < max(
+            _UNSEEN, weight * self._sky.ground_lux / 20
+        ):
+            return None
+        return self.view.place(_pool_sheet(follower, exposure.at_s))
 
     def _light_road(self, exposure: _Exposure, canvas: Canvas, follower: PassingVehicle) -> None:
         """Add the light of a vehicle's headlamps to the road before it."""
-        placed = self.view.place(_pool_sheet(follower, exposure.at_s))
+        placed = self._lit_road(exposure, follower)
         if placed is not None:
-            weight = exposure.per_electron_us * ASPHALT_REFLECTANCE * MATT_PER_LUX
-            light = np.asarray(cv2.merge([self._pool * np.float32(weight)] * 3), np.float32)
-            canvas.tint(placed, None, light)
+            weight = np.float32(exposure.per_electron_us * ASPHALT_REFLECTANCE * MATT_PER_LUX)
+            canvas.tint(placed, None, np.asarray(cv2.merge([self._pool * weight] * 4), np.float32))
 
-    def _draw(self, exposure: _Exposure, canvas: Canvas, each: Passing, headlight_lux: float) -> None:
-        """Draw a vehicle into `window` as it moves through the exposure, and the spray behind it."""
-        vehicle, view = each.vehicle, self.view
-        shift = _place_of(vehicle, exposure.at_s)
-        way_px_s = self._way_px_s(vehicle, exposure.at_s)
-        way_px = way_px_s * exposure.seconds
-        is_long = float(np.abs(way_px).max()) > _LONG_SMEAR_PX
+    def _draw(self, exposure: _Exposure, canvas: Canvas, each: _Shown, headlight_lux: float) -> None:
+        """Draw a vehicle on the canvas as it moves through the exposure, and the spray behind it."""
+        is_long = float(np.abs(each.way_px).max()) > _LONG_SMEAR_PX
         before = canvas.picture.copy() if is_long else None
         canvas.covered[:] = 0
-        shear = view.shear(way_px_s)
-        for part in each.art.parts(vehicle.x_m, view.mount.camera_x_m):
-            placed = view.place(part.sheet.moved(shift), shear)
-            if placed is not None:
-                weights = self._weights(exposure, part, vehicle, headlight_lux)
-                canvas.lay(placed, part.skin, weights)
-        self._blur(canvas, before, way_px)
-        if self._sky.rain_ratio > 0:
-            self._spray(exposure, canvas, vehicle)
+        for part, placed in each.parts:
+            canvas.lay(placed, part.skin, self._weights(exposure, part, each.vehicle, headlight_lux))
+        self._blur(canvas, before, each.way_px)
+        self._spray(exposure, canvas, each)
 
     def _blur(self, canvas: Canvas, before: Linear | None, way_px: npt.NDArray[np.float64]) -> None:
         """Blur what the vehicle covers, in place; `before` is what stands still behind it."""
@@ -229,48 +272,41 @@ class Renderer:
         if width == 0:
             return
         spare = 2 + math.ceil(float(np.abs(way_px).max()))
-        rows = slice(max(0, y - spare), y + height + spare)
-        columns = slice(max(0, x - spare), x + width + spare)
-        blurred = smear(window[rows, columns], way_px, max(0.35, OPTICS_SIGMA_PX / math.sqrt(self._averaged)))
+        part = (slice(max(0, y - spare), y + height + spare), slice(max(0, x - spare), x + width + spare))
+        optics_px = max(0.35, OPTICS_SIGMA_PX / math.sqrt(self._averaged))
+        blurred = smear(window[part], way_px, optics_px, self._scratch)
         if before is None:
-            window[rows, columns] = blurred
+            window[part] = blurred
             return
-        reach = np.ones(
-            (1 + 2 * math.ceil(abs(way_px[1]) / 2 + 1), 1 + 2 * math.ceil(abs(way_px[0]) / 2 + 1)), np.uint8
-        )
+        reach = tuple(1 + 2 * math.ceil(abs(float(way)) / 2 + 1) for way in way_px[::-1])
         window[:] = before
-        cv2.copyTo(blurred, cv2.dilate(covered[rows, columns], reach), window[rows, columns])
+        cv2.copyTo(blurred, cv2.dilate(covered[part], np.ones(reach, np.uint8)), window[part])
 
-    def _spray(self, exposure: _Exposure, canvas: Canvas, vehicle: PassingVehicle) -> None:
+    def _spray(self, exposure: _Exposure, canvas: Canvas, each: _Shown) -> None:
         """Lay the mist behind a vehicle on a wet road; it grows with the square of the speed."""
-        shift = _place_of(vehicle, exposure.at_s)
-        generator = self._generator(exposure.at_s, vehicle.vehicle_id)
-        thickness = 0.34 * self._sky.rain_ratio * min(1.5, (vehicle.speed_m_s / 33.5) ** 2)
+        generator = self._generator(exposure.at_s, each.vehicle.vehicle_id)
+        thickness = 0.34 * self._sky.rain_ratio * min(1.5, (each.vehicle.speed_m_s / 33.5) ** 2)
         lux = self._sky.ground_lux * exposure.ambient_ratio / math.pi * 0.75
-        for sheet in _spray_sheets(vehicle):
-            placed = self.view.place(sheet.moved(shift))
-            if placed is None:
-                continue
+        lamp = exposure.lamp_ratio * self._lamp_ratio(each.art.rear.sheet.moved(_place_of(each.vehicle, exposure.at_s)))
+        level = exposure.per_electron_us * (math.pi * MATT_PER_LUX * lux + lamp * MATT_PER_LAMP * 0.1)
+        for placed in each.mist:
             shares = spray(generator, thickness)
-            lamp = exposure.lamp_ratio * self._lamp_ratio(sheet.moved(shift)) * MATT_PER_LAMP * 0.1
-            level = exposure.per_electron_us * (math.pi * MATT_PER_LUX * lux + lamp)
-            light = np.asarray(cv2.merge([shares * np.float32(level)] * 3), np.float32)
-            canvas.tint(placed, shares, light)
+            canvas.tint(placed, shares, np.asarray(cv2.merge([shares * np.float32(level)] * 4), np.float32))
 
     def _weights(self, exposure: _Exposure, part: Part, vehicle: PassingVehicle, headlight_lux: float) -> Weights:
+        ambient = exposure.per_electron_us * exposure.ambient_ratio
+        headlight = headlight_lux * MATT_PER_LUX / MATT_PER_LAMP
+        if exposure.lamp_ratio == 0.0:
+            return Weights(ambient=ambient, lamp=exposure.per_electron_us * headlight, retro=0.0)
         sheet = part.sheet.moved(_place_of(vehicle, exposure.at_s))
         lamp = exposure.lamp_ratio * self._lamp_ratio(sheet)
-        retro = 0.0
-        if lamp > 0:
-            towards = self.view.position_m - sheet.middle_m()
-            entrance = angle_deg(np.cross(sheet.down_m, sheet.across_m), towards)
-            retro = lamp * retro_coefficient(float(np.linalg.norm(towards)), min(entrance, 180.0 - entrance))
-            retro *= 1.0 - _WET_RETRO_LOSS * self._sky.rain_ratio
-        headlight = headlight_lux * MATT_PER_LUX / MATT_PER_LAMP
+        towards = self.view.position_m - sheet.middle_m()
+        entrance = angle_deg(np.cross(sheet.down_m, sheet.across_m), towards)
+        retro = lamp * retro_coefficient(float(np.linalg.norm(towards)), min(entrance, 180.0 - entrance))
         return Weights(
-            ambient=exposure.per_electron_us * exposure.ambient_ratio,
+            ambient=ambient,
             lamp=exposure.per_electron_us * (lamp + headlight),
-            retro=exposure.per_electron_us * retro,
+            retro=exposure.per_electron_us * retro * (1.0 - _WET_RETRO_LOSS * self._sky.rain_ratio),
         )
 
     def _lamp_ratio(self, sheet: Sheet) -> float:
@@ -291,7 +327,8 @@ class Renderer:
         """Return how fast the plate moves in the picture, (x, y) pixels a second."""
         rear_m, step_s = max(2.0, vehicle.rear_y_m(at_s)), 1e-3
         point = np.array([vehicle.x_m, rear_m, vehicle.body.plate_z_m])
-        begin, end = self.view.project(np.stack([point, point + np.array([0.0, vehicle.speed_m_s * step_s, 0.0])]))
+        way_m = np.array([0.0, vehicle.speed_m_s * step_s, 0.0])
+        begin, end = self.view.project(np.stack([point, point + way_m]))
         return np.asarray((end - begin) / step_s, np.float64)
 
     def _generator(self, at_s: float, salt: int) -> np.random.Generator:

@@ -18,6 +18,7 @@ from firmware.records import Grey, Image, Light
 from hw_sim.light import Conditions, draw_sky
 from hw_sim.plate_faces import DrawnPlates, PlateSource
 from hw_sim.rendering import POOL_REACH_M, Passing, Renderer
+from hw_sim.scenery import Scenery, draw_scenery
 from hw_sim.sensors import Subject
 from hw_sim.traffic import LONGEST_VEHICLE_M, TRIGGER_LINE_M, EvenGaps, PassingVehicle, Schedule, Traffic
 from hw_sim.vehicles import VehicleArt, plate_corners_m
@@ -150,11 +151,15 @@ class Road:
 
     @functools.cached_property
     def _large(self) -> Renderer:
-        return Renderer(self._mount, self.sky, self._seed)
+        return Renderer(self._mount, self.sky, self._seed, self._scenery)
 
     @functools.cached_property
     def _small(self) -> Renderer:
-        return Renderer(self._mount.small(), self.sky, self._seed, averaged=SMALL_DIVISOR)
+        return Renderer(self._mount.small(), self.sky, self._seed, self._scenery.small(), averaged=SMALL_DIVISOR)
+
+    @functools.cached_property
+    def _scenery(self) -> Scenery:
+        return draw_scenery(self.view, self.sky, self._seed)
 
     def _seen(self, renderer: Renderer, at_s: float, light: Light) -> Image:
         if light.exposure_us <= 0 or light.gain <= 0 or not 0.0 <= light.lamp_ratio <= 1.0:

@@ -4,6 +4,7 @@ Owns the look of what does not move. It is computed once per view by following e
 any mount gives a picture; how much of it is seen in one exposure is a weighted sum of its two lights.
 """
 
+import functools
 from dataclasses import dataclass
 
 import cv2
@@ -21,7 +22,7 @@ from hw_sim.light import (
     Sky,
 )
 from hw_sim.optics import Linear, reflectance_of
-from hw_sim.world import View
+from hw_sim.world import SMALL_DIVISOR, Mount, View
 
 LANE_HALF_WIDTH_M = 1.75
 """Half of 3.5 m, near the 12 feet of US highway lanes (AASHTO Green Book)."""
@@ -40,42 +41,70 @@ _Map = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Scenery:
-    """Electrons per microsecond of each pixel, float32 (H, W, 3): in the hour's light, and added by the full lamp."""
+    """Electrons per microsecond of each pixel, float32 (H, W, 4): in the hour's light, and added by the full lamp."""
 
     ambient: Linear
     lamp: Linear
 
+    def small(self) -> "Scenery":
+        """Return what larger pixels see of it: the mean of theirs."""
+        size = (self.ambient.shape[1] // SMALL_DIVISOR, self.ambient.shape[0] // SMALL_DIVISOR)
+        shrunk = [cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (self.ambient, self.lamp)]
+        return Scenery(*(np.asarray(each, np.float32) for each in shrunk))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What each pixel's ray meets, whatever the light: float32 (H, W), but `rays` and `visible` (H, W, 3)."""
+
+    rays: _Map
+    is_sky: npt.NDArray[np.bool_]
+    distance_m: _Map
+    y_m: _Map
+    visible: _Map
+    infrared: _Map
+    pool: _Map
+
 
 def draw_scenery(view: View, sky: Sky, seed: int) -> Scenery:
     """Return the empty road; the same for the same view, sky and seed."""
-    generator = np.random.default_rng(seed)
+    ground = _met(view.mount, seed)
+    rays, pool, rain = ground.rays, ground.pool * np.float32(sky.rain_ratio), sky.rain_ratio
+    wet = np.float32(1.0 - (1.0 - _WET_DARKENING) * min(1.0, 2.0 * rain))
+    visible, infrared = ground.visible * wet, ground.infrared * wet
+    ambient = visible * (_daylight(sky) * MATT_PER_LUX)
+    ambient += infrared[:, :, None] * (INFRARED_TINT * np.float32(sky.ground_lux * MATT_PER_LUX * DAY_INFRARED_RATIO))
+    if rain > 0:
+        fresnel = 0.02 + 0.98 * (1.0 + np.minimum(rays[:, :, 2], 0.0)) ** 5
+        film = fresnel * (0.15 + 0.85 * pool) * np.float32(min(1.0, 3.0 * rain) * sky.sky_lux / np.pi * LUMINANCE)
+        ambient += film[:, :, None] * np.array(sky.sky_bgr, np.float32)
+    haze = np.clip((ground.y_m - 60.0) / (300.0 - 200.0 * rain), 0.0, 0.85)[:, :, None]
+    if np.any(haze):
+        level = np.array(sky.sky_bgr, np.float32) * np.float32(sky.ground_lux / np.pi * 0.8 * LUMINANCE)
+        ambient = ambient * (1.0 - haze) + level * haze
+    if np.any(ground.is_sky):
+        ambient = np.where(ground.is_sky[:, :, None], _sky_luminance(rays, sky) * np.float32(LUMINANCE), ambient)
+    lamp = np.where(ground.is_sky, 0.0, infrared * (1.0 - 0.5 * pool)) * _lamp_map(view, rays, ground.distance_m)
+    lamp = lamp[:, :, None] * INFRARED_TINT
+    soft = [cv2.GaussianBlur(each.astype(np.float32), (0, 0), 0.6) for each in (ambient, lamp)]
+    return Scenery(*(np.asarray(cv2.cvtColor(each, cv2.COLOR_BGR2BGRA), np.float32) for each in soft))
+
+
+@functools.lru_cache(maxsize=2)
+def _met(mount: Mount, seed: int) -> _Ground:
+    """Follow each pixel's ray to the ground. Kept, because one site is looked at in many lights."""
+    view, generator = View(mount), np.random.default_rng(seed)
     rays = view.rays()
     rays /= np.linalg.norm(rays, axis=2, keepdims=True)
-    is_sky = rays[:, :, 2] > -0.004
     distance = view.position_m[2] / np.maximum(-rays[:, :, 2], 0.004)
     x_m = (view.position_m[0] + rays[:, :, 0] * distance).astype(np.float32)
     y_m = (rays[:, :, 1] * distance).astype(np.float32)
     fine, coarse = _tile(generator, 2.2), _tile(generator, 14.0)
-    visible, infrared = _ground(x_m, y_m, fine, coarse)
-    pool = _pools(x_m, y_m, coarse) * sky.rain_ratio
-    if sky.rain_ratio > 0:
-        wet = 1.0 - (1.0 - _WET_DARKENING) * min(1.0, 2.0 * sky.rain_ratio)
-        visible, infrared = visible * wet, infrared * wet
-    ambient = visible * (_daylight(sky) * MATT_PER_LUX)
-    ambient += infrared[:, :, None] * INFRARED_TINT * (sky.ground_lux * MATT_PER_LUX * DAY_INFRARED_RATIO)
-    fresnel = (
-        (0.02 + 0.98 * (1.0 + np.minimum(rays[:, :, 2], 0.0)) ** 5)
-        * (0.15 + 0.85 * pool)
-        * min(1.0, 3.0 * sky.rain_ratio)
-    )
-    sky_light = _sky_luminance(rays, sky) * LUMINANCE
-    ambient += fresnel[:, :, None] * np.array(sky.sky_bgr, np.float32) * (sky.sky_lux / np.pi * LUMINANCE)
-    haze = np.clip((y_m - 60.0) / (300.0 - 200.0 * sky.rain_ratio), 0.0, 0.85)[:, :, None]
-    level = np.array(sky.sky_bgr, np.float32) * (sky.ground_lux / np.pi * 0.8 * LUMINANCE)
-    ambient = np.where(is_sky[:, :, None], sky_light, ambient * (1.0 - haze) + level * haze)
-    lamp = np.where(is_sky, 0.0, infrared * (1.0 - 0.5 * pool)) * _lamp_map(view, rays, distance)
-    soft = [cv2.GaussianBlur(each.astype(np.float32), (0, 0), 0.6) for each in (ambient, lamp)]
-    return Scenery(soft[0], np.asarray(soft[1][:, :, None] * INFRARED_TINT, np.float32))
+    visible, infrared = _reflectances(x_m, y_m, fine, coarse)
+    return _Ground(
+        rays=rays, is_sky=rays[:, :, 2] > -0.004, distance_m=np.asarray(distance, np.float32), y_m=y_m,
+        visible=visible, infrared=infrared, pool=_pools(x_m, y_m, coarse),
+    )  # fmt: skip
 
 
 def _daylight(sky: Sky) -> npt.NDArray[np.float32]:
@@ -120,16 +149,16 @@ def _stripe(x_m: _Map, centre_m: float, width_m: float, softness_m: float = 0.00
 def _pools(x_m: _Map, y_m: _Map, coarse: _Map) -> _Map:
     """Return where water stands: in the wheel tracks, in patches."""
     tracks = np.exp(-(((np.abs(x_m) - 0.75) / 0.35) ** 2))
-    patches = _sample(coarse, x_m * 0.9 + 1.0, y_m * 0.25 + 2.0)
-    return np.asarray(np.clip(0.35 + 0.45 * tracks + 0.3 * patches, 0.0, 1.0), np.float32)
+    patches = 0.6 * _sample(coarse, x_m * 0.25 + 1.0, y_m * 0.09 + 2.0) + 0.12 * _sample(coarse, x_m, y_m * 0.5)
+    return np.asarray(np.clip(0.35 + 0.3 * tracks + 0.22 * patches, 0.05, 1.0), np.float32)
 
 
-def _ground(x_m: _Map, y_m: _Map, fine: _Map, coarse: _Map) -> tuple[_Map, _Map]:
+def _reflectances(x_m: _Map, y_m: _Map, fine: _Map, coarse: _Map) -> tuple[_Map, _Map]:
     """Return the reflectance of ground points: of daylight, float32 (H, W, 3), and of infrared light, (H, W).
 
     Drawn in sRGB levels, as one sees it. Plants are bright in infrared light (the red edge of chlorophyll).
     """
-    grain = _sample(fine, x_m, y_m)
+    grain = 0.6 * _sample(fine, x_m, y_m) + 0.9 * _sample(fine, x_m * 2.9 + 1.0, y_m * 2.9)
     patches = _sample(coarse, x_m * 0.6 + 3.0, y_m * 0.6)
     asphalt = 96.0 + 9.0 * grain + 4.0 * patches
     for wheel_track_m in (-0.75, 0.75):
@@ -158,8 +187,8 @@ def _ground(x_m: _Map, y_m: _Map, fine: _Map, coarse: _Map) -> tuple[_Map, _Map]
     colours = _mixed(colours, gravel, is_verge, 0.05)
     blades = _sample(fine, x_m * 1.3, y_m * 0.7)
     grass = (84.0 + 24.0 * blades + 13.0 * patches)[:, :, None] * np.array([0.46, 1.0, 0.82], np.float32)
-    colours = _mixed(colours, grass, is_verge - 0.5 + 0.03 * grain, 0.15)
-    far = _FAR_LANE_END_M - 0.6 - x_m + 0.05 * patches + 0.03 * grain
+    colours = _mixed(colours, grass, np.asarray(is_verge - 0.5 + 0.03 * grain, np.float32), 0.15)
+    far = np.asarray(_FAR_LANE_END_M - 0.6 - x_m + 0.05 * patches + 0.03 * grain, np.float32)
     colours = _mixed(colours, grass, far, 0.15)
     plants = np.maximum(np.clip((is_verge - 0.5) / 0.15 + 0.5, 0, 1), np.clip(far / 0.15 + 0.5, 0, 1))
     visible = reflectance_of(np.clip(colours, 0, 255).astype(np.uint8))

@@ -20,7 +20,7 @@ from hw_sim.light import (
     RETRO_PER_LAMP,
     Sky,
 )
-from hw_sim.optics import Linear, reflectance_of
+from hw_sim.optics import Linear, Scratch, reflectance_of
 from hw_sim.world import Mask, Placed, Sheet, Vector
 
 GROUND_REFLECTANCE = 0.12
@@ -28,6 +28,7 @@ _CLEAR_COAT = 0.045  # what lacquer and glass mirror at right angles (Fresnel, n
 _GLINT = 5.0
 _TREE_LINE = 0.16  # the mirrored horizon is dark up to this slope
 
+_TO_FOUR = cv2.COLOR_BGR2BGRA
 _Plane = npt.NDArray[np.float32]
 _Levels = npt.NDArray[np.uint8]
 
@@ -66,33 +67,33 @@ class _Level:
     ambient: Linear
     lamp: Linear
     retro: Linear | None
-    alpha: Mask | None
+    opacity: _Plane | None
     weighed: tuple[Weights, Linear] | None = None
 
     def halved(self) -> "_Level":
         size = (max(1, self.ambient.shape[1] // 2), max(1, self.ambient.shape[0] // 2))
 
-        def shrink(plane: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-            return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
+        def shrunk(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
         return _Level(
-            ambient=np.asarray(shrink(self.ambient), np.float32),
-            lamp=np.asarray(shrink(self.lamp), np.float32),
-            retro=None if self.retro is None else np.asarray(shrink(self.retro), np.float32),
-            alpha=None if self.alpha is None else np.asarray(shrink(self.alpha), np.uint8),
+            ambient=shrunk(self.ambient),
+            lamp=shrunk(self.lamp),
+            retro=None if self.retro is None else shrunk(self.retro),
+            opacity=None if self.opacity is None else shrunk(self.opacity),
         )
 
     def sum(self, weights: Weights) -> Linear:
+        """Return the light towards the lens, with the opacity as its fourth plane."""
         if self.weighed is not None and self.weighed[0] == weights:
             return self.weighed[1]
-        if weights.lamp == 0.0 and weights.retro == 0.0:
-            total = self.ambient * np.float32(weights.ambient)
-        else:
-            total = cv2.addWeighted(self.ambient, weights.ambient, self.lamp, weights.lamp, 0.0)
-            if self.retro is not None:
-                total = cv2.addWeighted(total, 1.0, self.retro, weights.retro, 0.0)
-        self.weighed = (weights, np.asarray(total, np.float32))
-        return self.weighed[1]
+        total = np.asarray(cv2.addWeighted(self.ambient, weights.ambient, self.lamp, weights.lamp, 0.0), np.float32)
+        if self.retro is not None and weights.retro > 0.0:
+            cv2.addWeighted(total, 1.0, self.retro, weights.retro, 0.0, dst=total)
+        if self.opacity is not None:
+            total[:, :, 3] = self.opacity
+        self.weighed = (weights, total)
+        return total
 
 
 @dataclass(slots=True)
@@ -137,19 +138,23 @@ def bake(surface: Surface, sheet: Sheet, towards_lens: Vector, sky: Sky) -> Skin
     if surface.retro is not None:
         retro = np.asarray((surface.retro * np.float32(RETRO_PER_LAMP / 255.0))[..., None] * INFRARED_TINT, np.float32)
         lamp = lamp * (1.0 - surface.retro / 255.0)
-    shape = surface.visible.shape
+    height, width = surface.visible.shape[:2]
+
+    def planes(light: npt.NDArray[np.generic]) -> Linear:
+        return np.asarray(cv2.cvtColor(np.asarray(np.broadcast_to(light, (height, width, 3)), np.float32), _TO_FOUR))
+
     level = _Level(
-        ambient=np.ascontiguousarray(np.broadcast_to(ambient, shape), np.float32),
-        lamp=np.ascontiguousarray(np.broadcast_to(lamp[..., None] * INFRARED_TINT, shape), np.float32),
-        retro=retro,
-        alpha=surface.alpha,
+        ambient=planes(ambient),
+        lamp=planes(lamp[..., None] * INFRARED_TINT),
+        retro=None if retro is None else planes(retro),
+        opacity=None if surface.alpha is None else surface.alpha.astype(np.float32) / np.float32(255.0),
     )
     return Skin([level])
 
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """A part of the linear picture that is being worked on, float32 (h, w, 3); its first pixel is (left, top).
+    """A part of the linear picture that is being worked on, float32 (h, w, 4); its first pixel is (left, top).
 
     `covered` marks what has been laid on it so far.
     """
@@ -158,6 +163,7 @@ class Canvas:
     covered: Mask
     left: int
     top: int
+    scratch: Scratch
 
     def lay(self, placed: Placed, skin: Skin, weights: Weights) -> None:
         """Lay a skin on it: all of its outline hides what is below."""
@@ -168,20 +174,22 @@ class Canvas:
         size = (window.shape[1], window.shape[0])
         level = skin.at(placed.across_px, placed.down_px)
         matrix = _from_texture(placed, low_x, low_y, level.ambient.shape)
-        mask = placed.fill(low_x, low_y, size)
-        if level.alpha is not None:
-            shape = cv2.warpPerspective(level.alpha, matrix, size, flags=cv2.INTER_LINEAR)
-            mask = np.asarray(cv2.bitwise_and(mask, cv2.threshold(shape, 127, 255, cv2.THRESH_BINARY)[1]), np.uint8)
-        colours = cv2.warpPerspective(
-            level.sum(weights), matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        mask = placed.fill(low_x, low_y, self.scratch.bytes("mask", covered.shape))
+        colours = self.scratch.floats("colours", window.shape)
+        cv2.warpPerspective(
+            level.sum(weights), matrix, size, dst=colours, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
+        if level.opacity is not None:
+            opacity = cv2.extractChannel(colours, 3, dst=self.scratch.floats("opacity", covered.shape))
+            solid = cv2.compare(opacity, 0.5, cv2.CMP_GT, dst=self.scratch.bytes("solid", covered.shape))
+            cv2.bitwise_and(mask, solid, dst=mask)
         cv2.copyTo(colours, mask, window)
         cv2.bitwise_or(covered, mask, dst=covered)
 
     def tint(self, placed: Placed, alpha: _Plane | None, light: Linear | None) -> None:
         """Lay something translucent on it: what lies below keeps 1 - alpha, and `light` is added.
 
-        `alpha` is float32 (h, w), `light` float32 (h, w, 3), each of any size of its own; None takes or adds nothing.
+        `alpha` is float32 (h, w), `light` float32 (h, w, 4), each of any size of its own; None takes or adds nothing.
         """
         part = self._part(placed)
         if part is None:
@@ -189,15 +197,16 @@ class Canvas:
         low_x, low_y, window, _ = part
         size = (window.shape[1], window.shape[0])
 
-        def warped(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-            matrix = _from_texture(placed, low_x, low_y, plane.shape)
-            return np.asarray(cv2.warpPerspective(plane, matrix, size, flags=cv2.INTER_LINEAR), np.float32)
-
         if alpha is not None:
-            below = np.asarray(cv2.subtract(1.0, warped(alpha)), np.float32)
-            cv2.multiply(window, cv2.merge([below, below, below]), dst=window)
+            matrix = _from_texture(placed, low_x, low_y, alpha.shape)
+            kept = self.scratch.floats("kept", window.shape[:2])
+            cv2.warpPerspective(1.0 - alpha, matrix, size, dst=kept, flags=cv2.INTER_LINEAR, borderValue=1.0)
+            planes = cv2.merge([kept, kept, kept, kept], dst=self.scratch.floats("colours", window.shape))
+            cv2.multiply(window, planes, dst=window)
         if light is not None:
-            cv2.add(window, warped(light), dst=window)
+            matrix = _from_texture(placed, low_x, low_y, light.shape)
+            more = self.scratch.floats("colours", window.shape)
+            cv2.add(window, cv2.warpPerspective(light, matrix, size, dst=more, flags=cv2.INTER_LINEAR), dst=window)
 
     def _part(self, placed: Placed) -> tuple[int, int, Linear, Mask] | None:
         """Return where the placed box begins, as pixels of the whole picture, and its part of the canvas."""
@@ -211,7 +220,7 @@ class Canvas:
 
 
 def _from_texture(placed: Placed, left: int, top: int, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """Return the matrix from texture pixels to pixels of a window; texture pixel i has its centre at (i + 0.5) / size."""
+    """Return the matrix from texture pixels to a window's; texture pixel i has its centre at (i + 0.5) / size."""
     rows, columns = shape[:2]
     to_share = np.array([[1.0 / columns, 0.0, 0.5 / columns], [0.0, 1.0 / rows, 0.5 / rows], [0.0, 0.0, 1.0]])
     shift = np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]])
@@ -252,9 +261,12 @@ def _mirrored(surface: Surface, normals: _Plane, facing: _Plane, towards_lens: V
     level = is_sky * (sky.sky_lux / np.pi) * (1.25 - 0.5 * np.clip(rise, 0.0, 1.0))
     level += (1.0 - is_sky) * sky.ground_lux / np.pi * (0.05 + (GROUND_REFLECTANCE - 0.05) * is_road)
     colour = np.array(sky.sky_bgr, np.float32) * is_sky[..., None] + (1.0 - is_sky[..., None])
-    fresnel = (_CLEAR_COAT + (1.0 - _CLEAR_COAT) * (1.0 - facing) ** 5) * surface.gloss
+    beside = (1.0 - facing) * (1.0 - facing)
+    fresnel = (_CLEAR_COAT + (1.0 - _CLEAR_COAT) * beside * beside * (1.0 - facing)) * surface.gloss
     light = (level * fresnel)[..., None] * colour * np.float32(LUMINANCE * (1.0 + DAY_INFRARED_RATIO))
     if sky.sun_lux > 0:
-        glint = np.clip(back @ np.array(sky.towards_sun, np.float32), 0.0, 1.0) ** 180
+        glint = np.clip(back @ np.array(sky.towards_sun, np.float32), 0.0, 1.0)
+        for _ in range(8):  # to the power of 256
+            glint *= glint
         light = light + (glint * surface.gloss * np.float32(_GLINT * sky.sun_lux / np.pi * LUMINANCE))[..., None]
     return np.asarray(light, np.float32)

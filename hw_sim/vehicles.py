@@ -13,7 +13,7 @@ from hw_sim.bodywork import PLASTIC, Body, side_body, side_windows, top_sheet, w
 from hw_sim.drawing import Material
 from hw_sim.light import Sky
 from hw_sim.plate_faces import PlateFace
-from hw_sim.rear_faces import Trim, bumper, rear_face, rear_window
+from hw_sim.rear_faces import Trim, bumper, rear_base_m, rear_face, rear_window
 from hw_sim.skins import Skin, Surface, bake
 from hw_sim.world import Points, Sheet, Vector
 
@@ -56,13 +56,13 @@ class VehicleArt:
             return Part(sheet=sheet, skin=bake(surface, sheet, towards, sky))
 
         half, out = body.width_m / 2.0, body.bumper_out_m
-        self._under = part(_upright(body.width_m, 0.55, (0.0, body.bumper_top_m)), wheels(body))
+        self._under = part(_upright(body.width_m, 0.55, (0.0, body.bumper_z_m)), wheels(body))
         self._tops = [part(*each) for each in _tops(body, paint)]
         if body.window_run_m > 0:
             window = _upright(body.width_m, body.deck_m, (body.belt_z_m, body.roof_z_m), body.window_run_m)
             self._tops.append(part(window, rear_window(body, paint, trim)))
         self._right = [part(*each) for each in _sides(body, paint)] if lens_m[0] > half - 0.5 else []
-        self.rear = part(_upright(body.width_m, 0.0, (0.0, body.belt_z_m)), rear_face(body, paint, trim))
+        self.rear = part(_upright(body.width_m, 0.0, (rear_base_m(body), body.belt_z_m)), rear_face(body, paint, trim))
         self._rest = [self.rear]
         bumper_sheet = _upright(body.width_m, -out, (body.bumper_z_m, body.bumper_top_m))
         lid = Sheet(
@@ -174,7 +174,7 @@ def _sides(body: Body, paint: Material) -> list[tuple[Sheet, Surface]]:
     half = body.width_m / 2.0
     along = np.array([0.0, body.length_m, 0.0])
     lower = Sheet(
-        origin_m=np.array([half, 0.0, body.belt_z_m]), across_m=along, down_m=np.array([0.0, 0.0, -body.belt_z_m])
+        origin_m=np.array([half, -0.02, body.belt_z_m]), across_m=along, down_m=np.array([0.0, 0.0, -body.belt_z_m])
     )
     if body.window_run_m == 0:
         return [(lower, side_body(body, paint))]

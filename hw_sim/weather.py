@@ -3,19 +3,20 @@
 Owns the look of water between vehicle and lens; the wet road is scenery.
 """
 
+import functools
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from firmware.records import Image
-from hw_sim.optics import Linear
 
 FALL_M_S = 7.5
 """How fast drops of 2 to 3 mm fall (Gunn and Kinzer 1949)."""
 
 _DROPS_PER_FRAME = 260
 _WINDOW_CHANGES_S = 6.0
-_STREAKS = 24
+_DROP_SHAPES = 48
 
 _Plane = npt.NDArray[np.float32]
 
@@ -26,6 +27,7 @@ class Rain:
     def __init__(self, rain_ratio: float, seed: int, size: tuple[int, int], focal_px: float) -> None:
         self.rain_ratio = rain_ratio
         self._seed, self._size, self._focal_px = seed, size, focal_px
+        self._drops = functools.lru_cache(maxsize=8)(self._drawn_drops)
 
     def window_number(self, at_s: float) -> int:
         """Return which state of the window it is at `at_s`: it changes every few seconds."""
@@ -49,54 +51,43 @@ class Rain:
         return np.asarray(full, np.float32)
 
     def streak(self, picture: Image, at_s: float, exposure_us: float, lamp_linear: float) -> None:
-        """Draw the drops that fall through one exposure into the coded picture, in place.
+        """Draw the drops that fall through one exposure into the coded picture (H, W, 3), in place.
 
         By day a drop is a faint bright line, as long as it falls while the shutter is open; in the lamp's light the
         near ones shine as pale discs, out of focus.
         """
         if self.rain_ratio == 0.0:
             return
-        generator = np.random.default_rng([self._seed, 43, round(abs(at_s) * 1e6)])
-        patches = self._patches(generator, exposure_us)
+        drops = self._drops(round(exposure_us / 50.0), round(min(1.0, lamp_linear * 12.0), 1))
         rows, columns = picture.shape[:2]
-        is_grey = picture.ndim == 2
-        share = columns / 1456.0
-        for _ in range(int(_DROPS_PER_FRAME * self.rain_ratio * max(0.35, share))):
-            patch = patches[int(generator.integers(len(patches)))]
-            top, left = (
-                int(generator.integers(rows - patch.shape[0])),
-                int(generator.integers(columns - patch.shape[1])),
-            )
-            strength = float(generator.uniform(5.0, 26.0)) * (1.0 + 2.2 * min(1.0, lamp_linear * 12.0))
-            window = picture[top : top + patch.shape[0], left : left + patch.shape[1]]
-            light = cv2.convertScaleAbs(patch, alpha=strength)
-            cv2.add(window, light if is_grey else cv2.merge([light, light, light]), dst=window)
+        count = int(_DROPS_PER_FRAME * self.rain_ratio * max(0.35, columns / 1456.0))
+        generator = np.random.default_rng([self._seed, 43, round(abs(at_s) * 1e6)])
+        which = generator.integers(len(drops), size=count).tolist()
+        places = (generator.random((count, 2)) * (rows, columns)).astype(int).tolist()
+        for index, (top, left) in zip(which, places, strict=True):
+            window = picture[top : top + drops[index].shape[0], left : left + drops[index].shape[1]]
+            cv2.add(window, drops[index][: window.shape[0], : window.shape[1]], dst=window)
 
-    def _patches(self, generator: np.random.Generator, exposure_us: float) -> list[_Plane]:
-        """Return a few drops as float32 (h, w), 0..1: short lines and soft discs."""
-        patches = []
-        for _ in range(_STREAKS):
+    def _drawn_drops(self, exposure_50us: int, lamp: float) -> list[Image]:
+        """Return drops as they are added to a coded picture: short lines and, out of focus, soft discs."""
+        generator = np.random.default_rng([self._seed, 44])
+        drops = []
+        for _ in range(_DROP_SHAPES):
             distance_m = float(generator.uniform(1.0, 14.0))
-            length_px = FALL_M_S * exposure_us * 1e-6 * self._focal_px / distance_m
+            length_px = FALL_M_S * exposure_50us * 50e-6 * self._focal_px / distance_m
             width_px = max(0.6, 0.0025 * self._focal_px / distance_m)
             blur_px = max(0.5, 0.012 * self._focal_px * abs(1.0 / distance_m - 0.1))  # out of focus nearer than 10 m
             reach = int(np.ceil(width_px / 2.0 + 2.2 * blur_px)) + 1
-            patch = np.zeros((2 * reach + int(length_px) + 1, 2 * reach + 1), np.float32)
-            begin, end = (
-                (reach, reach),
-                (reach + round(length_px * float(generator.uniform(-0.15, 0.15))), patch.shape[0] - 1 - reach),
-            )
-            cv2.line(patch, begin, end, 1.0, max(1, round(width_px)), cv2.LINE_AA)
-            patch = np.asarray(cv2.GaussianBlur(patch, (0, 0), blur_px), np.float32)
-            patches.append(patch * np.float32(min(1.0, 1.0 / max(0.3, float(patch.max())))) ** 0.5)
-        return patches
-
-
-def spread_light(picture: Linear, spread: _Plane, mean: npt.NDArray[np.float32]) -> None:
-    """Let drops on the window spread light in place: each pixel keeps 1 - share and gets its share of the mean."""
-    kept = np.asarray(cv2.subtract(1.0, spread), np.float32)
-    cv2.multiply(picture, cv2.merge([kept, kept, kept]), dst=picture)
-    cv2.add(picture, cv2.merge([spread * mean[k] for k in range(3)]), dst=picture)
+            shape = np.zeros((2 * reach + int(length_px) + 1, 2 * reach + 1), np.float32)
+            aslant_px = round(length_px * float(generator.uniform(-0.15, 0.15)))
+            end = (reach + aslant_px, shape.shape[0] - 1 - reach)
+            cv2.line(shape, (reach, reach), end, 1.0, max(1, round(width_px)), cv2.LINE_AA)
+            shape = np.asarray(cv2.GaussianBlur(shape, (0, 0), blur_px), np.float32)
+            shape *= min(1.0, 1.0 / max(0.3, float(shape.max()))) ** 0.5
+            strength = float(generator.uniform(5.0, 26.0)) * (1.0 + 2.2 * lamp)
+            light = cv2.convertScaleAbs(shape, alpha=strength)
+            drops.append(np.asarray(cv2.merge([light, light, light]), np.uint8))
+        return drops
 
 
 def spray(generator: np.random.Generator, thickness: float) -> _Plane:
@@ -106,6 +97,8 @@ def spray(generator: np.random.Generator, thickness: float) -> _Plane:
     down = np.linspace(0.0, 1.0, 24, dtype=np.float32)[:, None]
     across = np.abs(np.linspace(-1.0, 1.0, 32, dtype=np.float32))[None, :]
     wheels = np.exp(-(((across - 0.62) / 0.3) ** 2)) + 0.35
-    edge = np.clip((1.0 - across) / 0.2, 0.0, 1.0) * np.clip(down / 0.3, 0.0, 1.0)
+    edge = (
+        np.clip((1.0 - across) / 0.35, 0.0, 1.0) * np.clip(down / 0.3, 0.0, 1.0) * np.clip((1.0 - down) / 0.3, 0.0, 1.0)
+    )
     share = thickness * edge * (0.35 + 0.65 * down**1.5) * np.minimum(1.0, wheels) * (0.45 + 0.75 * noise)
     return np.asarray(np.clip(share, 0.0, 0.85), np.float32)

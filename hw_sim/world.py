@@ -105,9 +105,9 @@ class Placed:
     across_px: float
     down_px: float
 
-    def fill(self, left: int, top: int, size: tuple[int, int]) -> Mask:
-        """Return the quadrangle as a mask of `size` (width, height) pixels whose first pixel is (left, top)."""
-        mask = np.zeros((size[1], size[0]), np.uint8)
+    def fill(self, left: int, top: int, mask: Mask) -> Mask:
+        """Set `mask`, whose first pixel is (left, top), to the quadrangle, and return it."""
+        mask[:] = 0
         points = np.round((self.outline_px - (left, top)) * (1 << _SHIFT_BITS)).astype(np.int32)
         cv2.fillConvexPoly(mask, points, 255, cv2.LINE_8, _SHIFT_BITS)
         return mask
@@ -173,19 +173,22 @@ class View:
         matrix = self.homography(sheet)
         if shear is not None:
             matrix = shear @ matrix
-        homogeneous = np.column_stack([shares, np.ones(len(shares))]) @ matrix.T
-        outline = homogeneous[:, :2] / homogeneous[:, 2:]
-        low, high = np.floor(outline.min(axis=0)) - 1, np.ceil(outline.max(axis=0)) + 2
-        left, top = (int(value) for value in np.maximum(low, 0))
-        right, bottom = int(min(high[0], self.mount.width_px)), int(min(high[1], self.mount.height_px))
+        rows = matrix.tolist()
+        outline = []
+        for across, down in shares:  # plain numbers: there are many sheets in each picture, and few corners
+            x, y, depth = (row[0] * across + row[1] * down + row[2] for row in rows)
+            outline.append((x / depth, y / depth))
+        (x0, y0), (x1, y1), (x2, y2), (x3, y3) = outline
+        left, top = max(0, math.floor(min(x0, x1, x2, x3)) - 1), max(0, math.floor(min(y0, y1, y2, y3)) - 1)
+        right = min(self.mount.width_px, math.ceil(max(x0, x1, x2, x3)) + 2)
+        bottom = min(self.mount.height_px, math.ceil(max(y0, y1, y2, y3)) + 2)
         if left >= right or top >= bottom:
             return None
-        edges_px = np.linalg.norm(outline - np.roll(outline, -1, axis=0), axis=1)
-        shown = np.ptp(shares, axis=0)
+        across_px = max(math.hypot(x1 - x0, y1 - y0), math.hypot(x2 - x3, y2 - y3))
+        down_px = max(math.hypot(x3 - x0, y3 - y0), math.hypot(x2 - x1, y2 - y1))
         return Placed(
-            matrix=matrix, box=(left, top, right, bottom), outline_px=outline,
-            across_px=float(max(edges_px[0], edges_px[2]) / shown[0]),
-            down_px=float(max(edges_px[1], edges_px[3]) / shown[1]),
+            matrix=matrix, box=(left, top, right, bottom), outline_px=np.array(outline),
+            across_px=across_px / (shares[1][0] - shares[0][0]), down_px=down_px / (shares[3][1] - shares[0][1]),
         )  # fmt: skip
 
     def shear(self, way_px_s: Points) -> npt.NDArray[np.float64] | None:
@@ -200,7 +203,7 @@ class View:
         return np.array([[1.0, across * stretch, 0.0], [0.0, stretch, 0.0], [0.0, 0.0, 1.0]])
 
 
-def _shares_in_front(sheet: Sheet) -> Points | None:
+def _shares_in_front(sheet: Sheet) -> list[tuple[float, float]] | None:
     """Return the part of `sheet` before the camera as four corners in shares (across, down); None: no part."""
     across_y, down_y = float(sheet.across_m[1]), float(sheet.down_m[1])
     low, high = [0.0, 0.0], [1.0, 1.0]
@@ -218,7 +221,7 @@ def _shares_in_front(sheet: Sheet) -> Points | None:
             high[along] = min(1.0, crossing)
         if high[along] - low[along] < 1e-3:
             return None
-    return np.array([(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])])
+    return [(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])]
 
 
 def angle_deg(first: Vector, second: Vector) -> float:

@@ -290,12 +290,9 @@ class SimCamera:
 
     def _expose(self, user: SimPicamera2, zero_s: float) -> None:
         """Take one frame, if there is a buffer for it, and go on to the next."""
-        at_s, settings, chances = (
-            self._exposes_at_s(),
-            self._settings.of(self._frame),
-            self._generator.random(4).tolist(),
-        )
+        at_s, settings = self._exposes_at_s(), self._settings.of(self._frame)
         readout_s, frame = self._readout_s, self._frame
+        chances = self._generator.random(4).tolist()  # always as many, so that one fault does not shift the others
         self._frame += 1
         self._readout_s += settings.frame_us / 1e6
         if self._is_frozen:
@@ -351,7 +348,7 @@ class SimCamera:
         return self._kind
 
     def _write(self, frame: int, controls: Mapping[str, Any]) -> None:
-        """Let controls act from `frame` on. Frame durations are held at the upper limit, exposures may use it all."""
+        """Let controls act from `frame` on. Frames are as short as their limits allow, and cut exposures there."""
         changes: dict[str, float] = {}
         if "ExposureTime" in controls:
             changes["exposure_us"] = float(controls["ExposureTime"])

@@ -19,7 +19,8 @@ ARM64_OPTIONS = $(if $(SOURCE),--source "$(SOURCE)") $(if $(TABLE),--table "$(TA
 .PHONY: run test check arm64 models table-there data evaluate clean
 
 run: $(VENV)/.base mosquitto
-	@$(BIN)/python -m hw_sim run $(if $(SOURCE),--source "$(SOURCE)") $(if $(PASSES),--passes $(PASSES))
+	@$(BIN)/python -m hw_sim run $(if $(SOURCE),--source "$(SOURCE)") $(if $(PASSES),--passes $(PASSES)) \
+	    $(if $(LIGHT),--light $(LIGHT)) $(if $(MPH),--mph $(MPH)) $(if $(RAIN),--rain $(RAIN)) $(if $(VIEW),--view)
 
 test: $(VENV)/.dev mosquitto
 	$(BIN)/ruff check .

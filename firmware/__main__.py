@@ -9,6 +9,7 @@ from pathlib import Path
 from firmware import app, config, identity
 from firmware.board.pi import open_board
 from firmware.command_line import ended
+from firmware.recognition import PlateReader
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +24,8 @@ def _serve(options: argparse.Namespace) -> int:
     with app.stop_requests() as request:
         settings = config.load(options.folder / identity.CONFIG_NAME)
         board = open_board(settings, options.folder)
-        return app.run(board, app.build(board, settings, options.folder, options.models), request)
+        reader = PlateReader.load(options.models, detection_score_ratio=settings.reading.detection_score_ratio)
+        return app.run(board, app.build(board, settings, options.folder, reader), request)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -22,8 +22,7 @@ from firmware.config import DeviceConfig
 from firmware.faults import DeviceFault, FaultBook, FaultCode, KestrelError
 from firmware.outbox import Outbox
 from firmware.ports import Board
-from firmware.reading import ReadingStage
-from firmware.recognition import PlateReader
+from firmware.reading import ReadingStage, Recogniser
 from firmware.sealing import Sealer
 from firmware.stage import Stage, StageThread
 from firmware.uplink import UplinkStage
@@ -65,16 +64,15 @@ class Machine:
     faults: FaultBook
 
 
-def build(board: Board, config: DeviceConfig, folder: Path, models: Path) -> Machine:
-    """Return the machine of the unit in `folder` with the networks in `models`.
+def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recogniser) -> Machine:
+    """Return the machine of the unit in `folder`, which reads plates with `recogniser`.
 
-    Raises ConfigRejected (keys and certificates) and DeviceFault (MODEL_REFUSED, STORAGE_REFUSED), each with a hint.
+    Raises ConfigRejected (keys and certificates) and DeviceFault (STORAGE_REFUSED), each with a hint.
     """
     faults = FaultBook()
     unit = identity.load(folder, config.device_id)
     sealer = Sealer(config.device_id, unit.device_key, identity.agency_public_key(config.seal))
     receipt_key = identity.receipt_public_key(config.seal)
-    recogniser = PlateReader.load(models, detection_score_ratio=config.reading.detection_score_ratio)
     outbox = Outbox(
         folder / identity.OUTBOX_NAME,
         capacity_bytes=config.uplink.outbox_mb * BYTES_PER_MB,

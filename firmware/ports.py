@@ -14,8 +14,8 @@ from firmware.records import Frame, Grey, Light, LinkEvent, MemoryUse, TriggerEd
 class Shot(Protocol):
     """One exposure that still lies in the sensor's buffer, with what the sensor reported of it.
 
-    Looking at the small grey copy costs nothing; `develop` copies the whole picture. Whoever takes a shot releases it at
-    once, because the sensor stops when all its buffers are out.
+    Looking at the small grey copy costs nothing; `develop` copies the whole picture. Whoever takes a shot releases it
+    at once, because the sensor stops when all its buffers are out.
     """
 
     number: int

@@ -2,24 +2,38 @@
 
 import argparse
 import dataclasses
+import itertools
+import json
 import logging
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from firmware import app, config, identity
 from firmware.app import LOG_FORMAT, MODELS_FOLDER, Machine
-from firmware.command_line import ended
+from firmware.command_line import EXIT_STOPPED, ended
+from firmware.reading import Recogniser
+from firmware.recognition import PlateReader
 from hw_sim import demonstration
 from hw_sim.board import open_unit
 from hw_sim.closing_time import ClosingTime
+from hw_sim.grid import Cell, Setting, run_grid, table
+from hw_sim.light import LightLevel
+from hw_sim.pictures import write_pictures
+from hw_sim.surroundings import World
+from hw_sim.view import View
 
 DESCRIPTION = "Kestrel on a simulated road: vehicles pass, plates are read, sealed, sent, opened and printed."
 EPILOG = """examples:
   python -m hw_sim run                        a road by day, until Ctrl-C, with broker and receiver
+  python -m hw_sim run --light night --mph 75 --view    by night, with a page to watch
   python -m hw_sim run --passes 20            the same for 20 vehicles, with a summary
   python -m hw_sim run --source photographs   pictures of a folder, or a video file, in place of the road
   python -m hw_sim device --folder unit       one camera alone, made with `kestrel-provision unit new`
+  python -m hw_sim grid --mph 75 --light day,night --rain 0 --passes 50 --seed 7    how much is captured and read
+  python -m hw_sim picture --mph 75 --light night --out pictures    the frames of one pass, with the truth
 
 exit codes: 0 ended or stopped on request, 1 fault or bug, 2 usage or configuration"""
 
@@ -35,8 +49,13 @@ def _device(options: argparse.Namespace) -> int:
     """Run the service as `python -m firmware` does, on the simulated board, until all has been shown and confirmed."""
     with app.stop_requests() as request:
         settings = config.load(options.folder / identity.CONFIG_NAME)
-        unit = open_unit(settings, options.folder, source=options.source, passes=options.passes, seed=options.seed)
-        machine = app.build(unit.board, settings, options.folder, options.models)
+        unit = open_unit(settings, options.folder, _world(options))
+        reader: Recogniser = PlateReader.load(
+            options.models, detection_score_ratio=settings.reading.detection_score_ratio
+        )
+        if options.view is not None:
+            reader = View(reader, options.view, reporting_score_ratio=settings.reading.reporting_score_ratio)
+        machine = app.build(unit.board, settings, options.folder, reader)
         closing_time = ClosingTime(unit.camera, machine)
         code = app.run(unit.board, dataclasses.replace(machine, stages=(*machine.stages, closing_time)), request)
         sys.stdout.write(f"{_summary(machine, waiting=closing_time.waiting, unreadable=unit.camera.unreadable)}\n")
@@ -44,7 +63,43 @@ def _device(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    return demonstration.run(options.source, options.passes, options.folder)
+    return demonstration.run(_world(options), options.folder, with_view=options.view)
+
+
+def _world(options: argparse.Namespace) -> World:
+    return World(
+        source=options.source,
+        passes=options.passes,
+        seed=options.seed,
+        mph=options.mph,
+        light=options.light,
+        rain_ratio=options.rain,
+    )
+
+
+def _grid(options: argparse.Namespace) -> int:
+    """Measure the grid, print it as a table, and write it as JSON if a file is named."""
+    cells = [
+        Cell(mph=mph, light=light, rain_ratio=rain)
+        for mph, light, rain in itertools.product(options.mph, options.light, options.rain)
+    ]
+    setting = Setting(
+        models=options.models,
+        plates_csv=options.plates,
+        root=options.root,
+        pir_delay_s=None if options.pir_delay_ms is None else options.pir_delay_ms / 1000,
+    )
+    answer = run_grid(cells, passes=options.passes, seed=options.seed, setting=setting, processes=options.jobs)
+    if options.json is not None:
+        options.json.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
+    sys.stdout.write(table(answer))
+    return EXIT_STOPPED
+
+
+def _picture(options: argparse.Namespace) -> int:
+    written = write_pictures(options.out, mph=options.mph, light=options.light, rain=options.rain, seed=options.seed)
+    sys.stdout.write(f"{len(written)} frames of one pass, each with its truth as JSON, in {options.out}\n")
+    return EXIT_STOPPED
 
 
 def _summary(machine: Machine, *, waiting: int, unreadable: int) -> str:
@@ -90,11 +145,89 @@ def _parser() -> argparse.ArgumentParser:
     for command, level in ((device, "info"), (run, "warning")):
         command.add_argument("--source", type=_source, help="a folder of photographs or a video file, not the road")
         command.add_argument("--passes", type=_count, help="vehicles on the road (default: until stopped)")
+        command.add_argument("--seed", type=_seed, default=1, help="the same seed, the same vehicles (default: 1)")
+        command.add_argument("--mph", type=_mph, help="speed of all vehicles (default: 25 to 75)")
+        _add_conditions(command)
         command.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default=level)
-    device.add_argument(
-        "--seed", type=int, default=1, help="of the road: the same seed, the same vehicles (default: 1)"
-    )
+    device.add_argument("--view", type=Path, metavar="DIR", help="write a page there that shows what the unit sees")
+    run.add_argument("--view", action="store_true", help="write a page that shows what the unit sees, and say where")
+    _add_grid(commands)
+    _add_picture(commands)
     return parser
+
+
+def _add_grid(commands: Any) -> None:
+    grid = commands.add_parser("grid", help="captured and read by speed, light and rain, in virtual time")
+    grid.add_argument("--mph", type=_list_of(_mph), default=[5.0, 25.0, 45.0, 60.0, 75.0, 100.0], help="5,25,...")
+    grid.add_argument("--light", type=_list_of(_light), default=list(LightLevel), help="of day,dusk,night")
+    grid.add_argument("--rain", type=_list_of(_ratio), default=[0.0, 1.0], help="0 dry to 1 heavy, such as 0,1")
+    grid.add_argument("--passes", type=_count, default=200, help="vehicles a cell (default: 200)")
+    grid.add_argument("--seed", type=_seed, default=1, help="the same seed, the same answer (default: 1)")
+    grid.add_argument("--json", type=Path, metavar="OUT", help="write the answer there")
+    grid.add_argument("--plates", type=Path, metavar="CSV", help="photographed plates: columns image, text, region")
+    grid.add_argument("--root", type=Path, metavar="DIR", help="what the table's images are relative to")
+    grid.add_argument("--pir-delay-ms", type=float, help="a PIR this late; inf for a dead one (default: 100 to 1000)")
+    grid.add_argument("--jobs", type=_count, help="processes (default: one a core)")
+    grid.add_argument("--models", type=Path, default=MODELS_FOLDER, help="the networks (default: %(default)s)")
+    grid.set_defaults(command=_grid, log_level="warning")
+
+
+def _add_picture(commands: Any) -> None:
+    picture = commands.add_parser("picture", help="the frames of one pass as PNG, with the truth beside each")
+    picture.add_argument("--mph", type=_mph, default=75.0, help="default: 75")
+    _add_conditions(picture)
+    picture.add_argument("--seed", type=_seed, default=1, help="default: 1")
+    picture.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures")
+    picture.set_defaults(command=_picture, log_level="warning")
+
+
+def _add_conditions(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--light", type=_light, default=LightLevel.DAY, help="day, dusk or night (default: day)")
+    command.add_argument("--rain", type=_ratio, default=0.0, help="0 dry to 1 heavy (default: 0)")
+
+
+def _list_of(one: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    """Return what reads a list with commas. Raises ArgumentTypeError."""
+
+    def read(text: str) -> list[Any]:
+        return [one(part) for part in text.split(",")]
+
+    return read
+
+
+def _light(text: str) -> LightLevel:
+    """Return a light level. Raises ArgumentTypeError."""
+    try:
+        return LightLevel(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not day, dusk or night") from None
+
+
+def _mph(text: str) -> float:
+    """Return a speed. Raises ArgumentTypeError."""
+    return _number(text, 1.0, 150.0, "miles per hour")
+
+
+def _ratio(text: str) -> float:
+    """Return a share. Raises ArgumentTypeError."""
+    return _number(text, 0.0, 1.0, "rain")
+
+
+def _number(text: str, low: float, high: float, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text!r}: {what} must be a number from {low:g} to {high:g}")
+    return value
+
+
+def _seed(text: str) -> int:
+    """Return a whole number from 0. Raises ArgumentTypeError."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError("must be a whole number from 0")
+    return int(text)
 
 
 def _source(text: str) -> Path:

@@ -25,12 +25,11 @@ from firmware.ports import Board, Camera, Clock, IrLamp, TriggerInput
 from firmware.stage import NEVER_S
 from hw_sim import imx296
 from hw_sim.camera import CameraFaults, Scene, SimCamera
-from hw_sim.light import Conditions
 from hw_sim.pausing_clock import PausingClock
-from hw_sim.plate_faces import PlateSource
 from hw_sim.replay import PhotographScene, VideoScene, open_scene
-from hw_sim.road import Road, RoadScene
+from hw_sim.road import RoadScene
 from hw_sim.sensors import PirRules, RadarRules, Sensor, SimIrBeam, SimLamp, SimPir, SimRadar
+from hw_sim.surroundings import World
 
 WARM_S = 3600.0
 """The sensors have had power for so long, so that a run begins with a PIR that has warmed up."""
@@ -62,28 +61,18 @@ class SimulatedUnit:
     camera: SimCamera
 
 
-def open_unit(
-    config: DeviceConfig,
-    folder: Path,
-    *,
-    source: Path | None,
-    passes: int | None,
-    seed: int,
-    mph: float | None = None,
-    conditions: Conditions | None = None,
-    plates: PlateSource | None = None,
-) -> SimulatedUnit:
-    """Return the simulated unit whose folder this is, before the pictures of `source`, or without one before a road.
+def open_unit(config: DeviceConfig, folder: Path, world: World) -> SimulatedUnit:
+    """Return the simulated unit whose folder this is, before the pictures or the road of `world`.
 
     Raises ConfigRejected: keys and certificates, or no pictures.
     """
     clock = PausingClock(LinuxClock())
     link = MqttLink(config.uplink, identity.load(folder, config.device_id))
-    if source is not None:
-        scene: Scene = open_scene(source, hold_s=PHOTOGRAPH_HOLD_S, gap_s=PHOTOGRAPH_GAP_S)
+    if world.source is not None:
+        scene: Scene = open_scene(world.source, hold_s=PHOTOGRAPH_HOLD_S, gap_s=PHOTOGRAPH_GAP_S)
     else:
-        scene = RoadScene(Road(seed, passes, mph=mph, conditions=conditions, plates=plates))
-    parts = open_parts(config.capture, clock, scene, seed=seed, make_timer=clock.timer, standing=clock.standing)
+        scene = RoadScene(world.road(world.passes))
+    parts = open_parts(config.capture, clock, scene, seed=world.seed, make_timer=clock.timer, standing=clock.standing)
     board = Board(
         camera=parts.camera,
         lamp=parts.lamp,

@@ -30,10 +30,9 @@ from firmware.outbox import Outbox
 from firmware.uplink import UplinkStage
 from hw_sim.broker import Broker, free_port
 from hw_sim.replay import open_scene
-from hw_sim.road import Road
+from hw_sim.surroundings import World
 from provisioning import durable_files, fleet, unit
 
-SEED: Final = 1
 ROAD: Final = SiteConfig(name="Simulated road", latitude_deg=37.0, longitude_deg=-122.0)
 PICTURES: Final = SiteConfig(name="Replayed pictures", latitude_deg=37.0, longitude_deg=-122.0)
 RUNS_FOLDER: Final = Path("build/run")
@@ -58,6 +57,11 @@ class Places:
     unit: Path
 
     @property
+    def view(self) -> Path:
+        """Return where the page is that shows what the unit sees."""
+        return self.folder / "view"
+
+    @property
     def store(self) -> Path:
         """Return where the receiver keeps the reads."""
         return self.fleet / fleet_folder.STORE
@@ -74,21 +78,23 @@ class Tally:
     rejected: int
 
 
-def run(source: Path | None, passes: int | None, folder: Path | None) -> int:
+def run(world: World, folder: Path | None, *, with_view: bool) -> int:
     """Show the whole system until the source ends or somebody stops it; return the exit code.
 
     Raises ConfigRejected, BrokerAbsent, PartEnded and StoreRefused, each with one clear sentence.
     """
-    if source is not None:
-        open_scene(source, hold_s=1.0, gap_s=1.0).close()  # a wrong name is said before anything is made or started
+    if world.source is not None:
+        open_scene(world.source, hold_s=1.0, gap_s=1.0).close()  # a wrong name is said before anything is started
     folder = folder or RUNS_FOLDER / f"{dt.datetime.now():%Y-%m-%d_%H-%M-%S}"  # noqa: DTZ005  for people
-    places = prepare(folder, ROAD if source is None else PICTURES)
+    places = prepare(folder, ROAD if world.source is None else PICTURES)
     before = tally(places)
     begun_utc_ms = time.time_ns() // 1_000_000
+    if with_view:
+        sys.stdout.write(f"Open {places.view / 'index.html'} in a browser to watch\n")
     with stop_requests() as stopping, ExitStack() as parts:
         parts.enter_context(Broker(places.fleet, places.folder))
         receiver = parts.enter_context(receiving(places))
-        code = _run_device(_device_command(places, source, passes), receiver, stopping)
+        code = _run_device(_device_command(places, world, with_view=with_view), receiver, stopping)
         _deliver_rest(places)
     after = tally(places)
     if code and after == before:
@@ -97,7 +103,7 @@ def run(source: Path | None, passes: int | None, folder: Path | None) -> int:
         arrived = [
             read for read in store.reads(after.received - before.received) if read.received_utc_ms >= begun_utc_ms
         ]
-    truth = _texts(passes, arrived) if source is None else []
+    truth = _texts(world, arrived) if world.source is None else []
     sys.stdout.write(summary(before, after, arrived, truth, places.folder))
     return code
 
@@ -193,21 +199,19 @@ def right(truth: list[str], arrived: list[StoredRead]) -> list[int]:
     return positions
 
 
-def _texts(passes: int | None, arrived: list[StoredRead]) -> list[str]:
+def _texts(world: World, arrived: list[StoredRead]) -> list[str]:
     """Return the plates that passed: all of a counted run; of an endless one those up to the last that was read."""
-    if passes is not None:
-        return [vehicle.text for vehicle in Road(SEED, passes).vehicles]
-    likely = [vehicle.text for vehicle in Road(SEED, 2 * len(arrived) + 10).vehicles]
+    if world.passes is not None:
+        return [vehicle.text for vehicle in world.road(world.passes).vehicles if vehicle.text]
+    likely = [vehicle.text for vehicle in world.road(2 * len(arrived) + 10).vehicles if vehicle.text]
     positions = right(likely, arrived)
     return likely[: positions[-1] + 1] if positions else []
 
 
-def _device_command(places: Places, source: Path | None, passes: int | None) -> list[str]:
+def _device_command(places: Places, world: World, *, with_view: bool) -> list[str]:
     command = [sys.executable, "-m", "hw_sim", "device", "--folder", str(places.unit)]
-    command += ["--seed", str(SEED), "--log-level", "warning"]
-    command += ["--source", str(source)] if source is not None else []
-    command += ["--passes", str(passes)] if passes is not None else []
-    return command
+    command += [*world.options(), "--log-level", "warning"]
+    return [*command, "--view", str(places.view)] if with_view else command
 
 
 def _run_device(command: list[str], receiver: subprocess.Popen[str], stopping: threading.Event) -> int:

@@ -164,6 +164,22 @@ def _row(cell: Cell, score: Score) -> dict[str, Any]:
     }
 
 
+def table(answer: dict[str, Any]) -> str:
+    """Return the grid's answer for people: shares in per cent, one line a cell."""
+    lines = [
+        "  mph  light  rain   passes  captured %   read %  partial  sure but wrong  state right/wrong  false  double"
+    ]
+    for cell in answer["cells"]:
+        captured = 100.0 * cell["captured"] / max(1, cell["passes"])
+        read = 100.0 * cell["read"] / max(1, cell["captured"])
+        states = f"{cell['state_right']}/{cell['state_wrong']}"
+        lines.append(
+            f"{cell['mph']:5g}  {cell['light']:<5}  {cell['rain']:<4g} {cell['passes']:8d} {captured:11.1f} {read:8.1f}"
+            f"{cell['partial']:9d} {cell['wrong']:13d} {states:>18} {cell['false_plates']:6d} {cell['duplicates']:7d}"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def _scored_run(run: Run) -> tuple[Run, Score]:
     cv2.setNumThreads(1)
     return run, watched(run).score

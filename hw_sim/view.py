@@ -6,6 +6,7 @@ it writes is in the clear: it is for roads that were drawn, and for one's own pi
 """
 
 import json
+import math
 from collections import deque
 from pathlib import Path
 
@@ -23,6 +24,9 @@ READS_SHOWN = 14
 TRACK_S = 1.5
 """A way is drawn as long as this."""
 
+HOLD_S = 2.0
+"""A picture with a plate is not replaced by one of the empty road before this time: it is what one looks for."""
+
 _GREEN, _AMBER, _PAPER = (96, 214, 92), (64, 170, 250), (250, 250, 250)
 
 
@@ -35,6 +39,7 @@ class View:
         self._inside, self._folder = inside, folder
         self._tracker = Tracker(reporting_score_ratio=reporting_score_ratio)
         self._sights: deque[tuple[float, tuple[float, float]]] = deque()
+        self._plate_s = -math.inf
         self._reads: deque[dict[str, object]] = deque(maxlen=READS_SHOWN)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "index.html").write_text(_PAGE, encoding="utf-8")
@@ -63,7 +68,9 @@ class View:
         self._sights += [(at_s, centre_px(reading.box)) for reading in readings]
         while self._sights and at_s - self._sights[0][0] > TRACK_S:
             self._sights.popleft()
-        self._replace("picture.jpg", _jpeg(self._drawn(image, readings)))
+        if readings or at_s - self._plate_s > HOLD_S:
+            self._plate_s = at_s
+            self._replace("picture.jpg", _jpeg(self._drawn(image, readings)))
         self._write_state(frame_number=frame_number, at_s=at_s)
         return readings
 

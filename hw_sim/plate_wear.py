@@ -54,10 +54,10 @@ _HOLES: tuple[Point, ...] = ((2.5, 0.6), (9.5, 0.6), (2.5, 5.4), (9.5, 5.4))  # 
 _FRAME_SIDE_INCHES = 0.2  # by which a frame stands out beyond the plate
 _DEALERS = ("VALLEY MOTORS", "LAKESIDE AUTO", "NORTH STAR", "CITY CARS", "RIVER ROAD AUTO", "HILLTOP", "PIKE AUTO")
 _MUD = Ink(bgr=(52, 68, 82), infrared=96, retro=0)
-_DUST = Ink(bgr=(116, 126, 134), infrared=138, retro=20)
-_FADED = Ink(bgr=(172, 184, 188), infrared=176, retro=70)
+_DUST = Ink(bgr=(116, 126, 134), infrared=138, retro=0)
+_FADED = Ink(bgr=(172, 184, 188), infrared=176, retro=0)
 _CHROME = Ink(bgr=(176, 178, 180), infrared=172, retro=0)
-_SKY = Ink(bgr=(236, 230, 224), infrared=170, retro=200)
+_SKY = Ink(bgr=(236, 230, 224), infrared=170, retro=0)
 _BLACK_PLASTIC = Ink(bgr=(34, 33, 33), infrared=52, retro=0)
 _STICKERS: tuple[Ink, ...] = (
     Ink(bgr=(60, 200, 230), infrared=200, retro=150),

@@ -32,6 +32,7 @@ _SIGMA_SCALE = 8.0  # noise is kept in eighths of a level
 _TILE_SCALE = 32.0
 _VEIL_SHRINK = 8
 _SMEAR_STEPS = 9
+_STRIP_ROWS = 16
 _REFLECTANCE: npt.NDArray[np.float32] = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)  # IEC 61966-2-1, nearly
 
 
@@ -73,12 +74,15 @@ def level_of(linear: Linear, scratch: Scratch) -> Image:
     Raspberry Pi's tuning files for libcamera (rpi.contrast) in the dark, and the curve of IEC 61966-2-1 (sRGB) above
     it; a root takes a sixth of a power's time.
     """
-    cv2.min(linear, (1.0, 1.0, 1.0, 1.0), dst=linear)
-    root = np.add(linear, np.float32(_TOE), out=scratch.floats("root", linear.shape))
-    cv2.sqrt(root, dst=root)
-    levels = scratch.bytes("levels", linear.shape)
-    cv2.addWeighted(root, _ROOT, linear, _STRAIGHT, -_ROOT_OF_TOE, dst=levels, dtype=cv2.CV_8U)
-    return np.asarray(cv2.cvtColor(levels, cv2.COLOR_BGRA2BGR, dst=scratch.bytes("bgr", (*linear.shape[:2], 3))))
+    coded = scratch.bytes("coded", (*linear.shape[:2], 3))
+    for first in range(0, linear.shape[0], _STRIP_ROWS):  # what fits into the processor's cache is worked on there
+        strip = linear[first : first + _STRIP_ROWS]
+        root, levels = scratch.floats("root", strip.shape), scratch.bytes("levels", strip.shape)
+        cv2.min(strip, (1.0, 1.0, 1.0, 1.0), dst=strip)
+        cv2.sqrt(cv2.add(strip, (_TOE, _TOE, _TOE, _TOE), dst=root), dst=root)
+        cv2.addWeighted(root, _ROOT, strip, _STRAIGHT, -_ROOT_OF_TOE, dst=levels, dtype=cv2.CV_8U)
+        cv2.cvtColor(levels, cv2.COLOR_BGRA2BGR, dst=coded[first : first + _STRIP_ROWS])
+    return coded
 
 
 def reflectance_of(coded: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -86,16 +90,15 @@ def reflectance_of(coded: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return np.asarray(_REFLECTANCE[coded], np.float32)
 
 
-def smear(picture: Linear, way_px: npt.NDArray[np.float64], optics_px: float, scratch: Scratch) -> Linear:
-    """Return, in scratch memory, `picture` blurred by the lens and drawn out along its way (x, y) in the exposure."""
+def smear(picture: Linear, way_px: npt.NDArray[np.float64], optics_px: float) -> None:
+    """Blur `picture` in place by the lens, and draw it out along its way (x, y) in the exposure."""
     across, down = _line_kernel(way_px[0], optics_px), _line_kernel(way_px[1], optics_px)
     if max(across.size, down.size) <= 5 or min(abs(way_px[0]), abs(way_px[1])) < 0.5:
         # So short a line differs from the box around it by less than the optics, and the box is three times faster.
-        blurred = scratch.floats("blurred", picture.shape)
-        cv2.sepFilter2D(picture, -1, across, down, dst=blurred, borderType=cv2.BORDER_REPLICATE)
-        return blurred
-    kernel = _slanted_kernel(way_px, optics_px)
-    return np.asarray(cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REPLICATE), np.float32)
+        cv2.sepFilter2D(picture, -1, across, down, dst=picture, borderType=cv2.BORDER_REPLICATE)
+    else:
+        kernel = _slanted_kernel(way_px, optics_px)
+        picture[:] = cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REPLICATE)
 
 
 def add_veil(picture: Linear, strength: float, scratch: Scratch) -> None:
@@ -166,9 +169,13 @@ def add_noise(
     """Add noise of `sigma` eighths of a level to `picture` in place, and return it."""
     lighter, darker = tiles.window(generator, picture.shape)
     scale = 1.0 / (_SIGMA_SCALE * _TILE_SCALE)
-    noise = scratch.bytes("noise", picture.shape)
-    cv2.add(picture, cv2.multiply(sigma, lighter, dst=noise, scale=scale), dst=picture)
-    return np.asarray(cv2.subtract(picture, cv2.multiply(sigma, darker, dst=noise, scale=scale), dst=picture), np.uint8)
+    for first in range(0, picture.shape[0], _STRIP_ROWS):
+        rows = slice(first, first + _STRIP_ROWS)
+        strip = picture[rows]
+        noise = scratch.bytes("noise", strip.shape)
+        cv2.add(strip, cv2.multiply(sigma[rows], lighter[rows], dst=noise, scale=scale), dst=strip)
+        cv2.subtract(strip, cv2.multiply(sigma[rows], darker[rows], dst=noise, scale=scale), dst=strip)
+    return picture
 
 
 def _line_kernel(way_px: float, optics_px: float) -> npt.NDArray[np.float32]:

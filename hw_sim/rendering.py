@@ -65,12 +65,12 @@ class Passing:
 class _Still:
     """The road without vehicles in one light: linear before the window, coded behind it, and the noise of its levels.
 
-    Where drops are on the window, a pixel keeps `kept` of its light and gets `spread`.
+    Where drops are on the window, a pixel keeps `kept` of its light and gets the rest of `mean`.
     """
 
     linear: Linear
     kept: Linear | None
-    spread: Linear | None
+    mean: tuple[float, ...]
     coded: Image
     sigma: Image
 
@@ -115,6 +115,7 @@ class Renderer:
         self._tiles = noise_tiles(mount.height_px, mount.width_px)
         self._pool = _headlamp_pool()
         self._still = functools.lru_cache(maxsize=_STILLS_KEPT)(self._summed)
+        self._kept = functools.lru_cache(maxsize=1)(self._kept_by_drops)
         self._scratch = Scratch()
         self._lock = threading.Lock()  # the scratch memory serves one picture at a time
 
@@ -152,15 +153,17 @@ class Renderer:
     def _summed(self, ambient: float, lamp: float, gain: float, number: int) -> _Still:
         """Sum the still ground of one light behind the window's drops `number`."""
         linear = np.asarray(cv2.addWeighted(self._scenery.ambient, ambient, self._scenery.lamp, lamp, 0.0), np.float32)
-        seen, kept, spread = linear.copy(), None, None
-        if self._rain.rain_ratio > 0:
-            share, mean = self._rain.window(number), linear[::16, ::16].mean(axis=(0, 1))
-            kept = np.asarray(cv2.merge([1.0 - share] * 4), np.float32)
-            spread = np.asarray(cv2.merge([share * mean[k] for k in range(4)]), np.float32)
-            cv2.add(cv2.multiply(seen, kept, dst=seen), spread, dst=seen)
+        mean = tuple(float(each) for each in linear[::16, ::16].mean(axis=(0, 1)))
+        kept = self._kept(number) if self._rain.rain_ratio > 0 else None
+        seen = linear.copy()
+        if kept is not None:
+            _spread_light(seen, kept, mean)
         coded = level_of(seen, self._scratch).copy()
         sigma = np.asarray(cv2.LUT(coded, sigma_table(gain, self._averaged)), np.uint8)
-        return _Still(linear=linear, kept=kept, spread=spread, coded=coded, sigma=sigma)
+        return _Still(linear=linear, kept=kept, mean=mean, coded=coded, sigma=sigma)
+
+    def _kept_by_drops(self, number: int) -> Linear:
+        return np.asarray(cv2.merge([1.0 - self._rain.window(number)] * 4), np.float32)
 
     def _coded_window(
         self, exposure: _Exposure, still: _Still, box: Box, shown: Sequence[_Shown],
@@ -180,8 +183,8 @@ class Renderer:
             self._draw(exposure, canvas, each, self._headlight_lux(exposure, each.vehicle, followers))
         if self._sky.headlamps:
             add_veil(window, _VEIL, self._scratch)
-        if still.kept is not None and still.spread is not None:
-            cv2.add(cv2.multiply(window, still.kept[part], dst=window), still.spread[part], dst=window)
+        if still.kept is not None:
+            _spread_light(window, still.kept[part], still.mean)
         return level_of(window, self._scratch)
 
     def _shown(self, exposure: _Exposure, each: Passing) -> _Shown:
@@ -273,14 +276,11 @@ class Renderer:
             return
         spare = 2 + math.ceil(float(np.abs(way_px).max()))
         part = (slice(max(0, y - spare), y + height + spare), slice(max(0, x - spare), x + width + spare))
-        optics_px = max(0.35, OPTICS_SIGMA_PX / math.sqrt(self._averaged))
-        blurred = smear(window[part], way_px, optics_px, self._scratch)
-        if before is None:
-            window[part] = blurred
-            return
-        reach = tuple(1 + 2 * math.ceil(abs(float(way)) / 2 + 1) for way in way_px[::-1])
-        window[:] = before
-        cv2.copyTo(blurred, cv2.dilate(covered[part], np.ones(reach, np.uint8)), window[part])
+        smear(window[part], way_px, max(0.35, OPTICS_SIGMA_PX / math.sqrt(self._averaged)))
+        if before is not None:
+            reach = tuple(1 + 2 * math.ceil(abs(float(way)) / 2 + 1) for way in way_px[::-1])
+            still = cv2.bitwise_not(cv2.dilate(covered[part], np.ones(reach, np.uint8)))
+            cv2.copyTo(before[part], still, window[part])
 
     def _spray(self, exposure: _Exposure, canvas: Canvas, each: _Shown) -> None:
         """Lay the mist behind a vehicle on a wet road; it grows with the square of the speed."""
@@ -333,6 +333,13 @@ class Renderer:
 
     def _generator(self, at_s: float, salt: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, round(abs(at_s) * 1e6), salt])
+
+
+def _spread_light(picture: Linear, kept: Linear, mean: tuple[float, ...]) -> None:
+    """Let drops on the window spread the light of `picture` in place."""
+    cv2.subtract(picture, mean, dst=picture)
+    cv2.multiply(picture, kept, dst=picture)
+    cv2.add(picture, mean, dst=picture)
 
 
 def _place_of(vehicle: PassingVehicle, at_s: float) -> npt.NDArray[np.float64]:

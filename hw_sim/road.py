@@ -26,7 +26,7 @@ from hw_sim.world import NEAREST_M, SMALL_DIVISOR, Mount, View
 
 _AFTERMATH_S = 1.5  # the empty road after the last vehicle, so that its passage can come to an end
 _BEHIND_M = 14.0  # the longest shadow and the spray reach into the picture from so far under the camera
-_ART_KEPT = 6
+_ART_KEPT = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

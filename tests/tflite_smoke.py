@@ -7,6 +7,7 @@ import numpy as np
 
 from firmware.recognition import PlateReader
 from firmware.tflite import interpreter_class
+from hw_sim.pictures import fitting_light
 from hw_sim.road import Road
 
 MODELS = Path(__file__).parent.parent / "models"
@@ -19,7 +20,8 @@ def main() -> int:
     right = 0
     for vehicle in road.vehicles:
         at_s = vehicle.passes_s
-        texts = {reading.text for reading in reader.read(road.render(at_s), frame_number=0, at_s=at_s)}
+        picture = road.expose(at_s, fitting_light(road))
+        texts = {reading.text for reading in reader.read(picture, frame_number=0, at_s=at_s)}
         right += any(plate.text in texts for plate in road.truth(at_s))
     print(f"{interpreter_class().__module__}, NumPy {np.__version__}: {right} of 3 drawn plates read right")
     return 0 if right else 1

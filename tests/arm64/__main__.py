@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from firmware.records import Image
+from hw_sim.pictures import fitting_light
 from hw_sim.road import Road
 from models.data import DataMissing, load_rows, read_image
 from tests.arm64 import comparison, emulated_pi
@@ -34,8 +35,9 @@ def drawn(pictures: int, crops: int) -> Iterator[tuple[str, Image]]:
     if pictures + crops == 0:
         return
     road = Road(seed=3, passes=pictures + crops)
+    light = fitting_light(road)
     for number, vehicle in enumerate(road.vehicles):
-        picture = road.render(vehicle.passes_s)
+        picture = road.expose(vehicle.passes_s, light)
         if number < pictures:
             yield f"picture-{number:04}", picture
             continue

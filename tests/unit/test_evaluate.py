@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from hw_sim.pictures import fitting_light
 from hw_sim.road import Road
 from models import evaluate
 
@@ -30,11 +31,12 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of road pictures with labels beside them, and the same as a table."""
     folder = tmp_path_factory.mktemp("pictures")
     road = Road(seed=5, passes=6)
+    light = fitting_light(road)
     rows = []
     for vehicle in road.vehicles:
         plates = road.truth(vehicle.passes_s)
         name = f"pass{vehicle.vehicle_id}.jpg"
-        cv2.imwrite(str(folder / name), road.render(vehicle.passes_s))
+        cv2.imwrite(str(folder / name), road.expose(vehicle.passes_s, light))
         lines = []
         for plate in plates:
             xs, ys = zip(*plate.corners_px, strict=True)

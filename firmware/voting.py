@@ -17,7 +17,9 @@ tracks that are above the threshold below which 1 in 200 would be wrong, where t
 | the same mean, weighted with the frames' own probabilities (this file)    | 86 %  |
 | geometric mean over the frames, which needs the alternatives' scores too  | 87 %  |
 
-What the OCR's alternatives add is within the spread of the seeds, so they have no vote.
+What the OCR's alternatives add is within the spread of the seeds, so they have no vote. On 800 tracks of plates that
+no network was trained on (drawn for the simulated road, by day and in infrared), 88 % are above 0.7 and none of these
+is wrong but for O read as 0.
 """
 
 from collections import defaultdict
@@ -33,8 +35,10 @@ Vote = TypeVar("Vote", int, str)
 LEAST_WEIGHT = 0.01
 """Even a reading that the OCR does not believe in has a say, so that a weight is never zero."""
 
-REGION_SHARE_RATIO = 0.4
-"""The share of the readings' weight that must name a region. On the tracks above: 0.2 % wrong at 80 % answered."""
+REGION_SHARE_RATIO = 0.7
+"""The share of the readings' weight that must name a region. Designs that the OCR was not trained on decide it: of 800
+tracks of plates drawn for the simulated road, by day and in infrared, 14 % are answered and 2.7 % of the answers are
+wrong; at a share of 0.4 it would be 25 % and 13 %. Of the photographed tracks above 70 % are answered, none wrongly."""
 
 REGION_READINGS = 2
 """How many readings must name it: one frame may see a state's name in a dealer's frame."""

@@ -32,7 +32,7 @@ _SIGMA_SCALE = 8.0  # noise is kept in eighths of a level
 _TILE_SCALE = 32.0
 _VEIL_SHRINK = 8
 _SMEAR_STEPS = 9
-_STRIP_ROWS = 16
+_STRIP_PX = 1 << 15
 _REFLECTANCE: npt.NDArray[np.float32] = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)  # IEC 61966-2-1, nearly
 
 
@@ -75,13 +75,13 @@ def level_of(linear: Linear, scratch: Scratch) -> Image:
     it; a root takes a sixth of a power's time.
     """
     coded = scratch.bytes("coded", (*linear.shape[:2], 3))
-    for first in range(0, linear.shape[0], _STRIP_ROWS):  # what fits into the processor's cache is worked on there
-        strip = linear[first : first + _STRIP_ROWS]
+    for rows in _strips(linear.shape):
+        strip = linear[rows]
         root, levels = scratch.floats("root", strip.shape), scratch.bytes("levels", strip.shape)
         cv2.min(strip, (1.0, 1.0, 1.0, 1.0), dst=strip)
         cv2.sqrt(cv2.add(strip, (_TOE, _TOE, _TOE, _TOE), dst=root), dst=root)
         cv2.addWeighted(root, _ROOT, strip, _STRAIGHT, -_ROOT_OF_TOE, dst=levels, dtype=cv2.CV_8U)
-        cv2.cvtColor(levels, cv2.COLOR_BGRA2BGR, dst=coded[first : first + _STRIP_ROWS])
+        cv2.cvtColor(levels, cv2.COLOR_BGRA2BGR, dst=coded[rows])
     return coded
 
 
@@ -169,13 +169,18 @@ def add_noise(
     """Add noise of `sigma` eighths of a level to `picture` in place, and return it."""
     lighter, darker = tiles.window(generator, picture.shape)
     scale = 1.0 / (_SIGMA_SCALE * _TILE_SCALE)
-    for first in range(0, picture.shape[0], _STRIP_ROWS):
-        rows = slice(first, first + _STRIP_ROWS)
+    for rows in _strips(picture.shape):
         strip = picture[rows]
         noise = scratch.bytes("noise", strip.shape)
         cv2.add(strip, cv2.multiply(sigma[rows], lighter[rows], dst=noise, scale=scale), dst=strip)
         cv2.subtract(strip, cv2.multiply(sigma[rows], darker[rows], dst=noise, scale=scale), dst=strip)
     return picture
+
+
+def _strips(shape: tuple[int, ...]) -> list[slice]:
+    """Return rows that fit into the processor's cache: what is done to them in turn is done there."""
+    step = max(1, _STRIP_PX // shape[1])
+    return [slice(first, first + step) for first in range(0, shape[0], step)]
 
 
 def _line_kernel(way_px: float, optics_px: float) -> npt.NDArray[np.float32]:

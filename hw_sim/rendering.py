@@ -300,9 +300,11 @@ class Renderer:
             return Weights(ambient=ambient, lamp=exposure.per_electron_us * headlight, retro=0.0)
         sheet = part.sheet.moved(_place_of(vehicle, exposure.at_s))
         lamp = exposure.lamp_ratio * self._lamp_ratio(sheet)
-        towards = self.view.position_m - sheet.middle_m()
-        entrance = angle_deg(np.cross(sheet.down_m, sheet.across_m), towards)
-        retro = lamp * retro_coefficient(float(np.linalg.norm(towards)), min(entrance, 180.0 - entrance))
+        retro = 0.0
+        if part.skin.is_retro:
+            towards = self.view.position_m - sheet.middle_m()
+            entrance = angle_deg(np.cross(sheet.down_m, sheet.across_m), towards)
+            retro = lamp * retro_coefficient(float(np.linalg.norm(towards)), min(entrance, 180.0 - entrance))
         return Weights(
             ambient=ambient,
             lamp=exposure.per_electron_us * (lamp + headlight),

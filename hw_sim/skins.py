@@ -102,6 +102,11 @@ class Skin:
 
     levels: list[_Level] = field(default_factory=list)
 
+    @property
+    def is_retro(self) -> bool:
+        """Whether any of it sends light back to where it comes from."""
+        return self.levels[0].retro is not None
+
     def at(self, across_px: float, down_px: float) -> _Level:
         """Return the size that is least above the one shown, so that no fine line flickers."""
         index = 0

@@ -25,6 +25,9 @@ PARKED_WIDTHS = 0.5
 PARKED_SIZE_RATIO = 1.25
 """How far from its place, and by how much larger or smaller, the box of a plate that stays may be found."""
 
+SHORTEST_PIECE = 3
+"""Fewer characters are in many plates by chance."""
+
 HIDDEN_S, HIDDEN_WIDTHS = 2.0, 3.0
 """How long after a track broke, and how far from there, a plate that cannot be read may appear again."""
 
@@ -76,8 +79,9 @@ def _is_same_passage(reported: _Reported, trail: Trail, verdict: Verdict) -> boo
     if not verdict.text:
         is_hidden = trail.first.at_s - reported.last_s <= HIDDEN_S
         return stays or (is_hidden and distance_widths(centre_px(reported.last_box), box) <= HIDDEN_WIDTHS)
-    if folded(reported.text) == folded(verdict.text):
-        return True
+    one, other = folded(reported.text), folded(verdict.text)
+    if one == other or (len(other) >= SHORTEST_PIECE and other in one):
+        return True  # the same, or the piece of it that was in the picture first
     return (stays or _is_further_on(reported, box)) and is_one_plate(
         reported.text, reported.character_scores, verdict.text, verdict.character_scores
     )

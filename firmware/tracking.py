@@ -28,6 +28,11 @@ TRAILS_AT_MOST = 32
 WHOLE_RATIO = 0.9
 """A plate of which less than this lies within the picture is cut: half a plate reads well and is another plate."""
 
+EDGE_RATIO = 0.06
+CLOSE_UP_RATIO = 0.5
+"""A plate nearer to the picture's edge than this share of its width may be cut too: a detector boxes what it sees. In a
+close-up, where the plate takes more than half of the picture's width, it is where it should be."""
+
 AGREEING_READINGS = 2
 """How many frames must say just the voted text for a read that is not partial."""
 
@@ -108,7 +113,7 @@ class Tracker:
     def see(self, frame: Frame, readings: Sequence[Reading]) -> list[Passage]:
         """Take in what `frame` says; return the passages that ended before it."""
         passages = self.end_unseen(frame.at_s)
-        whole = [reading for reading in readings if _inside_ratio(reading.box, frame.image) >= WHOLE_RATIO]
+        whole = [reading for reading in readings if _is_whole(reading.box, frame.image)]
         self.cut += len(readings) - len(whole)
         seen = self._continued(frame, whole)
         for place, reading in enumerate(whole):
@@ -238,12 +243,15 @@ def _are_beside(one: Box, other: Box) -> bool:
     return max(abs(x_px - other_x_px), abs(y_px - other_y_px)) <= BESIDE_WIDTHS * width_px
 
 
-def _inside_ratio(box: Box, image: Image) -> float:
-    """Return how much of the area of `box` lies within the picture, 0..1."""
+def _is_whole(box: Box, image: Image) -> bool:
+    """Say whether `box` is of a plate that the picture does not cut."""
     height_px, width_px = image.shape[:2]
     inside_w_px = min(width_px, box.x_px + box.w_px) - max(0.0, box.x_px)
     inside_h_px = min(height_px, box.y_px + box.h_px) - max(0.0, box.y_px)
-    return float(max(0.0, inside_w_px) * max(0.0, inside_h_px) / max(1.0, box.w_px * box.h_px))
+    if max(0.0, inside_w_px) * max(0.0, inside_h_px) < WHOLE_RATIO * box.w_px * box.h_px:
+        return False
+    to_edge_px = min(box.x_px, box.y_px, width_px - box.x_px - box.w_px, height_px - box.y_px - box.h_px)
+    return bool(to_edge_px >= EDGE_RATIO * box.w_px or box.w_px > CLOSE_UP_RATIO * width_px)
 
 
 def _passage(judged: _Judged) -> Passage:

@@ -72,6 +72,13 @@ def test_a_misread_rest_of_a_track_is_a_repetition_and_the_next_of_a_convoy_is_n
         assert noticed(repetitions, dict(rest)) is (late_s == 0.0)
 
 
+def test_the_piece_of_a_plate_that_came_into_the_picture_first_is_a_repetition():
+    repetitions = Repetitions()
+    assert not noticed(repetitions, a_drive(["262234Y"], mph=75))
+    assert noticed(repetitions, {0: a_reading("234Y", y_px=980.0)})
+    assert not noticed(repetitions, {0: a_reading("34", y_px=980.0)})
+
+
 def test_the_same_plate_after_the_window_is_a_new_passage():
     repetitions = Repetitions()
     assert not noticed(repetitions, a_drive(["7ABC123"], mph=45))

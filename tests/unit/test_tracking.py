@@ -188,11 +188,23 @@ def test_a_queue_in_which_frames_are_rare_is_one_passage_a_vehicle():
     assert not any(passage.partial for passage in passages)
 
 
-@pytest.mark.parametrize(("x_px", "y_px"), [(-30.0, 200.0), (1380.0, 200.0), (300.0, 1060.0), (300.0, -20.0)])
+@pytest.mark.parametrize(
+    ("x_px", "y_px"),
+    [(-30.0, 200.0), (1380.0, 200.0), (300.0, 1060.0), (300.0, -20.0), (300.0, 1014.0), (3.0, 500.0)],
+)
 def test_a_plate_that_the_picture_cuts_does_not_vote(x_px, y_px):
     tracker = a_tracker()
     assert seen(tracker, {0: a_reading("P07", x_px=x_px, y_px=y_px)}) == []
     assert tracker.cut == 1
+
+
+def test_a_close_up_is_not_cut():
+    small = np.full((160, 300, 3), 90, np.uint8)
+    tracker = a_tracker()
+    for number in range(2):
+        reading = a_reading("7ABC123", number=number, x_px=2.0, y_px=4.0, w_px=296.0)
+        assert tracker.see(a_frame(number, small), [reading]) == []
+    assert texts_of(tracker.end_all()) == ["7ABC123"]
 
 
 def test_the_evidence_shows_the_voted_text():

@@ -1,7 +1,7 @@
 """What a unit told of the vehicles that passed, held against the truth: one row of the grid. Pure.
 
-A read belongs to a vehicle whose plate was in the picture at its time and whose text it resembles; what resembles none
-is a false plate, and a second read of one vehicle is a duplicate.
+A read belongs to a vehicle whose plate was in the picture at its time and whose text it resembles, or of which it says
+that it was not legible; what resembles none is a false plate, and a second read of one vehicle is a duplicate.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Passed:
 class Told:
     """One read as the agency opened it."""
 
-    text: str = field(repr=False)
+    text: str = field(repr=False)  # empty: a plate went by that was not legible
     region: str | None
     from_s: float
     to_s: float
@@ -89,7 +89,9 @@ def _vehicle_of(read: Told, vehicles: Sequence[Passed]) -> int | None:
 
 
 def likeness(read: Told, vehicle: Passed) -> float:
-    """Return how alike the texts are, 0..1; O counts as 0 and I as 1."""
+    """Return how alike the texts are, 0..1; O counts as 0 and I as 1. Who read nothing speaks of whoever was there."""
+    if not read.text:
+        return LIKE_RATIO
     return similarity_ratio(folded(read.text), folded(vehicle.text))
 
 

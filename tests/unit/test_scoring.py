@@ -38,6 +38,11 @@ def test_lettering_and_reads_of_another_time_are_false_plates():
     assert scored([vehicle("7ABC123")], [told("7ABC123", 12.0, 12.4)]) == Score(passes=1, false_plates=1)
 
 
+def test_a_plate_that_was_not_legible_is_captured_and_not_read():
+    assert scored([vehicle("7ABC123")], [told("", partial=True, region=None)]) == Score(passes=1, captured=1, partial=1)
+    assert scored([vehicle("7ABC123")], [told("", 14.0, 14.2, partial=True)]).false_plates == 1
+
+
 def test_reads_of_vehicles_that_do_not_count_are_left_out():
     score = scored([vehicle("7ABC123")], [told("8XYZ98")], others=[vehicle("8XYZ987")])
     assert score == Score(passes=1)

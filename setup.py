@@ -11,6 +11,7 @@ DEV = [
     "mypy>=1.11",
     "pytest>=8.2",
     "pytest-mock>=3.14",
+    "pytest-xdist>=3.6",
     "ruff>=0.6",
 ]
 

@@ -45,13 +45,18 @@ class ChannelsLast(nn.Module):
         return tuple(out.permute(0, 2, 3, 1) if out.dim() == 4 else out for out in outputs)
 
 
-def load_average(net: nn.Module, checkpoint: Path) -> tuple[nn.Module, int]:
-    """Return the network with the checkpoint's averaged weights, ready to run, and the step it was saved at.
+def load_average(net: nn.Module, checkpoints: list[Path]) -> tuple[nn.Module, int]:
+    """Return the network with the mean of the checkpoints' averaged weights, ready to run, and the latest one's step.
 
-    Raises OtherNetwork, OSError.
+    The mean of weights from one training's way is one network, and often better than each (Wortsman et al. 2022,
+    "Model soups"). Raises OtherNetwork, OSError.
     """
-    saved = read_checkpoint(checkpoint, (net, "average"))
-    return net.eval(), saved["step"]
+    saved = [read_checkpoint(checkpoint, (net, "average")) for checkpoint in checkpoints]
+    mean = net.state_dict()
+    for name, weights in mean.items():
+        if weights.dtype.is_floating_point:
+            weights.copy_(torch.stack([one["average"][name] for one in saved]).mean(dim=0))
+    return net.eval(), max(one["step"] for one in saved)
 
 
 def convert(net: nn.Module, shape: tuple[int, ...], path: Path) -> None:
@@ -121,8 +126,9 @@ def main() -> int:
     """Export what the options name; return the exit code: 2 for wrong input, 1 for a file that no unit could run."""
     parser = argparse.ArgumentParser(description="Turn checkpoints into the device's files.")
     parser.add_argument("--data", type=Path, default=Path("build/data"))
-    parser.add_argument("--ocr", type=Path, default=Path("build/ocr.pt"))
-    parser.add_argument("--detector", type=Path, default=Path("build/detector.pt"))
+    for name in ("ocr", "detector"):
+        several = "a checkpoint, or several whose weights are averaged"
+        parser.add_argument(f"--{name}", type=Path, nargs="+", default=[Path(f"build/{name}.pt")], help=several)
     parser.add_argument("--out", type=Path, default=PRODUCT)
     parser.add_argument(
         "--float-out", type=Path, help="the float32 files (default: build/float; OUT/float where --out is given)"

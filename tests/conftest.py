@@ -1,8 +1,13 @@
 """What all tests share: which board the contract tests run against, and a unit's configuration without secrets."""
 
 import pytest
+from hypothesis import settings
 
 from firmware.config import DeviceConfig, SealConfig, SiteConfig, UplinkConfig
+
+# A busy machine is slow and not wrong.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser):

@@ -123,7 +123,9 @@ def bumper(body: Body, paint: Material, trim: Trim) -> Surface:
         if trim.exhausts > (side > 0):
             tip = box(side * 0.55 * half - 0.05, 0.02, side * 0.55 * half + 0.05, 0.09, 0.03)
             board.stamp(tip, CHROME)
-            board.stamp(box(tip[:, 0].min() + 0.012, 0.03, tip[:, 0].max() - 0.012, 0.08, 0.02), UNDERSIDE)
+            board.stamp(
+                box(float(np.min(tip[:, 0])) + 0.012, 0.03, float(np.max(tip[:, 0])) - 0.012, 0.08, 0.02), UNDERSIDE
+            )
     if trim.has_hitch:
         board.stamp(box(-0.06, 0.0, 0.06, 0.1, 0.01), PLASTIC.dimmed(0.7), raise_m=0.03, soft_m=0.005)
         board.stamp(box(-0.03, 0.02, 0.03, 0.08, 0.005), UNDERSIDE)

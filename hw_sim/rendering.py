@@ -245,7 +245,7 @@ class Renderer:
     def _lit_road(self, exposure: _Exposure, follower: PassingVehicle) -> Placed | None:
         """Return where a vehicle's headlamps light the road so that one sees it; None: nowhere."""
         weight = exposure.per_electron_us * ASPHALT_REFLECTANCE * MATT_PER_LUX
-        if not self._sky.headlamps or weight * float(self._pool.max()) < max(
+        if not self._sky.headlamps or weight * float(np.max(self._pool)) < max(
             _UNSEEN, weight * self._sky.ground_lux / 20
         ):
             return None

@@ -83,7 +83,7 @@ class Rain:
             end = (reach + aslant_px, shape.shape[0] - 1 - reach)
             cv2.line(shape, (reach, reach), end, 1.0, max(1, round(width_px)), cv2.LINE_AA)
             shape = np.asarray(cv2.GaussianBlur(shape, (0, 0), blur_px), np.float32)
-            shape *= min(1.0, 1.0 / max(0.3, float(shape.max()))) ** 0.5
+            shape *= min(1.0, 1.0 / max(0.3, float(np.max(shape)))) ** 0.5
             strength = float(generator.uniform(5.0, 26.0)) * (1.0 + 2.2 * lamp)
             light = cv2.convertScaleAbs(shape, alpha=strength)
             drops.append(np.asarray(cv2.merge([light, light, light]), np.uint8))

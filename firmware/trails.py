@@ -35,6 +35,9 @@ PATIENCE_WITHOUT_AGREEMENT = 2.0
 MOTION_SIGHTS = 6
 """Sights from which the growth of the plate is taken; the place is taken from the last two."""
 
+SHORTEST_STEP_S = 0.001
+"""Two sights nearer in time than this tell no speed; a sensor's frames are 16 ms apart at least."""
+
 GROWTH_AT_MOST = 4.0
 """A plate does not become so many times larger or smaller until the next sight: the line of 1/w must not reach 0."""
 
@@ -161,7 +164,7 @@ class Trail:
             return (x_px, y_px), width_px
         before = self.sights[-2]
         elapsed_s = self.last.at_s - before.at_s
-        if elapsed_s <= 0:
+        if elapsed_s < SHORTEST_STEP_S:
             return (x_px, y_px), width_px
         ahead = (at_s - self.last.at_s) / elapsed_s * width_px / max(1.0, before.box.w_px)
         before_x_px, before_y_px = centre_px(before.box)
@@ -171,7 +174,7 @@ class Trail:
         """Return the width at `at_s` by the straight line of 1/w over the last sights, within GROWTH_AT_MOST."""
         last, before = self.last, self.sights[max(-MOTION_SIGHTS, -len(self.sights))]
         width_px = max(1.0, last.box.w_px)
-        if last.at_s <= before.at_s:
+        if last.at_s - before.at_s < SHORTEST_STEP_S:
             return width_px
         slope = (1 / width_px - 1 / max(1.0, before.box.w_px)) / (last.at_s - before.at_s)
         inverse = 1 / width_px + slope * (at_s - last.at_s)

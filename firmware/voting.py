@@ -22,6 +22,7 @@ no network was trained on (drawn for the simulated road, by day and in infrared)
 is wrong but for O read as 0.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -81,16 +82,16 @@ def vote(readings: Sequence[Reading]) -> Verdict:
             if partner is not None:
                 column.append((one.text[partner], one.weight * one.confidences[partner]))
     text = "".join(_heaviest(column) for column in columns)
-    total = sum(one.weight for one in votes)
+    total = math.fsum(one.weight for one in votes)
     agreeing = [one for one in votes if one.text == text]
     region, region_score_ratio = _voted_region(votes)
     return Verdict(
         text=text,
         character_scores=tuple(
-            min(1.0, sum(weight for char, weight in column if char == winner) / total)
+            min(1.0, math.fsum(weight for char, weight in column if char == winner) / total)
             for winner, column in zip(text, columns, strict=True)
         ),
-        score_ratio=min(1.0, sum(one.weight * one.probability for one in agreeing) / total) if text else 0.0,
+        score_ratio=min(1.0, math.fsum(one.weight * one.probability for one in agreeing) / total) if text else 0.0,
         agreeing=len(agreeing),
         region=region,
         region_score_ratio=region_score_ratio,
@@ -141,7 +142,8 @@ def _voted_region(votes: Sequence[_Vote]) -> tuple[str | None, float]:
         return None, 0.0
     region = _heaviest((one.region or "", one.weight * one.region_score_ratio) for one in named)
     support = [one for one in named if one.region == region]
-    score_ratio = sum(one.weight * one.region_score_ratio for one in support) / sum(one.weight for one in votes)
+    supporting = math.fsum(one.weight * one.region_score_ratio for one in support)
+    score_ratio = supporting / math.fsum(one.weight for one in votes)
     if len(support) < REGION_READINGS or score_ratio < REGION_SHARE_RATIO:
         return None, 0.0
     return region, min(1.0, score_ratio)

@@ -157,7 +157,7 @@ def test_what_was_beside_a_plate_and_stays_does_not_hold_it_back_for_long():
     tracker, drive = a_tracker(), a_drive(["7ABC123"], mph=45)
     passages = {}
     for number in range(300):
-        sign = a_reading("N0 PARKING", number=number, x_px=850.0, y_px=540.0, detection=0.6, score=0.3)
+        sign = a_reading("N0 PARKING", number=number, x_px=850.0, y_px=540.0, detection=0.6, score=0.25)
         readings = [sign, *([drive[number]] if number in drive else [])]
         passages |= {number: found} if (found := tracker.see(a_frame(number), readings)) else {}
     assert texts_of(itertools.chain(*passages.values())) == ["7ABC123"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_readings import a_drive, a_frame, a_reading
 
@@ -147,6 +147,7 @@ def test_the_aspect_is_taken_along_the_plate_s_own_edges():
         max_size=6,
     )
 )
+@example([(0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 2.2e-311)])
 def test_no_boxes_break_the_prediction(boxes):
     at_s, trail = 0.0, None
     for x_px, y_px, w_px, later_s in boxes:

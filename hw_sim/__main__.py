@@ -89,6 +89,8 @@ def _grid(options: argparse.Namespace) -> int:
         root=options.root,
         pir_delay_s=None if options.pir_delay_ms is None else options.pir_delay_ms / 1000,
     )
+    if options.json is not None:
+        options.json.open("a").close()  # what cannot be written is said before the work and not after it
     answer = run_grid(cells, passes=options.passes, seed=options.seed, setting=setting, processes=options.jobs)
     if options.json is not None:
         options.json.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
@@ -166,7 +168,7 @@ def _add_grid(commands: Any) -> None:
     grid.add_argument("--json", type=Path, metavar="OUT", help="write the answer there")
     grid.add_argument("--plates", type=Path, metavar="CSV", help="photographed plates: columns image, text, region")
     grid.add_argument("--root", type=Path, metavar="DIR", help="what the table's images are relative to")
-    grid.add_argument("--pir-delay-ms", type=float, help="a PIR this late; inf for a dead one (default: 100 to 1000)")
+    grid.add_argument("--pir-delay-ms", type=_delay, help="a PIR this late; inf for a dead one (default: 100 to 1000)")
     grid.add_argument("--jobs", type=_count, help="processes (default: one a core)")
     grid.add_argument("--models", type=Path, default=MODELS_FOLDER, help="the networks (default: %(default)s)")
     grid.set_defaults(command=_grid, log_level="warning")
@@ -211,6 +213,11 @@ def _mph(text: str) -> float:
 def _ratio(text: str) -> float:
     """Return a share. Raises ArgumentTypeError."""
     return _number(text, 0.0, 1.0, "rain")
+
+
+def _delay(text: str) -> float:
+    """Return milliseconds, which may be infinite. Raises ArgumentTypeError."""
+    return _number(text, 0.0, math.inf, "a delay")
 
 
 def _number(text: str, low: float, high: float, what: str) -> float:

@@ -27,7 +27,7 @@ from firmware import sealing
 from firmware.board.linux import LinuxSystem
 from firmware.capture import CaptureStage
 from firmware.config import CaptureConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
-from firmware.faults import FaultBook, KestrelError
+from firmware.faults import ConfigRejected, FaultBook
 from firmware.outbox import Outbox
 from firmware.reading import ReadingStage
 from firmware.recognition import PlateReader
@@ -62,7 +62,7 @@ TRUTH_EVERY_S = 0.01
 LARGEST_OUTBOX_BYTES = 100_000_000
 
 
-class GridRefused(KestrelError):
+class GridRefused(ConfigRejected):
     """The grid cannot be run as asked; the message says what to change."""
 
 
@@ -114,11 +114,12 @@ def run_grid(
 ) -> dict[str, Any]:
     """Return `{"cells": [...]}` as `python -m hw_sim grid` prints it, with a progress bar on stderr.
 
-    Raises GridRefused, and BadPlateTable for plates that cannot be read.
+    Raises GridRefused, BadPlateTable for plates that cannot be read, and DeviceFault(MODEL_REFUSED).
     """
     if passes < 1:
         raise GridRefused("a cell needs one pass at least; set --passes")
-    plates_of(setting)  # what is wrong with the table is said before the processes begin
+    plates_of(setting)  # what is wrong with the table or the networks is said before the processes begin
+    _reader(setting.models)
     runs = list(_runs(cells, passes, seed, setting))
     scores = [Score() for _ in cells]
     workers = min(len(runs), processes or os.cpu_count() or 1)
@@ -240,8 +241,8 @@ def plates_of(setting: Setting) -> PlateSource:
 
 
 @functools.lru_cache(maxsize=1)
-def _reader(models: Path, detection_score_ratio: float) -> PlateReader:
-    return PlateReader.load(models, detection_score_ratio=detection_score_ratio)
+def _reader(models: Path) -> PlateReader:
+    return PlateReader.load(models, detection_score_ratio=_config().reading.detection_score_ratio)
 
 
 class VirtualUnit:
@@ -272,7 +273,7 @@ class VirtualUnit:
             system=system,
         )
         self.reading = ReadingStage(
-            _reader(run.setting.models, config.reading.detection_score_ratio),
+            _reader(run.setting.models),
             Sealer(config.device_id, Ed25519PrivateKey.generate(), self._agency_key.public_key()),
             self._outbox,
             system=system,

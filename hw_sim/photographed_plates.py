@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from firmware.faults import ConfigRejected
 from firmware.plates import normalised
 from firmware.records import Grey, Image
 from hw_sim.plate_faces import PlateFace
@@ -30,7 +31,7 @@ _GROUND_RETRO = 235.0
 _BRIGHTEST_SHEETING = 215.0  # sRGB-coded: two thirds of the light that falls on it
 
 
-class BadPlateTable(ValueError):
+class BadPlateTable(ConfigRejected):
     """A table of photographed plates cannot be used; the message names the row and what to do."""
 
 

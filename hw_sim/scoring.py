@@ -66,9 +66,9 @@ def scored(passed: Sequence[Passed], told: Sequence[Told], *, others: Sequence[P
     What was told of `others`, whose plates nobody could read or which are not asked for, is neither right nor wrong.
     """
     mine: list[list[Told]] = [[] for _ in passed]
-    strays = 0
+    vehicles, strays = [*passed, *others], 0
     for read in told:
-        place = _vehicle_of(read, [*passed, *others])
+        place = _vehicle_of(read, vehicles)
         if place is None:
             strays += 1
         elif place < len(passed):

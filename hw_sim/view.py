@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from firmware.ocr import corners_of
 from firmware.reading import Recogniser
 from firmware.records import Frame, Image, Passage, Reading
 from firmware.tracking import Tracker
@@ -84,13 +85,7 @@ class View:
             cv2.circle(shown, (round(x_px * scale), round(y_px * scale)), 2, _AMBER, -1, cv2.LINE_AA)
         for reading in readings:
             box = reading.box
-            corners_px = box.corners_px or (
-                (box.x_px, box.y_px),
-                (box.x_px + box.w_px, box.y_px),
-                (box.x_px + box.w_px, box.y_px + box.h_px),
-                (box.x_px, box.y_px + box.h_px),
-            )
-            quad = np.round(np.array(corners_px) * scale).astype(np.int32)
+            quad = np.round(corners_of(box) * scale).astype(np.int32)
             cv2.polylines(shown, [quad], isClosed=True, color=_GREEN, thickness=2, lineType=cv2.LINE_AA)
             label = f"{reading.text or '?'}  {100 * reading.score_ratio:.0f} %  {reading.region or ''}"
             place = (round(box.x_px * scale), max(16, round(box.y_px * scale) - 8))

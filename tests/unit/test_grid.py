@@ -56,7 +56,36 @@ def test_what_it_cannot_do_it_says_before_it_begins(tmp_path):
         run_grid(cells, passes=1, seed=1, setting=Setting(models=tmp_path, plates_csv=tmp_path / "plates.csv"))
 
 
-@pytest.mark.parametrize("option", [("--mph", "200"), ("--light", "noon"), ("--rain", "2"), ("--passes", "0")])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--plates", "none.csv", "--root", "."], (2, "none.csv")),
+        (["--plates", "none.csv"], (2, "--root")),
+        (["--models", "nowhere"], (1, "nowhere")),
+        (["--json", "nowhere/grid.json"], (1, "nowhere/grid.json")),
+    ],
+)
+def test_what_is_missing_is_one_sentence_before_any_vehicle_passes(options, expected, tmp_path, monkeypatch, capsys):
+    code, said = expected
+    monkeypatch.chdir(tmp_path)
+    assert main(["grid", "--passes", "1", *options]) == code
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+    assert "pass/s" not in told
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--pir-delay-ms", "-5"),
+        ("--pir-delay-ms", "nan"),
+        ("--mph", "200"),
+        ("--light", "noon"),
+        ("--rain", "2"),
+        ("--passes", "0"),
+    ],
+)
 def test_a_wrong_option_is_a_usage_error_that_names_it(option, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["grid", *option])

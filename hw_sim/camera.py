@@ -30,8 +30,8 @@ LATENCY_S = imx296.READOUT_S + 0.009
 OBEYS_AFTER_FRAMES = (3, 4)
 """From the exposure of the buffer that a control travels with to the first exposure that has it.
 
-Two frames are the sensor's own (cam_helper_imx296.cpp, getDelays), one or two the pipeline's. Users measure the number
-of buffers + 3 to 4 in all (picamera2, issue 1278)."""
+Two frames are the sensor's own (cam_helper_imx296.cpp, getDelays), one or two the pipeline's. Users of picamera2
+measure the number of buffers + 3 to 4 in all."""
 
 LONGEST_JITTER_S = 0.01
 

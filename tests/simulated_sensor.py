@@ -61,10 +61,12 @@ def configured(world, **changes):
     return vendor, held
 
 
-def pass_time(world, clock, until_s):
+def pass_time(world, clock, until_s, *, after_each=lambda: None):
+    """Let the world go on event by event, and call `after_each` behind every one."""
     while world.next_event_s <= until_s:
         clock.advance_to(max(world.next_event_s, clock.monotonic_s()))
         world.deliver(clock.monotonic_s())
+        after_each()
     clock.advance_to(max(until_s, clock.monotonic_s()))
 
 
@@ -83,11 +85,11 @@ def metadata_of(world, clock, vendor, held, frames):
 def taken(camera, world, clock, until_s):
     """Let time pass and take every shot as it comes, released at once."""
     shots = []
-    while world.next_event_s <= until_s:
-        clock.advance_to(max(world.next_event_s, clock.monotonic_s()))
-        world.deliver(clock.monotonic_s())
+
+    def take():
         for shot in camera.shots():
             shot.release()
             shots.append(shot)
-    clock.advance_to(until_s)
+
+    pass_time(world, clock, until_s, after_each=take)
     return shots

@@ -7,24 +7,8 @@ from hypothesis import strategies as st
 from simulated_sensor import SIZE_PX, SMALL_PX, START_S, Wall, configured, metadata_of, pass_time
 
 from firmware.records import Light
-from hw_sim.camera import OBEYS_AFTER_FRAMES, SimCamera
+from hw_sim.camera import OBEYS_AFTER_FRAMES
 from hw_sim.imx296 import LINE_US, DelayedSettings, Settings, possible
-from hw_sim.runner import VirtualClock
-
-
-@pytest.fixture
-def clock():
-    return VirtualClock(start_s=START_S)
-
-
-@pytest.fixture
-def scene():
-    return Wall()
-
-
-@pytest.fixture
-def world(scene, clock):
-    return SimCamera(scene, clock, size_px=SIZE_PX, self_paced=False)
 
 
 @given(

@@ -21,21 +21,6 @@ from hw_sim.runner import VirtualClock, VirtualTimers
 from hw_sim.sensors import SimIrBeam, SimLamp, Subject
 
 
-@pytest.fixture
-def clock():
-    return VirtualClock(start_s=START_S)
-
-
-@pytest.fixture
-def scene():
-    return Wall()
-
-
-@pytest.fixture
-def world(scene, clock):
-    return SimCamera(scene, clock, size_px=SIZE_PX, self_paced=False)
-
-
 def test_frames_come_after_readout_and_their_times_are_the_exposures(world, clock):
     vendor, _ = configured(world)
     begun = []
@@ -50,7 +35,7 @@ def test_frames_come_after_readout_and_their_times_are_the_exposures(world, cloc
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_faults_by_chance_repeat_with_their_seed(clock, seed):
+def test_faults_by_chance_repeat_with_their_seed(seed):
     faults = CameraFaults(drop_ratio=0.2, jitter_s=0.003, nonsense_ratio=0.1, misshapen_ratio=0.1)
 
     def history(seed):

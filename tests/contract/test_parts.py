@@ -26,7 +26,7 @@ PATIENCE_S = 15.0
 LAG_AT_MOST = BUFFERS + 8
 """Shots after which an exposure that was asked for has come, with those on their way and those that lie in buffers."""
 
-LINE_US = 30.0
+TWO_LINES_US = 30.0
 """Twice the time of a line of the IMX296: what asked and actual exposure may differ by."""
 
 
@@ -127,7 +127,7 @@ def test_the_camera_delivers_without_being_asked(shots):
 
 
 def test_the_first_shot_has_the_light_that_was_set_before_the_start(shots):
-    assert shots[0].light.exposure_us == pytest.approx(START_LIGHT.exposure_us, abs=LINE_US)
+    assert shots[0].light.exposure_us == pytest.approx(START_LIGHT.exposure_us, abs=TWO_LINES_US)
     assert shots[0].light.gain == pytest.approx(START_LIGHT.gain, rel=0.05)
 
 
@@ -193,7 +193,7 @@ def test_light_is_believed_only_from_shots_and_comes_some_shots_later(parts, cam
     for asked in (Light(exposure_us=1000.0, gain=2.0), Light(exposure_us=120.0, gain=8.0)):
         camera.set_light(asked)
         lights = [shot.light for shot in taken(parts, wake, 2 * LAG_AT_MOST)]
-        arrived = [abs(light.exposure_us - asked.exposure_us) < LINE_US for light in lights]
+        arrived = [abs(light.exposure_us - asked.exposure_us) < TWO_LINES_US for light in lights]
         assert not arrived[0]
         assert all(arrived[LAG_AT_MOST:])
         assert lights[-1].gain == pytest.approx(asked.gain, rel=0.05)
@@ -234,7 +234,7 @@ def test_a_stream_that_is_restarted_goes_on_with_the_light_that_was_set(parts, c
     assert len(again) >= 10
     assert again[0].number > shots[-1].number
     assert again[0].at_s > shots[-1].at_s
-    assert again[-1].light.exposure_us == pytest.approx(400.0, abs=LINE_US)
+    assert again[-1].light.exposure_us == pytest.approx(400.0, abs=TWO_LINES_US)
     assert len({shot.small.shape for shot in again}) == 1
 
 

@@ -28,7 +28,7 @@ from hw_sim.camera import CameraFaults, Scene, SimCamera
 from hw_sim.pausing_clock import PausingClock
 from hw_sim.replay import PhotographScene, VideoScene, open_scene
 from hw_sim.road import RoadScene
-from hw_sim.sensors import PirRules, RadarRules, Sensor, SimIrBeam, SimLamp, SimPir, SimRadar
+from hw_sim.sensors import PirRules, Sensor, SimIrBeam, SimLamp, SimPir, SimRadar
 from hw_sim.surroundings import World
 
 WARM_S = 3600.0
@@ -90,17 +90,15 @@ def open_parts(
     scene: Scene,
     *,
     seed: int,
-    size_px: tuple[int, int] = imx296.SIZE_PX,
     faults: CameraFaults | None = None,
     pir: PirRules | None = None,
-    radar: RadarRules | None = None,
     self_paced: bool = True,
     make_timer: MakeTimer = threading.Timer,
     standing: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> SimulatedParts:
     """Return camera, lamp and trigger lines that the configuration names, wired as on the Pi, before `scene`.
 
-    The pictures of a road are of `size_px`; recorded ones say their size, and have no lamp, which would change nothing.
+    A road's pictures are of the IMX296's size; recorded ones say theirs, and have no lamp, which would change nothing.
     With `self_paced=False` somebody else owns the time: a `WorldStage` and, for `make_timer`, `VirtualTimers.timer`.
     """
     pins = MockFactory(pin_class=MockPWMPin)
@@ -111,8 +109,8 @@ def open_parts(
     if config.ir_beam_pin is not None:
         sensors.append(SimIrBeam(pins.pin(config.ir_beam_pin), powered_at_s=powered_at_s))
     if config.radar_pin is not None:
-        sensors.append(SimRadar(pins.pin(config.radar_pin), seed=seed, powered_at_s=powered_at_s, rules=radar))
-    lamp_pin = config.lamp_pin
+        sensors.append(SimRadar(pins.pin(config.radar_pin), seed=seed, powered_at_s=powered_at_s))
+    size_px, lamp_pin = imx296.SIZE_PX, config.lamp_pin
     if isinstance(scene, PhotographScene | VideoScene):
         size_px, lamp_pin = scene.size_px, None
     world = SimCamera(

@@ -181,8 +181,8 @@ def is_alive(threads: Sequence[StageThread], faults: FaultBook, now_s: float) ->
     late = [thread.stage.name for thread in threads if now_s - thread.heartbeat_s > HEARTBEAT_LIMIT_S]
     if not late:
         faults.clear(FaultCode.STAGE_STUCK)
-    elif faults.latch(_stuck(late), now_s):
-        LOG.error("%s", _stuck(late))
+    else:
+        faults.tell(_stuck(late), now_s, LOG)
     return not late
 
 

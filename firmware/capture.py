@@ -156,7 +156,7 @@ class CaptureStage:
             try:
                 part.listen(self.wake)
             except DeviceFault as fault:
-                self._latch(fault, now_s)
+                self._faults.tell(fault, now_s, LOG)
                 absent.append(part)
         self._unheard = absent
         self._listen_again_s = now_s + LISTEN_AGAIN_S
@@ -186,7 +186,7 @@ class CaptureStage:
         if fault.code is FaultCode.CAMERA_NONSENSE:
             self._nonsense_s = now_s
         if fault.code is not FaultCode.CAMERA_SILENT or now_s - self._restarted_s < RESTART_AGAIN_S:
-            self._latch(fault, now_s)
+            self._faults.tell(fault, now_s, LOG)
             return
         LOG.warning("%s", fault)
         self._restarted_s = now_s
@@ -194,7 +194,7 @@ class CaptureStage:
         try:
             self._camera.restart()
         except DeviceFault as refused:
-            self._latch(refused, now_s)
+            self._faults.tell(refused, now_s, LOG)
 
     def _take_in(self, shot: Shot, now_s: float) -> None:
         """Look at `shot` for motion and light, and copy it if it is wanted or due in the ring."""
@@ -265,8 +265,4 @@ class CaptureStage:
             if fault is None:
                 self._faults.clear(FaultCode.MEMORY_GROWS)
             else:
-                self._latch(fault, now_s)
-
-    def _latch(self, fault: DeviceFault, now_s: float) -> None:
-        if self._faults.latch(fault, now_s):
-            LOG.error("%s", fault)
+                self._faults.tell(fault, now_s, LOG)

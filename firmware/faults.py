@@ -5,6 +5,7 @@ anything else is a bug that stops the process so that systemd starts it again.
 """
 
 import enum
+import logging
 import threading
 from dataclasses import dataclass
 
@@ -73,6 +74,11 @@ class FaultBook:
                 hint=fault.hint,
             )
             return known is None
+
+    def tell(self, fault: DeviceFault, now_s: float, log: logging.Logger) -> None:
+        """Latch `fault`; if it is new, log it as an error of the caller's `log`."""
+        if self.latch(fault, now_s):
+            log.error("%s", fault)
 
     def clear(self, code: FaultCode) -> bool:
         """Forget `code` because its part works again; return True if it had been latched."""

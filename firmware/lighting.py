@@ -85,7 +85,7 @@ class Lighting:
         try:
             lamp.renew(lamp_ratio, LAMP_LEASE_S)
         except DeviceFault as fault:
-            self._latch(fault, now_s)
+            self._faults.tell(fault, now_s, LOG)
             self._governor.has_lamp = False
             self._ask_lamp_s = now_s + LAMP_AGAIN_S
             return
@@ -95,10 +95,6 @@ class Lighting:
         self._lamp_until_s = now_s + LAMP_LEASE_S
         self._governor.has_lamp = True
         self._faults.clear(FaultCode.LAMP_ABSENT)
-
-    def _latch(self, fault: DeviceFault, now_s: float) -> None:
-        if self._faults.latch(fault, now_s):
-            LOG.error("%s", fault)
 
 
 def _is_obeyed(reported: Light, wanted: Light) -> bool:

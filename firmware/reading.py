@@ -124,7 +124,7 @@ class ReadingStage:
             try:
                 sequence = self._outbox.reserve_sequence()
             except DeviceFault as fault:
-                self._latch(fault, now_s)
+                self._faults.tell(fault, now_s, LOG)
                 self.reads_lost += 1
                 continue
             self._unstored.append(self._sealer.seal(self._read_of(passage, sequence)))
@@ -156,7 +156,7 @@ class ReadingStage:
             try:
                 is_kept = self._outbox.put(self._unstored[0])
             except DeviceFault as fault:
-                self._latch(fault, now_s)
+                self._faults.tell(fault, now_s, LOG)
                 self._store_again_s = now_s + STORE_AGAIN_S
                 break
             self._faults.clear(FaultCode.STORAGE_REFUSED)
@@ -170,10 +170,6 @@ class ReadingStage:
         while len(self._unstored) > UNSTORED_AT_MOST:
             self._unstored.popleft()
             self.reads_lost += 1
-
-    def _latch(self, fault: DeviceFault, now_s: float) -> None:
-        if self._faults.latch(fault, now_s):
-            LOG.error("%s", fault)
 
 
 def is_picture(image: Image) -> bool:

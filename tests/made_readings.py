@@ -37,11 +37,11 @@ def a_reading(
     )
 
 
-def a_frame(number, image=PICTURE, *, rate_hz=RATE_HZ, clock_trusted=True, infrared=False):
+def a_frame(number, image=PICTURE, *, rate_hz=RATE_HZ, start_utc_ms=START_UTC_MS, clock_trusted=True, infrared=False):
     return Frame(
         number=number,
         at_s=number / rate_hz,
-        taken_utc_ms=START_UTC_MS + round(1000 * number / rate_hz),
+        taken_utc_ms=start_utc_ms + round(1000 * number / rate_hz),
         clock_trusted=clock_trusted,
         image=image,
         exposure_us=200.0,

@@ -10,10 +10,11 @@ from firmware.board.linux import LinuxSystem
 from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.outbox import Outbox
 from firmware.reading import BACKLOG_FRAMES, UNSTORED_AT_MOST, ReadingStage, is_picture
-from firmware.records import Box, Character, Frame, Reading
+from firmware.records import Box, Character, Reading
 from firmware.sealing import Sealer, from_wire
 from firmware.stage import NEVER_S
 from hw_sim.runner import EPOCH_UTC_MS, VirtualClock
+from tests.made_readings import a_frame
 
 PLATE = "7ABC123"
 PICTURE = np.full((120, 160, 3), 128, np.uint8)
@@ -64,16 +65,7 @@ class RefusingOutbox:
 
 
 def bench_frame(number, image=PICTURE, *, rate_hz=8):
-    return Frame(
-        number=number,
-        at_s=number / rate_hz,
-        taken_utc_ms=EPOCH_UTC_MS + round(1000 * number / rate_hz),
-        clock_trusted=True,
-        image=image,
-        exposure_us=200.0,
-        gain=1.0,
-        infrared=False,
-    )
+    return a_frame(number, image, rate_hz=rate_hz, start_utc_ms=EPOCH_UTC_MS)
 
 
 class Bench:

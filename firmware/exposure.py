@@ -9,6 +9,7 @@ while a plate throws the lamp's light straight back; there the plates themselves
 exposures alternate one stop above and one stop below, as plates differ by their age and dirt.
 """
 
+import dataclasses
 import enum
 import math
 import statistics
@@ -149,8 +150,7 @@ class ExposureGovernor:
         centre_us = self._night_want_us()
         lamp_ratio = float(np.clip(centre_us / BRACKET / self.longest_us, SMALLEST_LAMP_RATIO, 1.0))
         arm_us = centre_us / lamp_ratio * (BRACKET if number % 2 else 1 / BRACKET)
-        light = self._spent(arm_us)
-        return Light(exposure_us=light.exposure_us, gain=light.gain, lamp_ratio=lamp_ratio)
+        return dataclasses.replace(self._spent(arm_us), lamp_ratio=lamp_ratio)
 
     @property
     def is_bracketing(self) -> bool:

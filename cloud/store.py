@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS reads (
     frames INTEGER NOT NULL,
     infrared INTEGER NOT NULL,
     partial INTEGER NOT NULL,  -- too little agrees: nothing may be done on it alone
-    direction TEXT,  -- away, towards or unsure
+    direction TEXT,  -- away or towards; NULL: unsure
     site_name TEXT NOT NULL,
     latitude_deg REAL NOT NULL,
     longitude_deg REAL NOT NULL,
@@ -54,7 +54,6 @@ CREATE TABLE IF NOT EXISTS confirmed (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counters (cause TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 """
-
 
 _SCHEMA_VERSION = 2
 """SQLite's user_version of a store with these tables."""

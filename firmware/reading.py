@@ -17,7 +17,7 @@ from firmware.stage import NEVER_S, Mailbox
 from firmware.tracking import Tracker
 
 FRAMES_WAITING = 16
-"""A burst and a half; more would only be older pictures of vehicles that the tracker has given up."""
+"""Half a second of what passes, 76 MB of 1456x1088; when more wait, the oldest is given up."""
 
 SMALLEST_SIDE_PX, LARGEST_SIDE_PX = 16, 8192
 """A frame outside these did not come from a sensor; native code downstream multiplies its sides."""

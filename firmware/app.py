@@ -189,7 +189,7 @@ def is_alive(threads: Sequence[StageThread], faults: FaultBook, now_s: float) ->
 def is_blind(faults: FaultBook) -> bool:
     """Say whether the camera is silent for good: the capture stage latches that after it restarted the stream in vain.
 
-    A new process is the repair that is left (picamera2 issues 1090, 1392).
+    A new process is the repair that is left.
     """
     return any(report.code is FaultCode.CAMERA_SILENT for report in faults.reports())
 

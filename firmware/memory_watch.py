@@ -1,6 +1,6 @@
 """Whether memory runs out: how fast the process grows and the camera's pool shrinks. Pure: samples in, a fault out.
 
-picamera2 and the kernel have leaked buffers before (picamera2 issues 1090, 1125), a little with each frame, until the
+picamera2 and the kernel have leaked buffers before, as users of picamera2 report, a little with each frame, until the
 sensor stops after half a day. Such a leak is a slope that does not end; a cache that fills is a step.
 """
 

@@ -1,7 +1,7 @@
 """The Raspberry Pi's camera through picamera2. It configures the sensor once and translates; nothing else.
 
-picamera2 leaks when it is opened or switched again in one process (its issues 887, 958, 1125) and may stop delivering
-without any error (1090, 1392). So it is opened and configured once, a silent stream is stopped and started on the same
+picamera2 leaks when it is opened or switched again in one process and may stop delivering without any error, as its
+users report. So it is opened and configured once, a silent stream is stopped and started on the same
 object, and the age of the newest good shot is the only proof that it lives.
 
 A completed request is one of BUFFERS buffers, and the sensor stops when all are out. picamera2 lends it to

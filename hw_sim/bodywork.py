@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw_sim.drawing import Board, Colour, Material, box
+from hw_sim.drawing import Board, Material, box
 from hw_sim.skins import Surface
 
 SIDE_PX_PER_M = 110.0
@@ -163,9 +163,3 @@ def side_windows(body: Body, paint: Material) -> Surface:
         board.stamp(box(x - 0.04, 0.0, x + 0.04, height_m), paint.dimmed(0.5))
     board.cut(outline)
     return board.surface()
-
-
-def mixed(first: Colour, second: Colour, share: float) -> Colour:
-    """Return the colour between two."""
-    blue, green, red = (round(a * (1.0 - share) + b * share) for a, b in zip(first, second, strict=True))
-    return blue, green, red

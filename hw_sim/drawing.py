@@ -4,7 +4,7 @@ Owns anti-aliased shapes on a board and nothing of what they mean. x runs to the
 up.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -36,10 +36,7 @@ class Material:
     def dimmed(self, factor: float) -> "Material":
         """Return the same material, as bright as `factor` says."""
         blue, green, red = (min(255, round(channel * factor)) for channel in self.bgr)
-        return Material(
-            bgr=(blue, green, red), infrared=min(255, round(self.infrared * factor)), gloss=self.gloss,
-            retro=self.retro, glow_bgr=self.glow_bgr,
-        )  # fmt: skip
+        return replace(self, bgr=(blue, green, red), infrared=min(255, round(self.infrared * factor)))
 
 
 class Board:
@@ -63,9 +60,7 @@ class Board:
 
     def cut(self, *outlines: npt.NDArray[np.float64]) -> None:
         """Let only these outlines, each (N, 2) metres, be there."""
-        self._alpha = np.zeros((self.size[1], self.size[0]), np.uint8)
-        for outline in outlines:
-            cv2.fillPoly(self._alpha, [self._fixed(outline)], 255, cv2.LINE_AA, _SHIFT_BITS)
+        self._alpha = self._filled(*outlines)
 
     def stamp(
         self, outline: npt.NDArray[np.float64], material: Material, *, raise_m: float = 0.0, soft_m: float = 0.0
@@ -85,9 +80,7 @@ class Board:
 
     def bulge(self, outline: npt.NDArray[np.float64], raise_m: float, soft_m: float) -> None:
         """Let an outline stand out (or in, below zero) with flanks `soft_m` wide, whatever it is made of."""
-        mask = np.zeros((self.size[1], self.size[0]), np.uint8)
-        cv2.fillPoly(mask, [self._fixed(outline)], 255, cv2.LINE_AA, _SHIFT_BITS)
-        self._raise(slice(None), slice(None), mask, raise_m, soft_m)
+        self._raise(slice(None), slice(None), self._filled(outline), raise_m, soft_m)
 
     def letters(self, text: str, left_m: float, base_m: float, height_m: float, material: Material) -> None:
         """Write a badge in plain strokes."""
@@ -117,8 +110,7 @@ class Board:
 
     def shade(self, outline: npt.NDArray[np.float64], factor: float, soft_m: float) -> None:
         """Darken what lies in the shade of something, to `factor` of its light."""
-        mask = np.zeros((self.size[1], self.size[0]), np.uint8)
-        cv2.fillPoly(mask, [self._fixed(outline)], 255, cv2.LINE_AA, _SHIFT_BITS)
+        mask = self._filled(outline)
         soft = cv2.GaussianBlur(mask, (0, 0), max(0.5, soft_m * self.px_per_m)).astype(np.float32) / 255.0
         dark = 1.0 - soft * (1.0 - factor ** (1.0 / 2.2))
         self._visible[:] = (self._visible * dark[..., None]).astype(np.uint8)
@@ -149,6 +141,13 @@ class Board:
             glow=self._glow if glows else None,
             px_per_m=self.px_per_m,
         )
+
+    def _filled(self, *outlines: npt.NDArray[np.float64]) -> Mask:
+        """Return the mask of these outlines on the whole board."""
+        mask = np.zeros((self.size[1], self.size[0]), np.uint8)
+        for outline in outlines:
+            cv2.fillPoly(mask, [self._fixed(outline)], 255, cv2.LINE_AA, _SHIFT_BITS)
+        return mask
 
     def _fixed(self, outline: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
         """Return an outline as fixed-point pixels."""

@@ -124,10 +124,8 @@ def _digits(c: Corners) -> dict[str, Glyph]:
     )
     return {
         "0": _glyph(31, c.loop(0, 0, 31, SPAN)),
-        "0/slash": _glyph(31, c.loop(0, 0, 31, SPAN), ((3, 74), (28, 12))),
         "1": _glyph(13, ((0, 16), (13, 0), (13, 86))),
         "1/foot": _glyph(24, ((1, 14), (12, 0), (12, 86)), ((0, 86), (24, 86))),
-        "1/plain": _glyph(1, ((0.5, 0), (0.5, 86))),
         "2": _glyph(w, (*upper_two, (0, 79), (0, 86), (w, 86))),
         "3": _glyph(w, (*upper_three, *c.bottom_right(0, 0, w - 2, waist), (12, waist)),
                     ((12, waist), *lower_three, *hook_three)),

@@ -4,7 +4,7 @@ Owns what stands around a plate, and with it most of what a plate detector may b
 details from its own generator; badges are made-up words.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,7 +38,6 @@ class Trim:
     trim_badge: str
     firm: str
     has_hitch: bool
-    has_wiper: bool
     has_spoiler: bool
     exhausts: int
     stickers: int
@@ -57,7 +56,7 @@ def draw_trim(body: Body, generator: np.random.Generator, *, headlamps: bool, ra
         badge=_BADGES[int(pick(len(_BADGES)))], trim_badge=_TRIMS[int(pick(len(_TRIMS)))],
         firm=_FIRMS[int(pick(len(_FIRMS)))],
         has_hitch=bool(generator.random() < (0.6 if body.name in {"pickup", "large suv"} else 0.12)),
-        has_wiper=body.deck_m == 0.0, has_spoiler=bool(generator.random() < 0.35), exhausts=int(pick(3)),
+        has_spoiler=bool(generator.random() < 0.35), exhausts=int(pick(3)),
         stickers=int(pick(4)) if generator.random() < 0.4 else 0, dark_bumper=bool(generator.random() < 0.5),
         chrome_bar=bool(generator.random() < 0.4),
         grime_ratio=float(np.clip(generator.gamma(1.6, 0.07) + 0.1 * rain_ratio, 0.0, 0.6)), seed=int(pick(1 << 30)),
@@ -163,7 +162,7 @@ def rear_window(body: Body, paint: Material, trim: Trim) -> Surface:
         box(-0.16, high + 0.02, 0.16, high + 0.045, 0.01),
         Material(bgr=(30, 20, 110), infrared=140, gloss=0.8, glow_bgr=(0.02 * lit, 0.05 * lit, lit)),
     )
-    if trim.has_wiper:
+    if body.deck_m == 0.0:  # a hatch's window has a wiper
         board.stamp(
             np.array([(-0.02, low - 0.02), (0.02, low - 0.02), (0.44, low + 0.10), (0.43, low + 0.13)]), PLASTIC
         )
@@ -183,9 +182,7 @@ def _draw_lamps(board: Board, body: Body, trim: Trim) -> None:
     """Draw both tail-lamps: tall on vans, pickups and sport-utility vehicles, wide on cars; some joined by a bar."""
     half, belt = body.width_m / 2.0, body.belt_z_m
     glow = trim.lamp_cd_m2 + (5_000.0 if trim.is_braking else 0.0)
-    lens = Material(
-        bgr=_RED.bgr, infrared=_RED.infrared, gloss=1.0, glow_bgr=(0.015 * glow, 0.04 * glow, glow)
-    )  # fmt: skip
+    lens = replace(_RED, glow_bgr=(0.015 * glow, 0.04 * glow, glow))
     if body.name == "box truck":
         for side in (-1.0, 1.0):
             board.stamp(box(side * 0.95 - 0.09, 0.70, side * 0.95 + 0.09, 0.82, 0.02), _DARK_RED)
@@ -225,16 +222,11 @@ def _draw_lid(board: Board, body: Body, trim: Trim, seam: Material) -> None:
         board.stamp(box(x - 0.004, low, x + 0.004, belt), seam, raise_m=-0.004, soft_m=0.003)
     board.stamp(box(-half + 0.24, low, half - 0.24, low + 0.008), seam)
     bar = box(-0.42, body.plate_z_m + 0.10, 0.42, body.plate_z_m + 0.135, 0.012)
-    board.stamp(bar, CHROME if trim.chrome_bar else board_paint(seam), raise_m=0.025, soft_m=0.006)
+    board.stamp(bar, CHROME if trim.chrome_bar else seam.dimmed(4.0), raise_m=0.025, soft_m=0.006)
     top = min(belt - 0.07, body.plate_z_m + 0.2)
     board.stamp(box(-0.05, top - 0.03, 0.05, top + 0.03, 0.03), CHROME, raise_m=0.006, soft_m=0.004)
     board.letters(trim.badge, -half + 0.30, low + 0.05, 0.036, CHROME)
     board.letters(trim.trim_badge, half - 0.46, low + 0.05, 0.034, CHROME)
-
-
-def board_paint(seam: Material) -> Material:
-    """Return the colour of parts that are painted a little darker than the body."""
-    return seam.dimmed(4.0)
 
 
 def _draw_tailgate(board: Board, body: Body, trim: Trim, seam: Material) -> None:

@@ -74,8 +74,8 @@ class DrawnPlates:
             return None
         if fate < MISSING_SHARE + PAPER_SHARE:
             return _paper_face(generator)
-        looks = _by_region()[_pick(generator, _REGIONS)]
-        return drawn_face(looks[int(generator.integers(len(looks)))], generator)
+        looks = _by_region()[serials.pick(generator, _REGIONS)]
+        return drawn_face(serials.pick(generator, looks), generator)
 
 
 def drawn_face(look: PlateLook, generator: np.random.Generator) -> PlateFace:
@@ -91,11 +91,11 @@ def _marked_serial(look: PlateLook, generator: np.random.Generator) -> str:
         return serials.personal_choice(generator)
     if fate < PERSONAL_SHARE + STACKED_SHARE:
         return serials.stacked_serial(look.letters, generator)
-    return serials.serial(_pick(generator, look.serials), look.letters, generator)
+    return serials.serial(serials.pick(generator, look.serials), look.letters, generator)
 
 
 def _paper_face(generator: np.random.Generator) -> PlateFace:
-    region = _pick(generator, tuple(_STATE_NAMES))
+    region = serials.pick(generator, tuple(_STATE_NAMES))
     number = serials.temporary_number(generator)
     plate = paper_plate(number, _STATE_NAMES[region], generator)
     return _face(number, region, worn(plate, _by_region()[region][0], generator, is_paper=True))
@@ -121,7 +121,3 @@ def _by_region() -> dict[str, tuple[PlateLook, ...]]:
 
 
 _REGIONS = tuple(dict.fromkeys(look.region for look in LOOKS))
-
-
-def _pick(generator: np.random.Generator, choices: tuple[str, ...]) -> str:
-    return choices[int(generator.integers(len(choices)))]

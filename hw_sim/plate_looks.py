@@ -9,9 +9,7 @@ from dataclasses import dataclass
 
 from hw_sim.lettering import PRINTED, LetterStyle
 from hw_sim.plate_paint import WHITE, Area, Colour, Ink, Point, clear_ink
-
-SERIAL_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
-"""Most states leave I, O and Q out of their serials."""
+from hw_sim.serials import SERIAL_LETTERS
 
 UPPER_CORNERS: tuple[Point, ...] = ((1.05, 0.8), (10.95, 0.8))
 LOWER_CORNERS: tuple[Point, ...] = ((1.05, 5.2), (10.95, 5.2))

@@ -4,7 +4,15 @@ Owns the texts; no text is taken from a real plate. A marked serial is its text 
 dashes, points, _ for the emblem's gap, brackets around small letters that are stacked.
 """
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import numpy as np
+
+_Choice = TypeVar("_Choice")
+
+SERIAL_LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
+"""Most states leave I, O and Q out of their serials."""
 
 _ALL_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DIGITS = "0123456789"
@@ -22,7 +30,7 @@ def plain(marked: str) -> str:
 def serial(pattern: str, letters: str, generator: np.random.Generator) -> str:
     """Fill a pattern: @ is one of `letters`, # a digit, anything else stands as it is."""
     choices = {"@": letters, "#": _DIGITS}
-    return "".join(_pick(generator, choices[char]) if char in choices else char for char in pattern)
+    return "".join(pick(generator, choices[char]) if char in choices else char for char in pattern)
 
 
 def stacked_serial(letters: str, generator: np.random.Generator) -> str:
@@ -36,28 +44,23 @@ def personal_choice(generator: np.random.Generator) -> str:
     text = ""
     wanted = int(generator.integers(2, 8))
     while len(text) < wanted:
-        text += _one_of(generator, _STARTS) + _one_of(generator, _MIDDLES) + _one_of(generator, _ENDS)
+        text += pick(generator, _STARTS) + pick(generator, _MIDDLES) + pick(generator, _ENDS)
     text = text[:wanted]
     style = generator.random()
     if style < 0.25 and wanted >= 3:
-        return text[:-1] + _pick(generator, _DIGITS)
+        return text[:-1] + pick(generator, _DIGITS)
     if style < 0.35:
-        return _pick(generator, _DIGITS) + text[1:]
+        return pick(generator, _DIGITS) + text[1:]
     if style < 0.45:
-        return "".join(_pick(generator, _ALL_LETTERS) for _ in range(wanted))
+        return "".join(pick(generator, _ALL_LETTERS) for _ in range(wanted))
     return text
 
 
 def temporary_number(generator: np.random.Generator) -> str:
     """Return the number of a paper plate."""
-    return serial(
-        _one_of(generator, ("#######", "@######", "####@##", "##@####")), "ABCDEFGHJKLMNPRSTUVWXYZ", generator
-    )
+    return serial(pick(generator, ("#######", "@######", "####@##", "##@####")), SERIAL_LETTERS, generator)
 
 
-def _pick(generator: np.random.Generator, choices: str) -> str:
-    return choices[int(generator.integers(len(choices)))]
-
-
-def _one_of(generator: np.random.Generator, choices: tuple[str, ...]) -> str:
+def pick(generator: np.random.Generator, choices: Sequence[_Choice]) -> _Choice:
+    """Return one of `choices`, each as likely as any other."""
     return choices[int(generator.integers(len(choices)))]

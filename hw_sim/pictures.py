@@ -78,7 +78,7 @@ def write_pictures(
     road = Road(seed, 1, mount=mount, conditions=Conditions(light=light, rain_ratio=rain), mph=mph, plates=plates)
     chosen, vehicle = fitting_light(road), road.vehicles[0]
     folder.mkdir(parents=True, exist_ok=True)
-    first_s = vehicle.passes_s - (vehicle.rear_y_m(vehicle.passes_s) - _NEAREST_M) / vehicle.speed_m_s
+    first_s = vehicle.rear_at_s(_NEAREST_M)
     count = max(1, int((_FARTHEST_M - _NEAREST_M) / vehicle.speed_m_s * rate_hz) + 1)
     paths = []
     for number in range(count):
@@ -108,8 +108,7 @@ def write_contact_sheet(
 
 
 def _tile(road: Road, vehicle: PassingVehicle, title: str) -> Image:
-    at_s = vehicle.passes_s + (_SHEET_AT_M - vehicle.rear_y_m(vehicle.passes_s)) / vehicle.speed_m_s
-    picture = road.expose(at_s, fitting_light(road))
+    picture = road.expose(vehicle.rear_at_s(_SHEET_AT_M), fitting_light(road))
     height_px = round(_SHEET_TILE_PX * picture.shape[0] / picture.shape[1])
     tile = cv2.resize(picture, (_SHEET_TILE_PX, height_px), interpolation=cv2.INTER_AREA)
     cv2.putText(tile, title, (10, height_px - 10), cv2.FONT_HERSHEY_DUPLEX, 0.5, (235, 235, 235), 1, cv2.LINE_AA)

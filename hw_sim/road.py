@@ -21,7 +21,7 @@ from hw_sim.rendering import POOL_REACH_M, Passing, Renderer
 from hw_sim.scenery import Scenery, draw_scenery
 from hw_sim.sensors import Subject
 from hw_sim.traffic import LONGEST_VEHICLE_M, TRIGGER_LINE_M, EvenGaps, PassingVehicle, Schedule, Traffic
-from hw_sim.vehicles import VehicleArt, plate_corners_m
+from hw_sim.vehicles import VehicleArt, plate_sheet
 from hw_sim.world import NEAREST_M, SMALL_DIVISOR, Mount, View
 
 _AFTERMATH_S = 1.5  # the empty road after the last vehicle, so that its passage can come to an end
@@ -95,7 +95,7 @@ class Road:
         """When the last vehicle has gone and the road has been empty for a moment; infinite for endless traffic."""
         if self._passes is None:
             return math.inf
-        return max(self._gone_s(vehicle) for vehicle in self.vehicles) + _AFTERMATH_S
+        return max(vehicle.rear_at_s(self._farthest_m) for vehicle in self.vehicles) + _AFTERMATH_S
 
     @property
     def vehicles(self) -> tuple[PassingVehicle, ...]:
@@ -123,9 +123,8 @@ class Road:
             if vehicle.face is None:
                 continue
             rear_m = vehicle.rear_y_m(at_s)
-            corners = self.view.project(
-                plate_corners_m(vehicle.body, vehicle.plate_roll_rad, vehicle.x_m, rear_m, vehicle.face)
-            )
+            sheet = plate_sheet(vehicle.body, vehicle.plate_roll_rad, vehicle.x_m, rear_m, vehicle.face)
+            corners = self.view.project(sheet.corners_m())
             if self.view.holds(corners):
                 plates.append(
                     VisiblePlate(
@@ -179,9 +178,6 @@ class Road:
         return VehicleArt(
             vehicle.body, vehicle.paint, vehicle.trim, vehicle.face, vehicle.plate_roll_rad, lens_m=lens_m, sky=self.sky
         )
-
-    def _gone_s(self, vehicle: PassingVehicle) -> float:
-        return vehicle.passes_s + (self._farthest_m - TRIGGER_LINE_M) / vehicle.speed_m_s
 
     def _between_m(self, at_s: float, nearest_m: float, farthest_m: float) -> list[PassingVehicle]:
         """Return the vehicles that reach beyond `nearest_m` and begin before `farthest_m`, farthest first."""

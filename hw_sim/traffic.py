@@ -71,10 +71,10 @@ class DayOfTraffic:
 
     def gap_s(self, after_s: float, generator: np.random.Generator) -> float:
         """Return a gap: short inside a platoon, else as long as keeps the hour's rate."""
-        rate_s = self.vehicles_per_s(after_s)
+        per_s = self.vehicles_per_s(after_s)
         if generator.random() < 1.0 - 1.0 / self.platoon_vehicles:
             return float(self.platoon_gap_s * generator.uniform(0.85, 1.25))
-        between_s = self.platoon_vehicles / rate_s - self.platoon_gap_s * (self.platoon_vehicles - 1.0)
+        between_s = self.platoon_vehicles / per_s - self.platoon_gap_s * (self.platoon_vehicles - 1.0)
         return float(max(self.platoon_gap_s, generator.exponential(max(self.platoon_gap_s, between_s))))
 
     def vehicles_per_s(self, at_s: float) -> float:
@@ -120,6 +120,10 @@ class PassingVehicle:
         """Return where the rear end is along the road."""
         return TRIGGER_LINE_M + (at_s - self.passes_s) * self.speed_m_s
 
+    def rear_at_s(self, y_m: float) -> float:
+        """Return when the rear end is at `y_m` along the road."""
+        return self.passes_s + (y_m - TRIGGER_LINE_M) / self.speed_m_s
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
@@ -164,7 +168,7 @@ class Traffic:
     ) -> tuple[float, float]:
         """Return time and speed that keep the front behind the rear end before it until that has left the view."""
         room_m = body.length_m + LEAST_GAP_M
-        gone_s = before.passes_s + (self.farthest_m - TRIGGER_LINE_M) / before.speed_m_s
+        gone_s = before.rear_at_s(self.farthest_m)
         if passes_s < gone_s and speed_m_s > before.speed_m_s:
             most_m_s = (self.farthest_m - room_m - TRIGGER_LINE_M) / (gone_s - passes_s)
             speed_m_s = max(before.speed_m_s, min(speed_m_s, most_m_s))

@@ -15,7 +15,7 @@ from hw_sim.light import Sky
 from hw_sim.plate_faces import PlateFace
 from hw_sim.rear_faces import Trim, bumper, rear_base_m, rear_face, rear_window
 from hw_sim.skins import Skin, Surface, bake
-from hw_sim.world import Points, Sheet, Vector
+from hw_sim.world import Sheet, Vector
 
 PLATE_LEAN = 0.08
 """The plate's lower edge stands out by this share of its height, as the plate follows the lean of the tailgate."""
@@ -75,8 +75,7 @@ class VehicleArt:
                        part(bumper_sheet, bumper(body, paint, trim))]  # fmt: skip
         self.plate: Part | None = None
         if face is not None:
-            corners = plate_corners_m(body, roll_rad, 0.0, 0.0, face)
-            sheet = Sheet(origin_m=corners[0], across_m=corners[1] - corners[0], down_m=corners[3] - corners[0])
+            sheet = plate_sheet(body, roll_rad, 0.0, 0.0, face)
             self.plate = part(sheet, _plate_surface(face, lit=trim.lamp_cd_m2 > 0.0))
 
     def parts(self, x_m: float, seen_from_x_m: float) -> list[Part]:
@@ -87,14 +86,14 @@ class VehicleArt:
         return [self._under, bonnet, *sides, *tops, *self._rest, *plate]
 
 
-def plate_corners_m(body: Body, roll_rad: float, x_m: float, y_m: float, face: PlateFace) -> Points:
-    """Return the plate's corners, float64 (4, 3): clockwise from the top left; the rear end is at (x_m, y_m)."""
+def plate_sheet(body: Body, roll_rad: float, x_m: float, y_m: float, face: PlateFace) -> Sheet:
+    """Return where the plate is; the vehicle's rear end is at (x_m, y_m)."""
     across = face.width_m * np.array([np.cos(roll_rad), 0.0, -np.sin(roll_rad)])
     down = face.height_m * np.array([-np.sin(roll_rad), -PLATE_LEAN, -np.cos(roll_rad)])
     is_on_bumper = body.plate_z_m < body.bumper_top_m
     out_m = 0.015 + (body.bumper_out_m if is_on_bumper else 0.0)
     origin = np.array([x_m + body.plate_x_m, y_m - out_m, body.plate_z_m]) - across / 2.0 - down / 2.0
-    return np.stack([origin, origin + across, origin + across + down, origin + down])
+    return Sheet(origin_m=origin, across_m=across, down_m=down)
 
 
 def cast_shadow(body: Body, sky: Sky) -> Shadow:

@@ -152,7 +152,9 @@ class View:
 
     def farthest_m(self) -> float:
         """Return how far along the road the picture reaches on the ground; at most FARTHEST_M."""
-        rise = float(np.max(self.rays()[0, :, 2]))
+        # Without roll, the rays of the upper row all rise alike; float32, as `rays` are.
+        upper = np.array([0.0, -(self.mount.height_px - 1) / 2.0 / self.mount.focal_px, 1.0])
+        rise = float(np.float32(upper @ self._axes[:, 2]))
         return FARTHEST_M if rise > -1e-3 else min(FARTHEST_M, self.mount.camera_z_m / -rise)
 
     def rays(self) -> npt.NDArray[np.float32]:

@@ -52,6 +52,9 @@ RETRO_PER_LAMP = math.pi * MATT_PER_LAMP
 INFRARED_TINT = np.array([1.05, 0.95, 1.08], np.float32)
 """Blue, green, red of infrared light after the fixed colour gains, which were made for daylight."""
 
+ASPHALT_REFLECTANCE = 0.12
+"""What a dry road sends back of the light that falls on it."""
+
 DAY_INFRARED_RATIO = 0.34
 """What daylight sends between 700 and 1000 nm, in electrons, against each colour's own: there is no infrared filter."""
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from firmware.records import Image, Light
-from hw_sim.light import MATT_PER_LAMP, MATT_PER_LUX, Sky, lamp_ratio_at, retro_coefficient
+from hw_sim.light import ASPHALT_REFLECTANCE, MATT_PER_LAMP, MATT_PER_LUX, Sky, lamp_ratio_at, retro_coefficient
 from hw_sim.optics import (
     OPTICS_SIGMA_PX,
     Linear,
@@ -28,7 +28,7 @@ from hw_sim.optics import (
     sigma_table,
     smear,
 )
-from hw_sim.scenery import ASPHALT_REFLECTANCE, Scenery
+from hw_sim.scenery import Scenery
 from hw_sim.skins import Canvas, Weights
 from hw_sim.traffic import PassingVehicle
 from hw_sim.vehicles import Part, VehicleArt
@@ -93,6 +93,7 @@ class _Shown:
     vehicle: PassingVehicle
     art: VehicleArt
     way_px: npt.NDArray[np.float64]
+    headlight_lux: float  # of the next vehicle's headlamps on its rear
     parts: list[tuple[Part, Placed]]
     shadow: Placed | None
     mirror: Placed | None
@@ -137,10 +138,11 @@ class Renderer:
                 light.gain, number,
             )  # fmt: skip
             picture, sigma = still.coded.copy(), still.sigma
-            shown = [self._shown(exposure, each) for each in passing]
-            box = self._busy_box(exposure, shown, followers)
+            shown = [self._shown(exposure, each, followers) for each in passing]
+            pools = self._lit_roads(exposure, followers)
+            box = self._busy_box(shown, pools)
             if box is not None:
-                coded = self._coded_window(exposure, still, box, shown, followers)
+                coded = self._coded_window(exposure, still, box, shown, pools)
                 part = (slice(box[1], box[3]), slice(box[0], box[2]))
                 picture[part] = coded
                 sigma = self._scratch.bytes("sigma", picture.shape)
@@ -166,9 +168,8 @@ class Renderer:
         return np.asarray(cv2.merge([1.0 - self._rain.window(number)] * 4), np.float32)
 
     def _coded_window(
-        self, exposure: _Exposure, still: _Still, box: Box, shown: Sequence[_Shown],
-        followers: Sequence[PassingVehicle],
-    ) -> Image:  # fmt: skip
+        self, exposure: _Exposure, still: _Still, box: Box, shown: Sequence[_Shown], pools: Sequence[Placed]
+    ) -> Image:
         """Return the levels of the part of the picture in which something moves, in scratch memory."""
         left, top, right, bottom = box
         part = (slice(top, bottom), slice(left, right))
@@ -177,17 +178,18 @@ class Renderer:
         canvas = Canvas(window, self._scratch.bytes("covered", window.shape[:2]), left, top, self._scratch)
         for each in shown:
             self._darken(exposure, canvas, each)
-        for follower in followers:
-            self._light_road(exposure, canvas, follower)
+        for pool in pools:
+            light = np.asarray(cv2.merge([self._pool * np.float32(_road_weight(exposure))] * 4), np.float32)
+            canvas.tint(pool, None, light)
         for each in shown:
-            self._draw(exposure, canvas, each, self._headlight_lux(exposure, each.vehicle, followers))
+            self._draw(exposure, canvas, each)
         if self._sky.headlamps:
             add_veil(window, _VEIL, self._scratch)
         if still.kept is not None:
             _spread_light(window, still.kept[part], still.mean)
         return level_of(window, self._scratch)
 
-    def _shown(self, exposure: _Exposure, each: Passing) -> _Shown:
+    def _shown(self, exposure: _Exposure, each: Passing, followers: Sequence[PassingVehicle]) -> _Shown:
         """Return where everything of a vehicle is in the picture."""
         view, vehicle, art = self.view, each.vehicle, each.art
         shift = _place_of(vehicle, exposure.at_s)
@@ -206,18 +208,13 @@ class Renderer:
             mist = [placed for placed in hanging if placed is not None]
         return _Shown(
             vehicle=vehicle, art=art, way_px=way_px_s * exposure.seconds, parts=parts,
+            headlight_lux=self._headlight_lux(exposure, vehicle, followers),
             shadow=view.place(art.shadow.sheet.moved(shift)), mirror=mirror, mist=mist,
         )  # fmt: skip
 
-    def _busy_box(
-        self, exposure: _Exposure, shown: Sequence[_Shown], followers: Sequence[PassingVehicle]
-    ) -> Box | None:
+    def _busy_box(self, shown: Sequence[_Shown], pools: Sequence[Placed]) -> Box | None:
         """Return the box around all that moves, None if nothing does."""
-        boxes = [box for each in shown for box in each.boxes()]
-        for follower in followers:
-            placed = self._lit_road(exposure, follower)
-            if placed is not None:
-                boxes.append(placed.box)
+        boxes = [box for each in shown for box in each.boxes()] + [pool.box for pool in pools]
         if not boxes:
             return None
         left, top, right, bottom = zip(*boxes, strict=True)
@@ -242,29 +239,23 @@ class Renderer:
             light = np.asarray(mirror * (fade * np.float32(0.13))[:, :, None], np.float32)
             canvas.tint(each.mirror, np.asarray(fade * np.float32(0.45), np.float32), light)
 
-    def _lit_road(self, exposure: _Exposure, follower: PassingVehicle) -> Placed | None:
-        """Return where a vehicle's headlamps light the road so that one sees it; None: nowhere."""
-        weight = exposure.per_electron_us * ASPHALT_REFLECTANCE * MATT_PER_LUX
+    def _lit_roads(self, exposure: _Exposure, followers: Sequence[PassingVehicle]) -> list[Placed]:
+        """Return where the headlamps of vehicles light the road so that one sees it."""
+        weight = _road_weight(exposure)
         if not self._sky.headlamps or weight * float(np.max(self._pool)) < max(
             _UNSEEN, weight * self._sky.ground_lux / 20
         ):
-            return None
-        return self.view.place(_pool_sheet(follower, exposure.at_s))
+            return []
+        lit = [self.view.place(_pool_sheet(follower, exposure.at_s)) for follower in followers]
+        return [placed for placed in lit if placed is not None]
 
-    def _light_road(self, exposure: _Exposure, canvas: Canvas, follower: PassingVehicle) -> None:
-        """Add the light of a vehicle's headlamps to the road before it."""
-        placed = self._lit_road(exposure, follower)
-        if placed is not None:
-            weight = np.float32(exposure.per_electron_us * ASPHALT_REFLECTANCE * MATT_PER_LUX)
-            canvas.tint(placed, None, np.asarray(cv2.merge([self._pool * weight] * 4), np.float32))
-
-    def _draw(self, exposure: _Exposure, canvas: Canvas, each: _Shown, headlight_lux: float) -> None:
+    def _draw(self, exposure: _Exposure, canvas: Canvas, each: _Shown) -> None:
         """Draw a vehicle on the canvas as it moves through the exposure, and the spray behind it."""
         is_long = float(np.abs(each.way_px).max()) > _LONG_SMEAR_PX
         before = canvas.picture.copy() if is_long else None
         canvas.covered[:] = 0
         for part, placed in each.parts:
-            canvas.lay(placed, part.skin, self._weights(exposure, part, each.vehicle, headlight_lux))
+            canvas.lay(placed, part.skin, self._weights(exposure, part, each.vehicle, each.headlight_lux))
         self._blur(canvas, before, each.way_px)
         self._spray(exposure, canvas, each)
 
@@ -342,6 +333,11 @@ def _spread_light(picture: Linear, kept: Linear, mean: tuple[float, ...]) -> Non
     cv2.subtract(picture, mean, dst=picture)
     cv2.multiply(picture, kept, dst=picture)
     cv2.add(picture, mean, dst=picture)
+
+
+def _road_weight(exposure: _Exposure) -> float:
+    """Return what one lux on the road becomes in the linear picture."""
+    return exposure.per_electron_us * ASPHALT_REFLECTANCE * MATT_PER_LUX
 
 
 def _place_of(vehicle: PassingVehicle, at_s: float) -> npt.NDArray[np.float64]:

@@ -27,8 +27,6 @@ from hw_sim.world import SMALL_DIVISOR, Mount, View
 LANE_HALF_WIDTH_M = 1.75
 """Half of 3.5 m, near the 12 feet of US highway lanes (AASHTO Green Book)."""
 
-ASPHALT_REFLECTANCE = 0.12
-
 _LINE_WIDTH_M = 0.12
 _SHOULDER_END_M = LANE_HALF_WIDTH_M + 1.1
 _FAR_LANE_END_M = -3.0 * LANE_HALF_WIDTH_M

@@ -5,13 +5,14 @@ reflectances; `bake` works out once per vehicle what it sends towards the lens i
 the lamp; each exposure only weighs the two and warps the sum into the picture.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from hw_sim.light import (
+    ASPHALT_REFLECTANCE,
     DAY_INFRARED_RATIO,
     INFRARED_TINT,
     LUMINANCE,
@@ -23,7 +24,7 @@ from hw_sim.light import (
 from hw_sim.optics import Linear, Scratch, reflectance_of
 from hw_sim.world import Mask, Placed, Sheet, Vector
 
-GROUND_REFLECTANCE = 0.12
+_VERGE_RATIO = 1.8  # the light from below comes from the verge too, which is brighter than asphalt
 _CLEAR_COAT = 0.045  # what lacquer and glass mirror at right angles (Fresnel, n = 1.5)
 _GLINT = 5.0
 _TREE_LINE = 0.16  # the mirrored horizon is dark up to this slope
@@ -100,7 +101,7 @@ class _Level:
 class Skin:
     """A surface in the hour's light: electrons per microsecond, at its own size and, when asked for, at its halves."""
 
-    levels: list[_Level] = field(default_factory=list)
+    levels: list[_Level]
 
     @property
     def is_retro(self) -> bool:
@@ -128,11 +129,9 @@ def bake(surface: Surface, sheet: Sheet, towards_lens: Vector, sky: Sky) -> Skin
     towards_lens = towards_lens / np.linalg.norm(towards_lens)
     normals = _normals(surface, normal, across, down)
     facing = np.maximum(normals @ towards_lens.astype(np.float32), 0.0)
-    ambient = reflectance_of(surface.visible) * (_falling(normals, sky) * MATT_PER_LUX)
+    colours_lux, lux = _falling(normals, sky)
+    ambient = reflectance_of(surface.visible) * (colours_lux * MATT_PER_LUX)
     infrared = reflectance_of(surface.infrared)
-    upward = 0.5 + 0.5 * normals[..., 2]
-    sun = np.maximum(normals @ np.array(sky.towards_sun, np.float32), 0.0) * sky.sun_lux
-    lux = sun + sky.sky_lux * upward + sky.ground_lux * 1.8 * GROUND_REFLECTANCE * (1.0 - upward)
     ambient += (infrared * lux * (MATT_PER_LUX * DAY_INFRARED_RATIO))[..., None] * INFRARED_TINT
     if np.any(surface.gloss):
         ambient += _mirrored(surface, normals, facing, towards_lens, sky)
@@ -201,7 +200,6 @@ class Canvas:
             return
         low_x, low_y, window, _ = part
         size = (window.shape[1], window.shape[0])
-
         if alpha is not None:
             matrix = _from_texture(placed, low_x, low_y, alpha.shape)
             kept = self.scratch.floats("kept", window.shape[:2])
@@ -245,15 +243,17 @@ def _normals(surface: Surface, normal: Vector, across: Vector, down: Vector) -> 
     )
 
 
-def _falling(normals: _Plane, sky: Sky) -> _Plane:
-    """Return the illuminance in blue, green and red of surfaces with these normals."""
-    upward = (0.5 + 0.5 * normals[..., 2])[..., None]
-    sun = np.maximum(normals @ np.array(sky.towards_sun, np.float32), 0.0)[..., None]
+def _falling(normals: _Plane, sky: Sky) -> tuple[_Plane, _Plane]:
+    """Return the illuminance of surfaces with these normals: in blue, green and red, (h, w, 3), and white, (h, w)."""
+    upward = 0.5 + 0.5 * normals[..., 2]
+    sun = np.maximum(normals @ np.array(sky.towards_sun, np.float32), 0.0)
+    below_lux = _VERGE_RATIO * ASPHALT_REFLECTANCE * sky.ground_lux
+    white = sun * sky.sun_lux + sky.sky_lux * upward + below_lux * (1.0 - upward)
+    upward, sun = upward[..., None], sun[..., None]
     light = sun * (np.array(sky.sun_bgr, np.float32) * sky.sun_lux) + upward * (
         np.array(sky.sky_bgr, np.float32) * sky.sky_lux
     )
-    # The road's light comes up from below; 1.8 is for the verge, which is brighter than asphalt.
-    return np.asarray(light + (1.0 - upward) * np.float32(1.8 * GROUND_REFLECTANCE * sky.ground_lux), np.float32)
+    return np.asarray(light + (1.0 - upward) * np.float32(below_lux), np.float32), np.asarray(white, np.float32)
 
 
 def _mirrored(surface: Surface, normals: _Plane, facing: _Plane, towards_lens: Vector, sky: Sky) -> _Plane:
@@ -264,7 +264,7 @@ def _mirrored(surface: Surface, normals: _Plane, facing: _Plane, towards_lens: V
     is_sky = np.clip((rise - _TREE_LINE) / 0.1 + 0.5, 0.0, 1.0)
     is_road = np.clip((-0.02 - rise) / 0.12, 0.0, 1.0)
     level = is_sky * (sky.sky_lux / np.pi) * (1.25 - 0.5 * np.clip(rise, 0.0, 1.0))
-    level += (1.0 - is_sky) * sky.ground_lux / np.pi * (0.05 + (GROUND_REFLECTANCE - 0.05) * is_road)
+    level += (1.0 - is_sky) * sky.ground_lux / np.pi * (0.05 + (ASPHALT_REFLECTANCE - 0.05) * is_road)
     colour = np.array(sky.sky_bgr, np.float32) * is_sky[..., None] + (1.0 - is_sky[..., None])
     beside = (1.0 - facing) * (1.0 - facing)
     fresnel = (_CLEAR_COAT + (1.0 - _CLEAR_COAT) * beside * beside * (1.0 - facing)) * surface.gloss

@@ -41,7 +41,7 @@ from hw_sim.road import Road, RoadScene, VisiblePlate
 from hw_sim.runner import VirtualClock, VirtualTime, VirtualTimers
 from hw_sim.scoring import Passed, Score, Told, scored
 from hw_sim.sensors import PirRules
-from hw_sim.traffic import LONGEST_VEHICLE_M, M_S_PER_MPH, TRIGGER_LINE_M, PassingVehicle
+from hw_sim.traffic import LONGEST_VEHICLE_M, M_S_PER_MPH, PassingVehicle
 
 RUN_PASSES = 25
 """Vehicles counted in one run: short enough to share a cell among processes and to show progress."""
@@ -337,8 +337,7 @@ def _counted(road: Road, passes: int) -> tuple[set[int], float]:
         counted += [one for one in vehicles[seen:] if one.face is not None and one.face.is_readable]
         seen, until_s = max(seen, len(vehicles)), until_s + 10.0
     last = counted[passes - 1]
-    gone_s = last.passes_s + (road.view.farthest_m() - TRIGGER_LINE_M) / last.speed_m_s
-    return {one.vehicle_id for one in counted[:passes]}, gone_s + AFTERMATH_S
+    return {one.vehicle_id for one in counted[:passes]}, last.rear_at_s(road.view.farthest_m()) + AFTERMATH_S
 
 
 def _passed(road: Road, counted: set[int], end_s: float) -> tuple[list[Passed], list[Passed]]:

@@ -30,7 +30,6 @@ _ROOT_OF_TOE = _ROOT * math.sqrt(_TOE)
 _NOISE_SPARE_PX = 96
 _SIGMA_SCALE = 8.0  # noise is kept in eighths of a level
 _TILE_SCALE = 32.0
-_VEIL_SHRINK = 8
 _SMEAR_STEPS = 9
 _STRIP_PX = 1 << 15
 _REFLECTANCE: npt.NDArray[np.float32] = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)  # IEC 61966-2-1, nearly
@@ -75,7 +74,7 @@ def level_of(linear: Linear, scratch: Scratch) -> Image:
     it; a root takes a sixth of a power's time.
     """
     coded = scratch.bytes("coded", (*linear.shape[:2], 3))
-    for rows in _strips(linear.shape):
+    for rows in strips(linear.shape):
         strip = linear[rows]
         root, levels = scratch.floats("root", strip.shape), scratch.bytes("levels", strip.shape)
         cv2.min(strip, (1.0, 1.0, 1.0, 1.0), dst=strip)
@@ -101,19 +100,20 @@ def smear(picture: Linear, way_px: npt.NDArray[np.float64], optics_px: float) ->
         picture[:] = cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REPLICATE)
 
 
-def add_veil(picture: Linear, strength: float, scratch: Scratch) -> None:
-    """Add the glare of lens and window in place: two percent of the light lands in a wide halo around where it belongs.
+def veil_of(picture: Linear, strength: float, shrink: int, scratch: Scratch) -> Linear:
+    """Return the glare of lens and window: two percent of the light lands in a wide halo around where it belongs.
 
     After the glare spread functions of McCann and Rizzi, The Art and Science of HDR Imaging: a sharp core on a low,
-    wide foot; here the sum of two Gaussians.
+    wide foot; here the sum of two Gaussians, worked out on pixels `shrink` times as large. In scratch memory.
     """
     rows, columns = picture.shape[:2]
-    size = (max(2, columns // _VEIL_SHRINK), max(2, rows // _VEIL_SHRINK))
+    size = (max(2, columns // shrink), max(2, rows // shrink))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     near, far = cv2.GaussianBlur(small, (0, 0), 1.2), cv2.GaussianBlur(small, (0, 0), 7.0)
     halo = cv2.addWeighted(near, 0.6 * strength, far, 0.4 * strength, 0.0)
     wide = scratch.floats("veil", picture.shape)
-    cv2.add(picture, cv2.resize(halo, (columns, rows), dst=wide, interpolation=cv2.INTER_LINEAR), dst=picture)
+    cv2.resize(halo, (columns, rows), dst=wide, interpolation=cv2.INTER_LINEAR)
+    return wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ def add_noise(
     """Add noise of `sigma` eighths of a level to `picture` in place, and return it."""
     lighter, darker = tiles.window(generator, picture.shape)
     scale = 1.0 / (_SIGMA_SCALE * _TILE_SCALE)
-    for rows in _strips(picture.shape):
+    for rows in strips(picture.shape):
         strip = picture[rows]
         noise = scratch.bytes("noise", strip.shape)
         cv2.add(strip, cv2.multiply(sigma[rows], lighter[rows], dst=noise, scale=scale), dst=strip)
@@ -177,7 +177,7 @@ def add_noise(
     return picture
 
 
-def _strips(shape: tuple[int, ...]) -> list[slice]:
+def strips(shape: tuple[int, ...]) -> list[slice]:
     """Return rows that fit into the processor's cache: what is done to them in turn is done there."""
     step = max(1, _STRIP_PX // shape[1])
     return [slice(first, first + step) for first in range(0, shape[0], step)]

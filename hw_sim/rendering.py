@@ -1,120 +1,112 @@
 """How the simulated sensor's picture of road and vehicles comes about, exposure by exposure.
 
-Owns the order of things: still ground, shadows and reflections, vehicles from far to near, spray, glare, sensor. The
-one idea: the still ground is summed and coded once per light, and all further work is done where something moves.
+Owns the order of things: still ground, what moves, glare, window, sensor. Two ideas keep it fast. The still ground is
+summed, coded and given its noise once per light, and further work is done only where something moves. And vehicles are
+painted on pixels twice as wide and high, which show all that is drawn on them (a rear face has 240 pixels a metre, and
+appears with twice as many); but the plate and its surroundings are painted on the sensor's own.
 """
 
 import functools
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from firmware.records import Image, Light
-from hw_sim.light import ASPHALT_REFLECTANCE, MATT_PER_LAMP, MATT_PER_LUX, Sky, lamp_ratio_at, retro_coefficient
+from hw_sim.light import MATT_PER_LAMP, Sky
 from hw_sim.optics import (
     OPTICS_SIGMA_PX,
     Linear,
     Scratch,
     add_noise,
-    add_veil,
     level_of,
     linear_per_electron_us,
     noise_tiles,
     sigma_table,
-    smear,
+    strips,
+    veil_of,
 )
+from hw_sim.painting import Box, Exposure, Painter, Passing, Shown
 from hw_sim.scenery import Scenery
-from hw_sim.skins import Canvas, Weights
+from hw_sim.skins import Canvas
 from hw_sim.traffic import PassingVehicle
-from hw_sim.vehicles import Part, VehicleArt
-from hw_sim.weather import Rain, spray
-from hw_sim.world import NEAREST_M, Mount, Placed, Sheet, View, angle_deg
+from hw_sim.weather import Rain
+from hw_sim.world import Mask, Mount, Placed, View
 
-HEADLAMP_CD = 9_000.0
-"""Of one low beam, a little below its edge (FMVSS 108 asks for 8,000 to 20,000 cd there)."""
+COARSENESS = 2
+"""All but plates is painted on pixels so many times as wide and high, by a sensor whose own pixels are small."""
 
-POOL_REACH_M = 26.0
-"""So far ahead of a vehicle its headlamps light the road visibly."""
-
-_HEADLAMP_HEIGHT_M = 0.75
-_LONG_SMEAR_PX = 1.5  # from here on what stands still must be kept out of the blur
+_AROUND_PLATE = 0.3  # of its width, on each side: as sharp as the plate
+_SAME_LEVELS = (1, 1, 1)  # what differs by no more is still ground
 _VEIL = 0.022
 _VEIL_MARGIN_PX = 64
-_WET_RETRO_LOSS = 0.25
+_VEIL_SHRINK = 8
 _STILLS_KEPT = 3
-_UNSEEN = 4e-4  # so little light is less than one level
+_NOISY_BYTES = 24_000_000
+_NOISY_AT_MOST = 64
 
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom; pixels."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passing:
-    """A vehicle in view with its panels."""
-
-    vehicle: PassingVehicle
-    art: VehicleArt
+_Plane = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Still:
-    """The road without vehicles in one light: linear before the window, coded behind it, and the noise of its levels.
+    """The road without vehicles in one light: linear before the window, coded behind it, and the noise of each level.
 
-    Where drops are on the window, a pixel keeps `kept` of its light and gets the rest of `mean`.
+    `linear` and, coded, `coarse` are on the pixels that vehicles are painted on. Where drops are on the window, a pixel
+    keeps a part of its light and gets the rest of `mean`. `noisy` is the coded picture with this or that noise, once it
+    was asked for.
     """
 
     linear: Linear
-    kept: Linear | None
+    coarse: Image
     mean: tuple[float, ...]
     coded: Image
+    sigma_of: npt.NDArray[np.uint8]
+    noisy: dict[int, Image]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moment:
+    """One exposure over its still ground, the drops `number` on the window, and all that moves there."""
+
+    exposure: Exposure
+    still: _Still
+    number: int
+    shown: Sequence[Shown]
+    pools: Sequence[Placed]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Busy:
+    """The part of the picture in which something moves, on the sensor's own pixels.
+
+    `box` is where it is, in the pixels that vehicles are painted on. `sigma` is the noise to come, `mask` is 255 where
+    it differs from the still ground. `veil`, if there is any, is on the pixels that vehicles are painted on.
+    """
+
+    box: Box
+    levels: Image
     sigma: Image
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Exposure:
-    """What all steps need to know of one exposure."""
-
-    at_s: float
-    seconds: float
-    per_electron_us: float
-    ambient_ratio: float
-    lamp_ratio: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shown:
-    """A vehicle as it appears in one exposure: its panels from far to near, and what it does to the road."""
-
-    vehicle: PassingVehicle
-    art: VehicleArt
-    way_px: npt.NDArray[np.float64]
-    headlight_lux: float  # of the next vehicle's headlamps on its rear
-    parts: list[tuple[Part, Placed]]
-    shadow: Placed | None
-    mirror: Placed | None
-    mist: list[Placed]
-
-    def boxes(self) -> list[Box]:
-        """Return the boxes of all that is drawn."""
-        extra = [placed.box for placed in (self.shadow, self.mirror, *self.mist) if placed is not None]
-        return [placed.box for _, placed in self.parts] + extra
+    mask: Mask
+    veil: Linear | None
 
 
 class Renderer:
     """One view of the road in one hour's light; `averaged` of the sensor's pixels make one of the picture's."""
 
     def __init__(self, mount: Mount, sky: Sky, seed: int, scenery: Scenery, *, averaged: int = 1) -> None:
-        self.view = View(mount)
-        self._sky, self._seed, self._averaged = sky, seed, averaged
-        self._scenery = scenery
+        is_even = mount.width_px % COARSENESS == 0 and mount.height_px % COARSENESS == 0
+        self._coarse = COARSENESS if averaged == 1 and is_even else 1
+        self._mount, self._sky, self._seed, self._averaged = mount, sky, seed, averaged
+        self._painter = Painter(View(mount.reduced(self._coarse)), sky, seed)
+        self._scenery, self._coarse_scenery = scenery, scenery.reduced(self._coarse)
         self._rain = Rain(sky.rain_ratio, seed, (mount.width_px, mount.height_px), mount.focal_px)
         self._tiles = noise_tiles(mount.height_px, mount.width_px)
-        self._pool = _headlamp_pool()
+        self._noises = min(_NOISY_AT_MOST, max(1, _NOISY_BYTES // (mount.width_px * mount.height_px * 3)))
         self._still = functools.lru_cache(maxsize=_STILLS_KEPT)(self._summed)
         self._kept = functools.lru_cache(maxsize=1)(self._kept_by_drops)
         self._scratch = Scratch()
@@ -127,255 +119,196 @@ class Renderer:
 
         `passing` are the vehicles in view, farthest first; `followers` all whose headlamps may light what is in view.
         """
-        exposure = _Exposure(
+        exposure = Exposure(
             at_s=at_s, seconds=light.exposure_us * 1e-6, per_electron_us=linear_per_electron_us(light),
             ambient_ratio=self._sky.ambient_ratio(at_s), lamp_ratio=light.lamp_ratio,
         )  # fmt: skip
+        generator = np.random.default_rng([self._seed, round(abs(at_s) * 1e6), 7])
         with self._lock:
             number = self._rain.window_number(at_s) if self._rain.rain_ratio > 0 else 0
-            still = self._still(
-                exposure.per_electron_us * exposure.ambient_ratio, exposure.per_electron_us * light.lamp_ratio,
-                light.gain, number,
+            moment = _Moment(
+                exposure=exposure, number=number,
+                still=self._still(exposure.ambient_weight, exposure.lamp_weight, light.gain, number),
+                shown=[self._painter.shown(exposure, each, followers) for each in passing],
+                pools=self._painter.lit_roads(exposure, followers),
             )  # fmt: skip
-            picture, sigma = still.coded.copy(), still.sigma
-            shown = [self._shown(exposure, each, followers) for each in passing]
-            pools = self._lit_roads(exposure, followers)
-            box = self._busy_box(shown, pools)
+            picture = self._noisy(moment.still, int(generator.integers(self._noises))).copy()
+            box = self._busy_box(moment)
             if box is not None:
-                coded = self._coded_window(exposure, still, box, shown, pools)
-                part = (slice(box[1], box[3]), slice(box[0], box[2]))
-                picture[part] = coded
-                sigma = self._scratch.bytes("sigma", picture.shape)
-                sigma[:] = still.sigma
-                cv2.LUT(coded, sigma_table(light.gain, self._averaged), dst=sigma[part])
-            lamp_linear = exposure.per_electron_us * light.lamp_ratio * MATT_PER_LAMP
-            self._rain.streak(picture, at_s, light.exposure_us, lamp_linear)
-            return add_noise(picture, sigma, self._generator(at_s, 7), self._tiles, self._scratch)
+                self._paint(picture, moment, box, generator)
+            self._rain.streak(picture, at_s, light.exposure_us, exposure.lamp_weight * MATT_PER_LAMP)
+            return picture
 
     def _summed(self, ambient: float, lamp: float, gain: float, number: int) -> _Still:
         """Sum the still ground of one light behind the window's drops `number`."""
-        linear = np.asarray(cv2.addWeighted(self._scenery.ambient, ambient, self._scenery.lamp, lamp, 0.0), np.float32)
-        mean = tuple(float(each) for each in linear[::16, ::16].mean(axis=(0, 1)))
-        kept = self._kept(number) if self._rain.rain_ratio > 0 else None
+        coarse = self._coarse_scenery
+        linear = np.asarray(cv2.addWeighted(coarse.ambient, ambient, coarse.lamp, lamp, 0.0), np.float32)
+        mean = tuple(float(each) for each in linear[::8, ::8].mean(axis=(0, 1)))
+        coded = np.empty((*self._scenery.ambient.shape[:2], 3), np.uint8)
+        for rows in strips(coded.shape):
+            strip = self._ground((rows, slice(None)), ambient, lamp)
+            if self._rain.rain_ratio > 0:
+                _spread_light(strip, self._kept(number)[rows], mean, self._scratch)
+            coded[rows] = level_of(strip, self._scratch)
         seen = linear.copy()
-        if kept is not None:
-            _spread_light(seen, kept, mean)
-        coded = level_of(seen, self._scratch).copy()
-        sigma = np.asarray(cv2.LUT(coded, sigma_table(gain, self._averaged)), np.uint8)
-        return _Still(linear=linear, kept=kept, mean=mean, coded=coded, sigma=sigma)
-
-    def _kept_by_drops(self, number: int) -> Linear:
-        return np.asarray(cv2.merge([1.0 - self._rain.window(number)] * 4), np.float32)
-
-    def _coded_window(
-        self, exposure: _Exposure, still: _Still, box: Box, shown: Sequence[_Shown], pools: Sequence[Placed]
-    ) -> Image:
-        """Return the levels of the part of the picture in which something moves, in scratch memory."""
-        left, top, right, bottom = box
-        part = (slice(top, bottom), slice(left, right))
-        window = self._scratch.floats("window", (bottom - top, right - left, 4))
-        window[:] = still.linear[part]
-        canvas = Canvas(window, self._scratch.bytes("covered", window.shape[:2]), left, top, self._scratch)
-        for each in shown:
-            self._darken(exposure, canvas, each)
-        for pool in pools:
-            light = np.asarray(cv2.merge([self._pool * np.float32(_road_weight(exposure))] * 4), np.float32)
-            canvas.tint(pool, None, light)
-        for each in shown:
-            self._draw(exposure, canvas, each)
-        if self._sky.headlamps:
-            add_veil(window, _VEIL, self._scratch)
-        if still.kept is not None:
-            _spread_light(window, still.kept[part], still.mean)
-        return level_of(window, self._scratch)
-
-    def _shown(self, exposure: _Exposure, each: Passing, followers: Sequence[PassingVehicle]) -> _Shown:
-        """Return where everything of a vehicle is in the picture."""
-        view, vehicle, art = self.view, each.vehicle, each.art
-        shift = _place_of(vehicle, exposure.at_s)
-        way_px_s = self._way_px_s(vehicle, exposure.at_s)
-        shear = view.shear(way_px_s)
-        parts = []
-        for part in art.parts(vehicle.x_m, view.mount.camera_x_m):
-            placed = view.place(part.sheet.moved(shift), shear)
-            if placed is not None:
-                parts.append((part, placed))
-        mist: list[Placed] = []
-        mirror = None
-        if self._sky.rain_ratio > 0:
-            mirror = view.place(art.rear.sheet.mirrored(2).moved(shift))
-            hanging = [view.place(sheet.moved(shift)) for sheet in _spray_sheets(vehicle)]
-            mist = [placed for placed in hanging if placed is not None]
-        return _Shown(
-            vehicle=vehicle, art=art, way_px=way_px_s * exposure.seconds, parts=parts,
-            headlight_lux=self._headlight_lux(exposure, vehicle, followers),
-            shadow=view.place(art.shadow.sheet.moved(shift)), mirror=mirror, mist=mist,
+        if self._rain.rain_ratio > 0:
+            _spread_light(seen, self._coarsely_kept(number), mean, self._scratch)
+        return _Still(
+            linear=linear, coarse=level_of(seen, self._scratch).copy(), mean=mean, coded=coded,
+            sigma_of=sigma_table(gain, self._averaged), noisy={},
         )  # fmt: skip
 
-    def _busy_box(self, shown: Sequence[_Shown], pools: Sequence[Placed]) -> Box | None:
-        """Return the box around all that moves, None if nothing does."""
-        boxes = [box for each in shown for box in each.boxes()] + [pool.box for pool in pools]
+    def _ground(self, part: tuple[slice, slice], ambient: float, lamp: float) -> Linear:
+        """Return a part of the still ground in this light, in scratch memory."""
+        shades = self._scenery.ambient[part], self._scenery.lamp[part]
+        linear = self._scratch.floats("ground", shades[0].shape)
+        return np.asarray(cv2.addWeighted(shades[0], ambient, shades[1], lamp, 0.0, dst=linear), np.float32)
+
+    def _noisy(self, still: _Still, number: int) -> Image:
+        """Return the road without vehicles with noise `number` on it."""
+        if number not in still.noisy:
+            generator = np.random.default_rng([self._seed, 296, number])
+            sigma = cv2.LUT(still.coded, still.sigma_of, dst=self._scratch.bytes("sigma", still.coded.shape))
+            still.noisy[number] = add_noise(
+                still.coded.copy(), np.asarray(sigma, np.uint8), generator, self._tiles, self._scratch
+            )
+        return still.noisy[number]
+
+    def _kept_by_drops(self, number: int) -> _Plane:
+        return np.asarray(1.0 - self._rain.window(number), np.float32)
+
+    def _coarsely_kept(self, number: int) -> _Plane:
+        by = self._coarse
+        return self._kept(number)[by // 2 :: by, by // 2 :: by]  # it is smooth
+
+    def _busy_box(self, moment: _Moment) -> Box | None:
+        """Return the box around all that moves, None if nothing does; in the pixels that vehicles are painted on."""
+        boxes = [box for each in moment.shown for box in each.boxes()] + [pool.box for pool in moment.pools]
         if not boxes:
             return None
         left, top, right, bottom = zip(*boxes, strict=True)
-        spare = _VEIL_MARGIN_PX // self._averaged if self._sky.headlamps else 4
-        mount = self.view.mount
+        spare = _VEIL_MARGIN_PX // self._averaged // self._coarse if self._sky.headlamps else 4
+        columns, rows = self._mount.width_px // self._coarse, self._mount.height_px // self._coarse
         return (
             max(0, min(left) - spare), max(0, min(top) - spare),
-            min(mount.width_px, max(right) + spare), min(mount.height_px, max(bottom) + spare),
+            min(columns, max(right) + spare), min(rows, max(bottom) + spare),
         )  # fmt: skip
 
-    def _darken(self, exposure: _Exposure, canvas: Canvas, each: _Shown) -> None:
-        """Lay shadow and, on a wet road, the mirror image of the rear on the ground."""
-        if each.shadow is not None:
-            canvas.tint(each.shadow, each.art.shadow.shares, None)
-        if each.mirror is not None:
-            part = each.art.rear
-            seen = part.skin.at(40.0, 16.0).sum(self._weights(exposure, part, each.vehicle, 0.0))
-            mirror = cv2.GaussianBlur(cv2.resize(seen, (48, 20), interpolation=cv2.INTER_AREA), (0, 0), 1.2)
-            fade = np.zeros((20, 48), np.float32)
-            fade[1:-1, 2:-2] = 1.0
-            fade = cv2.GaussianBlur(fade, (0, 0), 1.5) * np.float32(min(1.0, 2.0 * self._sky.rain_ratio))
-            light = np.asarray(mirror * (fade * np.float32(0.13))[:, :, None], np.float32)
-            canvas.tint(each.mirror, np.asarray(fade * np.float32(0.45), np.float32), light)
+    def _paint(self, picture: Image, moment: _Moment, box: Box, generator: np.random.Generator) -> None:
+        """Paint the part of `picture` in which something moves; `box` is in the pixels that vehicles are painted on."""
+        by = self._coarse
+        part = _part_of(box)
+        window = self._scratch.floats("window", (box[3] - box[1], box[2] - box[0], 4))
+        window[:] = moment.still.linear[part]
+        self._move(window, moment, box, OPTICS_SIGMA_PX / (math.sqrt(self._averaged) * by))
+        veil = None
+        if self._sky.headlamps:
+            veil = veil_of(window, _VEIL, _VEIL_SHRINK // by, self._scratch)
+            cv2.add(window, veil, dst=window)
+        if self._rain.rain_ratio > 0:
+            _spread_light(window, self._coarsely_kept(moment.number)[part], moment.still.mean, self._scratch)
+        coded = level_of(window, self._scratch)
+        if by > 1:
+            self._lay_enlarged(picture, moment, box, coded, veil, generator)
+            return
+        sigma = np.asarray(cv2.LUT(coded, moment.still.sigma_of), np.uint8)
+        picture[part] = add_noise(coded, sigma, generator, self._tiles, self._scratch)
 
-    def _lit_roads(self, exposure: _Exposure, followers: Sequence[PassingVehicle]) -> list[Placed]:
-        """Return where the headlamps of vehicles light the road so that one sees it."""
-        weight = _road_weight(exposure)
-        if not self._sky.headlamps or weight * float(np.max(self._pool)) < max(
-            _UNSEEN, weight * self._sky.ground_lux / 20
-        ):
-            return []
-        lit = [self.view.place(_pool_sheet(follower, exposure.at_s)) for follower in followers]
-        return [placed for placed in lit if placed is not None]
-
-    def _draw(self, exposure: _Exposure, canvas: Canvas, each: _Shown) -> None:
-        """Draw a vehicle on the canvas as it moves through the exposure, and the spray behind it."""
-        is_long = float(np.abs(each.way_px).max()) > _LONG_SMEAR_PX
-        before = canvas.picture.copy() if is_long else None
-        canvas.covered[:] = 0
-        for part, placed in each.parts:
-            canvas.lay(placed, part.skin, self._weights(exposure, part, each.vehicle, each.headlight_lux))
-        self._blur(canvas, before, each.way_px)
-        self._spray(exposure, canvas, each)
-
-    def _blur(self, canvas: Canvas, before: Linear | None, way_px: npt.NDArray[np.float64]) -> None:
-        """Blur what the vehicle covers, in place; `before` is what stands still behind it."""
-        window, covered = canvas.picture, canvas.covered
-        x, y, width, height = cv2.boundingRect(covered)
+    def _lay_enlarged(  # noqa: PLR0917  one step of _paint
+        self,
+        picture: Image,
+        moment: _Moment,
+        box: Box,
+        coded: Image,
+        veil: Linear | None,
+        generator: np.random.Generator,
+    ) -> None:
+        """Lay the levels of `box` on the part of `picture` that they differ from, with plates as sharp as they are."""
+        by, part = self._coarse, _part_of(box)
+        difference = cv2.absdiff(coded, moment.still.coarse[part])
+        changed = cv2.bitwise_not(cv2.inRange(difference, (0, 0, 0), _SAME_LEVELS))
+        left, top, width, height = cv2.boundingRect(changed)
         if width == 0:
             return
-        spare = 2 + math.ceil(float(np.abs(way_px).max()))
-        part = (slice(max(0, y - spare), y + height + spare), slice(max(0, x - spare), x + width + spare))
-        smear(window[part], way_px, max(0.35, OPTICS_SIGMA_PX / math.sqrt(self._averaged)))
-        if before is not None:
-            reach = tuple(1 + 2 * math.ceil(abs(float(way)) / 2 + 1) for way in way_px[::-1])
-            still = cv2.bitwise_not(cv2.dilate(covered[part], np.ones(reach, np.uint8)))
-            cv2.copyTo(before[part], still, window[part])
+        within, size = _part_of((left, top, left + width, top + height)), (width * by, height * by)
+        levels, sigma = (self._scratch.bytes(name, (size[1], size[0], 3)) for name in ("enlarged", "sigma"))
+        cv2.resize(coded[within], size, dst=levels, interpolation=cv2.INTER_LINEAR)
+        cv2.resize(cv2.LUT(coded[within], moment.still.sigma_of), size, dst=sigma, interpolation=cv2.INTER_LINEAR)
+        busy = _Busy(
+            box=(box[0] + left, box[1] + top, box[0] + left + width, box[1] + top + height), levels=levels, sigma=sigma,
+            mask=np.asarray(cv2.resize(changed[within], size, interpolation=cv2.INTER_NEAREST), np.uint8),
+            veil=None if veil is None else veil[within],
+        )  # fmt: skip
+        for each in moment.shown:
+            if each.plate is not None:
+                self._paint_plate(busy, moment, each.plate.enlarged(by))
+        add_noise(levels, sigma, generator, self._tiles, self._scratch)
+        cv2.copyTo(levels, busy.mask, picture[_part_of(busy.box, by)])
 
-    def _spray(self, exposure: _Exposure, canvas: Canvas, each: _Shown) -> None:
-        """Lay the mist behind a vehicle on a wet road; it grows with the square of the speed."""
-        generator = self._generator(exposure.at_s, each.vehicle.vehicle_id)
-        thickness = 0.34 * self._sky.rain_ratio * min(1.5, (each.vehicle.speed_m_s / 33.5) ** 2)
-        lux = self._sky.ground_lux * exposure.ambient_ratio / math.pi * 0.75
-        lamp = exposure.lamp_ratio * self._lamp_ratio(each.art.rear.sheet.moved(_place_of(each.vehicle, exposure.at_s)))
-        level = exposure.per_electron_us * (math.pi * MATT_PER_LUX * lux + lamp * MATT_PER_LAMP * 0.1)
-        for placed in each.mist:
-            shares = spray(generator, thickness)
-            canvas.tint(placed, shares, np.asarray(cv2.merge([shares * np.float32(level)] * 4), np.float32))
-
-    def _weights(self, exposure: _Exposure, part: Part, vehicle: PassingVehicle, headlight_lux: float) -> Weights:
-        ambient = exposure.per_electron_us * exposure.ambient_ratio
-        headlight = headlight_lux * MATT_PER_LUX / MATT_PER_LAMP
-        if exposure.lamp_ratio == 0.0:
-            return Weights(ambient=ambient, lamp=exposure.per_electron_us * headlight, retro=0.0)
-        sheet = part.sheet.moved(_place_of(vehicle, exposure.at_s))
-        lamp = exposure.lamp_ratio * self._lamp_ratio(sheet)
-        retro = 0.0
-        if part.skin.is_retro:
-            towards = self.view.position_m - sheet.middle_m()
-            entrance = angle_deg(np.cross(sheet.down_m, sheet.across_m), towards)
-            retro = lamp * retro_coefficient(float(np.linalg.norm(towards)), min(entrance, 180.0 - entrance))
-        return Weights(
-            ambient=ambient,
-            lamp=exposure.per_electron_us * (lamp + headlight),
-            retro=exposure.per_electron_us * retro * (1.0 - _WET_RETRO_LOSS * self._sky.rain_ratio),
+    def _paint_plate(self, busy: _Busy, moment: _Moment, plate: Placed) -> None:
+        """Paint a plate and what is around it on the sensor's own pixels."""
+        by = self._coarse
+        limits = _enlarged(busy.box, by)
+        inner = _grown(plate.box, round(_AROUND_PLATE * plate.across_px), limits)
+        if inner[0] >= inner[2] or inner[1] >= inner[3]:
+            return
+        reach_px = 4 + by * math.ceil(max(float(np.abs(each.way_px).max()) for each in moment.shown))
+        outer = _grown(inner, reach_px, limits)
+        window = self._ground(_part_of(outer), moment.exposure.ambient_weight, moment.exposure.lamp_weight)
+        finer = replace(
+            moment,
+            shown=[each.enlarged(by) for each in moment.shown],
+            pools=[each.enlarged(by) for each in moment.pools],
         )
+        self._move(window, finer, outer, OPTICS_SIGMA_PX)
+        if busy.veil is not None:
+            left, top, right, bottom = (side // by for side in _shifted(outer, limits))
+            veil = cv2.resize(busy.veil[top:bottom, left:right], (window.shape[1], window.shape[0]))
+            cv2.add(window, veil, dst=window)
+        if self._rain.rain_ratio > 0:
+            _spread_light(window, self._kept(moment.number)[_part_of(outer)], moment.still.mean, self._scratch)
+        coded = level_of(window, self._scratch)[_part_of(_shifted(inner, outer))]
+        into = _part_of(_shifted(inner, limits))
+        busy.levels[into] = coded
+        busy.sigma[into] = cv2.LUT(coded, moment.still.sigma_of)
+        busy.mask[into] = 255
 
-    def _lamp_ratio(self, sheet: Sheet) -> float:
-        return lamp_ratio_at(sheet.middle_m(), self.view.position_m, self.view.forward)
-
-    def _headlight_lux(
-        self, exposure: _Exposure, vehicle: PassingVehicle, followers: Sequence[PassingVehicle]
-    ) -> float:
-        """Return what the headlamps of the nearest vehicle behind throw on the rear of `vehicle`."""
-        if not self._sky.headlamps:
-            return 0.0
-        rear_m = vehicle.rear_y_m(exposure.at_s)
-        gaps_m = [rear_m - other.rear_y_m(exposure.at_s) - other.body.length_m for other in followers]
-        behind_m = [gap_m for gap_m in gaps_m if gap_m > 0]
-        return 2.0 * HEADLAMP_CD / max(3.0, min(behind_m)) ** 2 if behind_m else 0.0
-
-    def _way_px_s(self, vehicle: PassingVehicle, at_s: float) -> npt.NDArray[np.float64]:
-        """Return how fast the plate moves in the picture, (x, y) pixels a second."""
-        rear_m, step_s = max(2.0, vehicle.rear_y_m(at_s)), 1e-3
-        point = np.array([vehicle.x_m, rear_m, vehicle.body.plate_z_m])
-        way_m = np.array([0.0, vehicle.speed_m_s * step_s, 0.0])
-        begin, end = self.view.project(np.stack([point, point + way_m]))
-        return np.asarray((end - begin) / step_s, np.float64)
-
-    def _generator(self, at_s: float, salt: int) -> np.random.Generator:
-        return np.random.default_rng([self._seed, round(abs(at_s) * 1e6), salt])
+    def _move(self, window: Linear, moment: _Moment, box: Box, optics_px: float) -> None:
+        """Paint what moves on `window`, the still ground within `box`."""
+        covered = self._scratch.bytes("covered", window.shape[:2])
+        canvas = Canvas(window, covered, box[0], box[1], self._scratch)
+        self._painter.paint(moment.exposure, canvas, moment.shown, moment.pools, max(0.35, optics_px))
 
 
-def _spread_light(picture: Linear, kept: Linear, mean: tuple[float, ...]) -> None:
+def _part_of(box: Box, by: int = 1) -> tuple[slice, slice]:
+    """Return the rows and columns of a box in a picture whose pixels are `by` times smaller."""
+    left, top, right, bottom = _enlarged(box, by)
+    return slice(top, bottom), slice(left, right)
+
+
+def _enlarged(box: Box, by: int) -> Box:
+    left, top, right, bottom = box
+    return left * by, top * by, right * by, bottom * by
+
+
+def _grown(box: Box, by_px: int, limits: Box) -> Box:
+    """Return `box` with a margin, on even pixels and within `limits`, which are even too."""
+    left, top, right, bottom = box
+    return (
+        max(limits[0], (left - by_px) // 2 * 2), max(limits[1], (top - by_px) // 2 * 2),
+        min(limits[2], (right + by_px + 1) // 2 * 2), min(limits[3], (bottom + by_px + 1) // 2 * 2),
+    )  # fmt: skip
+
+
+def _shifted(box: Box, origin: Box) -> Box:
+    """Return `box` as it lies within `origin`."""
+    left, top, right, bottom = box
+    return left - origin[0], top - origin[1], right - origin[0], bottom - origin[1]
+
+
+def _spread_light(picture: Linear, kept: _Plane, mean: tuple[float, ...], scratch: Scratch) -> None:
     """Let drops on the window spread the light of `picture` in place."""
+    planes = cv2.merge([kept, kept, kept, kept], dst=scratch.floats("kept", picture.shape))
     cv2.subtract(picture, mean, dst=picture)
-    cv2.multiply(picture, kept, dst=picture)
+    cv2.multiply(picture, planes, dst=picture)
     cv2.add(picture, mean, dst=picture)
-
-
-def _road_weight(exposure: _Exposure) -> float:
-    """Return what one lux on the road becomes in the linear picture."""
-    return exposure.per_electron_us * ASPHALT_REFLECTANCE * MATT_PER_LUX
-
-
-def _place_of(vehicle: PassingVehicle, at_s: float) -> npt.NDArray[np.float64]:
-    return np.array([vehicle.x_m, vehicle.rear_y_m(at_s), 0.0])
-
-
-def _pool_sheet(vehicle: PassingVehicle, at_s: float) -> Sheet:
-    """Return the part of the road that a vehicle's headlamps light."""
-    front_m = vehicle.rear_y_m(at_s) + vehicle.body.length_m
-    near_m = max(NEAREST_M + 0.1, front_m + 1.0)
-    return Sheet(
-        origin_m=np.array([vehicle.x_m - 4.0, max(near_m + 0.5, front_m + POOL_REACH_M), 0.0]),
-        across_m=np.array([8.0, 0.0, 0.0]),
-        down_m=np.array([0.0, near_m - max(near_m + 0.5, front_m + POOL_REACH_M), 0.0]),
-    )
-
-
-def _headlamp_pool() -> npt.NDArray[np.float32]:
-    """Return the illuminance on the road before two headlamps, lux, float32 (50, 32): far edge first."""
-    y = np.linspace(POOL_REACH_M, 1.0, 50, dtype=np.float32)[:, None]
-    x = np.linspace(-4.0, 4.0, 32, dtype=np.float32)[None, :]
-    lux = np.zeros((50, 32), np.float32)
-    for lamp_x in (-0.65, 0.65):
-        distance = np.sqrt(y**2 + (x - lamp_x) ** 2 + _HEADLAMP_HEIGHT_M**2)
-        beside = np.exp(-((np.arctan2(x - lamp_x, y) / 0.35) ** 2))
-        lux += HEADLAMP_CD * np.minimum(1.0, (y / 9.0) ** 1.5) * beside * _HEADLAMP_HEIGHT_M / distance**3
-    lux *= np.clip((4.0 - np.abs(x)) / 1.5, 0.0, 1.0) * np.clip((POOL_REACH_M - y) / 6.0, 0.0, 1.0)
-    return np.asarray(lux, np.float32)
-
-
-def _spray_sheets(vehicle: PassingVehicle) -> list[Sheet]:
-    """Return where the mist behind a vehicle hangs: two upright sheets; its rear end is at (0, 0)."""
-    half = vehicle.body.width_m / 2.0 + 0.15
-    return [
-        Sheet(
-            origin_m=np.array([-half, -behind_m, height_m]),
-            across_m=np.array([2.0 * half, 0.0, 0.0]),
-            down_m=np.array([0.0, 0.0, -height_m]),
-        )
-        for behind_m, height_m in ((0.4, 1.15), (1.6, 0.9))
-    ]

@@ -16,8 +16,9 @@ import numpy as np
 
 from firmware.records import Grey, Image, Light
 from hw_sim.light import Conditions, draw_sky
+from hw_sim.painting import POOL_REACH_M, Passing
 from hw_sim.plate_faces import DrawnPlates, PlateSource
-from hw_sim.rendering import POOL_REACH_M, Passing, Renderer
+from hw_sim.rendering import Renderer
 from hw_sim.scenery import Scenery, draw_scenery
 from hw_sim.sensors import Subject
 from hw_sim.traffic import LONGEST_VEHICLE_M, TRIGGER_LINE_M, EvenGaps, PassingVehicle, Schedule, Traffic
@@ -154,7 +155,8 @@ class Road:
 
     @functools.cached_property
     def _small(self) -> Renderer:
-        return Renderer(self._mount.small(), self.sky, self._seed, self._scenery.small(), averaged=SMALL_DIVISOR)
+        small, scenery = self._mount.reduced(SMALL_DIVISOR), self._scenery.reduced(SMALL_DIVISOR)
+        return Renderer(small, self.sky, self._seed, scenery, averaged=SMALL_DIVISOR)
 
     @functools.cached_property
     def _scenery(self) -> Scenery:

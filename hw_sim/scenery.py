@@ -22,7 +22,7 @@ from hw_sim.light import (
     Sky,
 )
 from hw_sim.optics import Linear, reflectance_of
-from hw_sim.world import SMALL_DIVISOR, Mount, View
+from hw_sim.world import Mount, View
 
 LANE_HALF_WIDTH_M = 1.75
 """Half of 3.5 m, near the 12 feet of US highway lanes (AASHTO Green Book)."""
@@ -44,9 +44,9 @@ class Scenery:
     ambient: Linear
     lamp: Linear
 
-    def small(self) -> "Scenery":
-        """Return what larger pixels see of it: the mean of theirs."""
-        size = (self.ambient.shape[1] // SMALL_DIVISOR, self.ambient.shape[0] // SMALL_DIVISOR)
+    def reduced(self, by: int) -> "Scenery":
+        """Return what pixels see of it that are `by` times as wide and high: the mean of theirs."""
+        size = (self.ambient.shape[1] // by, self.ambient.shape[0] // by)
         shrunk = [cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (self.ambient, self.lamp)]
         return Scenery(*(np.asarray(each, np.float32) for each in shrunk))
 

@@ -52,14 +52,14 @@ class Mount:
     aim_z_m: float = 0.72
     row_s: float = 0.0
 
-    def small(self) -> "Mount":
-        """Return the same lens before a sensor whose pixels are `SMALL_DIVISOR` times as wide and high."""
+    def reduced(self, by: int) -> "Mount":
+        """Return the same lens before a sensor whose pixels are `by` times as wide and high."""
         return replace(
             self,
-            width_px=self.width_px // SMALL_DIVISOR,
-            height_px=self.height_px // SMALL_DIVISOR,
-            focal_px=self.focal_px / SMALL_DIVISOR,
-            row_s=self.row_s * SMALL_DIVISOR,
+            width_px=self.width_px // by,
+            height_px=self.height_px // by,
+            focal_px=self.focal_px / by,
+            row_s=self.row_s * by,
         )
 
 
@@ -104,6 +104,18 @@ class Placed:
     outline_px: Points
     across_px: float
     down_px: float
+
+    def enlarged(self, by: int) -> "Placed":
+        """Return the same place in a picture whose pixels are `by` times smaller."""
+        middle = (by - 1) / 2.0
+        left, top, right, bottom = self.box
+        return Placed(
+            matrix=np.array([[by, 0.0, middle], [0.0, by, middle], [0.0, 0.0, 1.0]]) @ self.matrix,
+            box=(left * by, top * by, right * by, bottom * by),
+            outline_px=self.outline_px * by + middle,
+            across_px=self.across_px * by,
+            down_px=self.down_px * by,
+        )
 
     def fill(self, left: int, top: int, mask: Mask) -> Mask:
         """Set `mask`, whose first pixel is (left, top), to the quadrangle, and return it."""

@@ -309,7 +309,7 @@ def test_rays_meet_the_points_that_are_projected() -> None:
 
 def test_the_small_views_pixels_lie_in_the_middle_of_their_sixteen() -> None:
     point = np.array([[0.3, 9.0, 0.7]])
-    large, small = View(Mount()).project(point)[0], View(Mount().small()).project(point)[0]
+    large, small = View(Mount()).project(point)[0], View(Mount().reduced(4)).project(point)[0]
     assert 4.0 * small + 1.5 == pytest.approx(large, abs=1e-6)
 
 

@@ -57,6 +57,7 @@ class Board:
         self._retro = np.zeros(shape, np.float32)
         self._glow = np.zeros((*shape, 3), np.float32)
         self._alpha: Mask | None = None
+        self._mirrors = self._glows = False
 
     def cut(self, *outlines: npt.NDArray[np.float64]) -> None:
         """Let only these outlines, each (N, 2) metres, be there."""
@@ -128,7 +129,7 @@ class Board:
 
     def surface(self) -> Surface:
         """Return what was drawn."""
-        glows, mirrors = bool(self._glow.any()), bool(self._retro.any())
+        glows, mirrors = self._glows and bool(self._glow.any()), self._mirrors and bool(self._retro.any())
         if glows:  # lamps are rows of diodes behind ribbed lenses
             self._glow *= _lattice(self.size, _DIODE_PITCH_M * self.px_per_m, 0.45, 1.9)[:, :, None]
         return Surface(
@@ -157,13 +158,19 @@ class Board:
 
     def _blend(self, rows: slice, columns: slice, mask: Mask, material: Material) -> None:
         share = mask.astype(np.float32) / 255.0
-        for plane, value in (
-            (self._infrared, material.infrared), (self._gloss, material.gloss), (self._retro, material.retro)
+        rest = 1.0 - share
+        self._mirrors |= material.retro > 0.0
+        self._glows |= any(material.glow_bgr)
+        for plane, value in ((self._infrared, material.infrared), (self._gloss, material.gloss)):
+            plane[rows, columns] = plane[rows, columns] * rest + np.float32(value) * share
+        if self._mirrors:
+            self._retro[rows, columns] = self._retro[rows, columns] * rest + np.float32(material.retro) * share
+        for image, colour, is_there in (
+            (self._visible, material.bgr, True), (self._glow, material.glow_bgr, self._glows)
         ):  # fmt: skip
-            plane[rows, columns] = plane[rows, columns] * (1.0 - share) + np.float32(value) * share
-        for image, colour in ((self._visible, material.bgr), (self._glow, material.glow_bgr)):
-            window = image[rows, columns]
-            window[:] = window * (1.0 - share[..., None]) + np.array(colour, np.float32) * share[..., None]
+            if is_there:
+                window = image[rows, columns]
+                window[:] = window * rest[..., None] + np.array(colour, np.float32) * share[..., None]
 
     def _raise(self, rows: slice, columns: slice, mask: Mask, raise_m: float, soft_m: float) -> None:
         height = mask.astype(np.float32) * np.float32(raise_m / 255.0)

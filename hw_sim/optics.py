@@ -85,8 +85,8 @@ def level_of(linear: Linear, scratch: Scratch) -> Image:
 
 
 def reflectance_of(coded: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Return the linear reflectance 0..1 of sRGB-coded values of any shape."""
-    return np.asarray(_REFLECTANCE[coded], np.float32)
+    """Return the linear reflectance 0..1 of sRGB-coded values, (h, w) or (h, w, channels)."""
+    return np.asarray(cv2.LUT(coded, _REFLECTANCE), np.float32)
 
 
 def smear(picture: Linear, way_px: npt.NDArray[np.float64], optics_px: float) -> None:
@@ -177,9 +177,9 @@ def add_noise(
     return picture
 
 
-def strips(shape: tuple[int, ...]) -> list[slice]:
+def strips(shape: tuple[int, ...], pixels: int = _STRIP_PX) -> list[slice]:
     """Return rows that fit into the processor's cache: what is done to them in turn is done there."""
-    step = max(1, _STRIP_PX // shape[1])
+    step = max(1, pixels // shape[1])
     return [slice(first, first + step) for first in range(0, shape[0], step)]
 
 

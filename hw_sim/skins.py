@@ -21,7 +21,7 @@ from hw_sim.light import (
     RETRO_PER_LAMP,
     Sky,
 )
-from hw_sim.optics import Linear, Scratch, reflectance_of
+from hw_sim.optics import Linear, Scratch, reflectance_of, strips
 from hw_sim.world import Mask, Placed, Sheet, Vector
 
 _VERGE_RATIO = 1.8  # the light from below comes from the verge too, which is brighter than asphalt
@@ -29,9 +29,12 @@ _CLEAR_COAT = 0.045  # what lacquer and glass mirror at right angles (Fresnel, n
 _GLINT = 5.0
 _TREE_LINE = 0.16  # the mirrored horizon is dark up to this slope
 
+_STRIP_PX = 1 << 14  # what is worked out for so few at a time stays in the processor's cache
 _TO_FOUR = cv2.COLOR_BGR2BGRA
 _Plane = npt.NDArray[np.float32]
 _Levels = npt.NDArray[np.uint8]
+_Vectors = tuple[_Plane, _Plane, _Plane]
+"""x, y and z: planes are worked on several times as fast as vectors of three."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,14 @@ class Surface:
     retro: _Levels | None = None
     glow: _Plane | None = None
     px_per_m: float = 100.0
+
+    def cut(self, rows: slice) -> "Surface":
+        """Return some rows of it, without relief."""
+        return Surface(
+            visible=self.visible[rows], infrared=self.infrared[rows], gloss=self.gloss[rows],
+            retro=None if self.retro is None else self.retro[rows],
+            glow=None if self.glow is None else self.glow[rows],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,32 +139,46 @@ def bake(surface: Surface, sheet: Sheet, towards_lens: Vector, sky: Sky) -> Skin
     normal *= np.sign(normal @ towards_lens) or 1.0
     towards_lens = towards_lens / np.linalg.norm(towards_lens)
     normals = _normals(surface, normal, across, down)
-    facing = np.maximum(normals @ towards_lens.astype(np.float32), 0.0)
-    colours_lux, lux = _falling(normals, sky)
-    ambient = reflectance_of(surface.visible) * (colours_lux * MATT_PER_LUX)
-    infrared = reflectance_of(surface.infrared)
-    ambient += (infrared * lux * (MATT_PER_LUX * DAY_INFRARED_RATIO))[..., None] * INFRARED_TINT
-    if np.any(surface.gloss):
-        ambient += _mirrored(surface, normals, facing, towards_lens, sky)
-    if surface.glow is not None:
-        ambient += surface.glow * LUMINANCE
-    lamp = infrared * facing * MATT_PER_LAMP
+    height, width = surface.visible.shape[:2]
+    ambient, lamp = np.empty((height, width, 4), np.float32), np.empty((height, width, 4), np.float32)
+    for rows in strips((height, width), _STRIP_PX):
+        x, y, z = (plane if len(plane) == 1 else plane[rows] for plane in normals)
+        light, infrared = _sent(surface.cut(rows), (x, y, z), towards_lens, sky)
+        cv2.merge([*light, infrared], dst=ambient[rows])
+        cv2.merge([*(infrared * tint for tint in INFRARED_TINT), infrared], dst=lamp[rows])
     retro = None
     if surface.retro is not None:
-        retro = np.asarray((surface.retro * np.float32(RETRO_PER_LAMP / 255.0))[..., None] * INFRARED_TINT, np.float32)
-        lamp = lamp * (1.0 - surface.retro / 255.0)
-    height, width = surface.visible.shape[:2]
+        sheeting = (surface.retro * np.float32(RETRO_PER_LAMP / 255.0))[..., None] * INFRARED_TINT
+        retro = np.asarray(cv2.cvtColor(np.asarray(sheeting, np.float32), _TO_FOUR), np.float32)
+    opacity = None if surface.alpha is None else surface.alpha.astype(np.float32) / np.float32(255.0)
+    return Skin([_Level(ambient=ambient, lamp=lamp, retro=retro, opacity=opacity)])
 
-    def planes(light: npt.NDArray[np.generic]) -> Linear:
-        return np.asarray(cv2.cvtColor(np.asarray(np.broadcast_to(light, (height, width, 3)), np.float32), _TO_FOUR))
 
-    level = _Level(
-        ambient=planes(ambient),
-        lamp=planes(lamp[..., None] * INFRARED_TINT),
-        retro=None if retro is None else planes(retro),
-        opacity=None if surface.alpha is None else surface.alpha.astype(np.float32) / np.float32(255.0),
-    )
-    return Skin([level])
+def _sent(surface: Surface, normals: _Vectors, towards_lens: Vector, sky: Sky) -> tuple[list[_Plane], _Plane]:
+    """Return what goes to the lens: of the hour's light in blue, green and red, and of the full lamp's; all (h, w)."""
+    facing = np.maximum(_along(normals, towards_lens), 0.0)
+    upward, sun = 0.5 + 0.5 * normals[2], np.maximum(_along(normals, sky.towards_sun), 0.0)
+    below_lux = (1.0 - upward) * np.float32(_VERGE_RATIO * ASPHALT_REFLECTANCE * sky.ground_lux)
+    infrared = reflectance_of(surface.infrared)
+    unseen = infrared * (sun * np.float32(sky.sun_lux) + upward * np.float32(sky.sky_lux) + below_lux)
+    unseen *= np.float32(MATT_PER_LUX * DAY_INFRARED_RATIO)
+    mirrored = _mirrored(surface, normals, facing, towards_lens, sky) if np.any(surface.gloss) else None
+    visible = cv2.split(surface.visible)
+    light = []
+    for channel, tint in enumerate(INFRARED_TINT):
+        lux = sun * np.float32(sky.sun_bgr[channel] * sky.sun_lux) + below_lux
+        lux += upward * np.float32(sky.sky_bgr[channel] * sky.sky_lux)
+        plane = reflectance_of(np.asarray(visible[channel], np.uint8)) * (lux * np.float32(MATT_PER_LUX))
+        plane += unseen * tint
+        if mirrored is not None:
+            plane += mirrored[channel]
+        if surface.glow is not None:
+            plane += surface.glow[:, :, channel] * np.float32(LUMINANCE)
+        light.append(np.asarray(plane, np.float32))
+    lamp = infrared * facing * np.float32(MATT_PER_LAMP)
+    if surface.retro is not None:
+        lamp *= 1.0 - surface.retro * np.float32(1.0 / 255.0)
+    return light, np.asarray(lamp, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,48 +255,46 @@ def _from_texture(placed: Placed, left: int, top: int, shape: tuple[int, ...]) -
     return np.asarray(shift @ placed.matrix @ to_share, np.float64)
 
 
-def _normals(surface: Surface, normal: Vector, across: Vector, down: Vector) -> _Plane:
-    """Return unit normals, float32 (h, w, 3), or (1, 1, 3) of a flat surface."""
+def _along(vectors: _Vectors, direction: Vector | tuple[float, float, float]) -> _Plane:
+    """Return the scalar product with a direction."""
+    x, y, z = (np.float32(each) for each in direction)
+    return np.asarray(vectors[0] * x + vectors[1] * y + vectors[2] * z, np.float32)
+
+
+def _normals(surface: Surface, normal: Vector, across: Vector, down: Vector) -> _Vectors:
+    """Return unit normals: planes (h, w), or (1, 1) of a flat surface."""
     if surface.relief_m is None:
-        return np.asarray(normal[None, None, :], np.float32)
+        x, y, z = (np.full((1, 1), each, np.float32) for each in normal)
+        return x, y, z
     slope_across = cv2.Sobel(surface.relief_m, cv2.CV_32F, 1, 0, ksize=3, scale=surface.px_per_m / 8.0)
     slope_down = cv2.Sobel(surface.relief_m, cv2.CV_32F, 0, 1, ksize=3, scale=surface.px_per_m / 8.0)
-    length = 1.0 / np.sqrt(1.0 + slope_across**2 + slope_down**2)
-    return np.asarray(
-        cv2.merge([(normal[k] - slope_across * across[k] - slope_down * down[k]) * length for k in range(3)]),
-        np.float32,
+    length = 1.0 / np.sqrt(1.0 + slope_across * slope_across + slope_down * slope_down)
+    x, y, z = (
+        np.asarray((np.float32(n) - slope_across * np.float32(a) - slope_down * np.float32(d)) * length, np.float32)
+        for n, a, d in zip(normal, across, down, strict=True)
     )
+    return x, y, z
 
 
-def _falling(normals: _Plane, sky: Sky) -> tuple[_Plane, _Plane]:
-    """Return the illuminance of surfaces with these normals: in blue, green and red, (h, w, 3), and white, (h, w)."""
-    upward = 0.5 + 0.5 * normals[..., 2]
-    sun = np.maximum(normals @ np.array(sky.towards_sun, np.float32), 0.0)
-    below_lux = _VERGE_RATIO * ASPHALT_REFLECTANCE * sky.ground_lux
-    white = sun * sky.sun_lux + sky.sky_lux * upward + below_lux * (1.0 - upward)
-    upward, sun = upward[..., None], sun[..., None]
-    light = sun * (np.array(sky.sun_bgr, np.float32) * sky.sun_lux) + upward * (
-        np.array(sky.sky_bgr, np.float32) * sky.sky_lux
-    )
-    return np.asarray(light + (1.0 - upward) * np.float32(below_lux), np.float32), np.asarray(white, np.float32)
-
-
-def _mirrored(surface: Surface, normals: _Plane, facing: _Plane, towards_lens: Vector, sky: Sky) -> _Plane:
+def _mirrored(
+    surface: Surface, normals: _Vectors, facing: _Plane, towards_lens: Vector, sky: Sky
+) -> tuple[_Plane, _Plane, _Plane]:
     """Return what lacquer and glass mirror of sky, tree line and road (Schlick's form of Fresnel's equations)."""
-    lens = towards_lens.astype(np.float32)
-    back = 2.0 * facing[..., None] * normals - lens
-    rise = back[..., 2]
-    is_sky = np.clip((rise - _TREE_LINE) / 0.1 + 0.5, 0.0, 1.0)
-    is_road = np.clip((-0.02 - rise) / 0.12, 0.0, 1.0)
-    level = is_sky * (sky.sky_lux / np.pi) * (1.25 - 0.5 * np.clip(rise, 0.0, 1.0))
+    x, y, z = (2.0 * facing * plane - np.float32(lens) for plane, lens in zip(normals, towards_lens, strict=True))
+    is_sky = np.clip((z - _TREE_LINE) / 0.1 + 0.5, 0.0, 1.0)
+    is_road = np.clip((-0.02 - z) / 0.12, 0.0, 1.0)
+    level = is_sky * (sky.sky_lux / np.pi) * (1.25 - 0.5 * np.clip(z, 0.0, 1.0))
     level += (1.0 - is_sky) * sky.ground_lux / np.pi * (0.05 + (ASPHALT_REFLECTANCE - 0.05) * is_road)
-    colour = np.array(sky.sky_bgr, np.float32) * is_sky[..., None] + (1.0 - is_sky[..., None])
     beside = (1.0 - facing) * (1.0 - facing)
-    fresnel = (_CLEAR_COAT + (1.0 - _CLEAR_COAT) * beside * beside * (1.0 - facing)) * surface.gloss
-    light = (level * fresnel)[..., None] * colour * np.float32(LUMINANCE * (1.0 + DAY_INFRARED_RATIO))
+    fresnel = _CLEAR_COAT + (1.0 - _CLEAR_COAT) * beside * beside * (1.0 - facing)
+    light = level * fresnel * surface.gloss * np.float32(LUMINANCE * (1.0 + DAY_INFRARED_RATIO))
+    glint = np.zeros((1, 1), np.float32)
     if sky.sun_lux > 0:
-        glint = np.clip(back @ np.array(sky.towards_sun, np.float32), 0.0, 1.0)
+        glint = np.asarray(np.clip(_along((x, y, z), sky.towards_sun), 0.0, 1.0), np.float32)
         for _ in range(8):  # to the power of 256
             glint *= glint
-        light = light + (glint * surface.gloss * np.float32(_GLINT * sky.sun_lux / np.pi * LUMINANCE))[..., None]
-    return np.asarray(light, np.float32)
+        glint = np.asarray(glint * surface.gloss * (_GLINT * sky.sun_lux / np.pi * LUMINANCE), np.float32)
+    blue, green, red = (
+        np.asarray(light * (1.0 + is_sky * np.float32(colour - 1.0)) + glint, np.float32) for colour in sky.sky_bgr
+    )
+    return blue, green, red

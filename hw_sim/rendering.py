@@ -8,7 +8,6 @@ appears with twice as many); but the plate and its surroundings are painted on t
 
 import functools
 import math
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -110,13 +109,13 @@ class Renderer:
         self._still = functools.lru_cache(maxsize=_STILLS_KEPT)(self._summed)
         self._kept = functools.lru_cache(maxsize=1)(self._kept_by_drops)
         self._scratch = Scratch()
-        self._lock = threading.Lock()  # the scratch memory serves one picture at a time
 
     def picture(
         self, at_s: float, light: Light, passing: Sequence[Passing], followers: Sequence[PassingVehicle]
     ) -> Image:
         """Return what the sensor delivers, uint8 (H, W, 3) BGR.
 
+        One at a time of those with common vehicles: scratch memory and skins serve one picture.
         `passing` are the vehicles in view, farthest first; `followers` all whose headlamps may light what is in view.
         """
         exposure = Exposure(
@@ -124,20 +123,19 @@ class Renderer:
             ambient_ratio=self._sky.ambient_ratio(at_s), lamp_ratio=light.lamp_ratio,
         )  # fmt: skip
         generator = np.random.default_rng([self._seed, round(abs(at_s) * 1e6), 7])
-        with self._lock:
-            number = self._rain.window_number(at_s) if self._rain.rain_ratio > 0 else 0
-            moment = _Moment(
-                exposure=exposure, number=number,
-                still=self._still(exposure.ambient_weight, exposure.lamp_weight, light.gain, number),
-                shown=[self._painter.shown(exposure, each, followers) for each in passing],
-                pools=self._painter.lit_roads(exposure, followers),
-            )  # fmt: skip
-            picture = self._noisy(moment.still, int(generator.integers(self._noises))).copy()
-            box = self._busy_box(moment)
-            if box is not None:
-                self._paint(picture, moment, box, generator)
-            self._rain.streak(picture, at_s, light.exposure_us, exposure.lamp_weight * MATT_PER_LAMP)
-            return picture
+        number = self._rain.window_number(at_s) if self._rain.rain_ratio > 0 else 0
+        moment = _Moment(
+            exposure=exposure, number=number,
+            still=self._still(exposure.ambient_weight, exposure.lamp_weight, light.gain, number),
+            shown=[self._painter.shown(exposure, each, followers) for each in passing],
+            pools=self._painter.lit_roads(exposure, followers),
+        )  # fmt: skip
+        picture = self._noisy(moment.still, int(generator.integers(self._noises))).copy()
+        box = self._busy_box(moment)
+        if box is not None:
+            self._paint(picture, moment, box, generator)
+        self._rain.streak(picture, at_s, light.exposure_us, exposure.lamp_weight * MATT_PER_LAMP)
+        return picture
 
     def _summed(self, ambient: float, lamp: float, gain: float, number: int) -> _Still:
         """Sum the still ground of one light behind the window's drops `number`."""

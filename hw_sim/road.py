@@ -82,6 +82,7 @@ class Road:
             seed=seed, sky=self.sky, schedule=schedule, mph=mph, plates=plates or DrawnPlates(),
             farthest_m=self._farthest_m,
         )  # fmt: skip
+        self._drawing = threading.Lock()
         self._lock = threading.Lock()  # the camera's thread and a summary on another may ask at the same time
         self._vehicles: list[PassingVehicle] = []
         self._art = functools.lru_cache(maxsize=_ART_KEPT)(self._drawn)
@@ -171,7 +172,8 @@ class Road:
             for vehicle in near
             if vehicle.rear_y_m(at_s) + vehicle.body.length_m > -_BEHIND_M * (self.sky.sun_lux > 0) - 2.0
         ]
-        return renderer.picture(at_s, light, passing, near)
+        with self._drawing:
+            return renderer.picture(at_s, light, passing, near)
 
     def _drawn(self, vehicle_id: int) -> VehicleArt:
         """Return the vehicle's panels; they are drawn when it is under the camera, and kept while it is in view."""

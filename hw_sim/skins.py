@@ -96,14 +96,15 @@ class _Level:
         )
 
     def sum(self, weights: Weights) -> Linear:
-        """Return the light towards the lens, with the opacity as its fourth plane."""
+        """Return the light towards the lens, with the opacity as its fourth plane, until it is asked for again."""
         if self.weighed is not None and self.weighed[0] == weights:
             return self.weighed[1]
-        total = np.asarray(cv2.addWeighted(self.ambient, weights.ambient, self.lamp, weights.lamp, 0.0), np.float32)
+        total = np.empty_like(self.ambient) if self.weighed is None else self.weighed[1]
+        cv2.addWeighted(self.ambient, weights.ambient, self.lamp, weights.lamp, 0.0, dst=total)
         if self.retro is not None and weights.retro > 0.0:
             cv2.addWeighted(total, 1.0, self.retro, weights.retro, 0.0, dst=total)
         if self.opacity is not None:
-            total[:, :, 3] = self.opacity
+            cv2.insertChannel(self.opacity, total, 3)
         self.weighed = (weights, total)
         return total
 

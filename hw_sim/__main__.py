@@ -35,7 +35,10 @@ EPILOG = """examples:
   python -m hw_sim grid --mph 75 --light day,night --rain 0 --passes 50 --seed 7    how much is captured and read
   python -m hw_sim picture --mph 75 --light night --out pictures    the frames of one pass, with the truth
 
-exit codes: 0 ended or stopped on request, 1 fault or bug, 2 usage or configuration"""
+exit codes: 0 ended or stopped on request, 1 fault or bug, 2 usage or configuration, 130 a grid that was interrupted"""
+
+EXIT_INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells have it: a grid that is not complete must not pass for one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,7 +81,7 @@ def _world(options: argparse.Namespace) -> World:
 
 
 def _grid(options: argparse.Namespace) -> int:
-    """Measure the grid, print it as a table, and write it as JSON if a file is named."""
+    """Measure the grid and print it as a table; if a file is named, what is known is written there after each run."""
     cells = [
         Cell(mph=mph, light=light, rain_ratio=rain)
         for mph, light, rain in itertools.product(options.mph, options.light, options.rain)
@@ -91,9 +94,19 @@ def _grid(options: argparse.Namespace) -> int:
     )
     if options.json is not None:
         options.json.open("a").close()  # what cannot be written is said before the work and not after it
-    answer = run_grid(cells, passes=options.passes, seed=options.seed, setting=setting, processes=options.jobs)
-    if options.json is not None:
-        options.json.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
+
+    def write(answer: dict[str, Any]) -> None:
+        if options.json is not None:
+            options.json.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
+
+    try:
+        answer = run_grid(
+            cells, passes=options.passes, seed=options.seed, setting=setting, processes=options.jobs, told=write
+        )
+    except KeyboardInterrupt:
+        where = "" if options.json is None else f"; what was counted until then is in {options.json}"
+        sys.stderr.write(f"\nkestrel-sim: the grid was interrupted{where}\n")  # the bar may stand on the line
+        return EXIT_INTERRUPTED
     sys.stdout.write(table(answer))
     return EXIT_STOPPED
 
@@ -165,7 +178,7 @@ def _add_grid(commands: Any) -> None:
     grid.add_argument("--rain", type=_list_of(_ratio), default=[0.0, 1.0], help="0 dry to 1 heavy, such as 0,1")
     grid.add_argument("--passes", type=_count, default=200, help="vehicles a cell (default: 200)")
     grid.add_argument("--seed", type=_seed, default=1, help="the same seed, the same answer (default: 1)")
-    grid.add_argument("--json", type=Path, metavar="OUT", help="write the answer there")
+    grid.add_argument("--json", type=Path, metavar="OUT", help="write the answer there, as it grows")
     grid.add_argument("--plates", type=Path, metavar="CSV", help="photographed plates: columns image, text, region")
     grid.add_argument("--root", type=Path, metavar="DIR", help="what the table's images are relative to")
     grid.add_argument("--pir-delay-ms", type=_delay, help="a PIR this late; inf for a dead one (default: 100 to 1000)")

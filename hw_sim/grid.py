@@ -8,11 +8,12 @@ processes share; the answer does not depend on how many.
 import functools
 import math
 import os
+import signal
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +111,18 @@ class CloseTraffic:
 
 
 def run_grid(
-    cells: Sequence[Cell], *, passes: int, seed: int, setting: Setting, processes: int | None = None
+    cells: Sequence[Cell],
+    *,
+    passes: int,
+    seed: int,
+    setting: Setting,
+    processes: int | None = None,
+    told: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Return `{"cells": [...]}` as `python -m hw_sim grid` prints it, with a progress bar on stderr.
 
-    Raises GridRefused, BadPlateTable for plates that cannot be read, and DeviceFault(MODEL_REFUSED).
+    `told` gets the answer so far after each run: the cells of which anything is known. KeyboardInterrupt ends the
+    processes at once. Raises GridRefused, BadPlateTable for plates that cannot be read, and DeviceFault(MODEL_REFUSED).
     """
     if passes < 1:
         raise GridRefused("a cell needs one pass at least; set --passes")
@@ -127,10 +135,32 @@ def run_grid(
         ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
         tqdm(total=passes * len(cells), unit="pass", desc="grid", dynamic_ncols=True) as bar,
     ):
-        for run, score in pool.map(_scored_run, runs):
-            scores[run.place] += score
-            bar.update(run.passes)
-    return {"cells": [_row(cell, score) for cell, score in zip(cells, scores, strict=True)]}
+        try:
+            for run, score in _begun(pool, runs):
+                scores[run.place] += score
+                bar.update(run.passes)
+                told(_answer(cells, scores))
+        except KeyboardInterrupt:
+            for process in active_children():
+                process.terminate()
+            pool.shutdown(cancel_futures=True)
+            bar.leave = False
+            bar.clear()
+            raise
+    return _answer(cells, scores)
+
+
+def _begun(pool: ProcessPoolExecutor, runs: Sequence[Run]) -> Iterator[tuple[Run, Score]]:
+    """Hand the runs to processes that never hear Ctrl-C, which is for this one to answer, and return what they say."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a process is born with the mask; here it waits
+    try:
+        return pool.map(_scored_run, runs)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _answer(cells: Sequence[Cell], scores: Sequence[Score]) -> dict[str, Any]:
+    return {"cells": [_row(cell, score) for cell, score in zip(cells, scores, strict=True) if score.passes]}
 
 
 def _runs(cells: Sequence[Cell], passes: int, seed: int, setting: Setting) -> Iterator[Run]:

@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -91,6 +95,31 @@ def test_a_wrong_option_is_a_usage_error_that_names_it(option, capsys):
         main(["grid", *option])
     assert ended.value.code == 2
     assert option[0] in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_it_with_one_line(tmp_path):
+    options = ["--mph", "75", "--light", "day", "--rain", "0", "--passes", "400", "--jobs", "2"]
+    command = [sys.executable, "-m", "hw_sim", "grid", *options, "--json", str(tmp_path / "grid.json")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as grid_command:
+        said = b""
+        while b"0/400" not in said:  # the bar is drawn once the processes begin
+            said += (read := os.read(grid_command.stderr.fileno(), 1000))
+            assert read
+        os.killpg(grid_command.pid, signal.SIGINT)  # a terminal's Ctrl-C reaches the processes too
+        said += grid_command.stderr.read()
+    assert grid_command.returncode == 130
+    assert b"Traceback" not in said
+    *_, last = said.decode().splitlines()
+    assert last.startswith("kestrel-sim: the grid was interrupted; what was counted until then is in ")
+
+
+def test_the_answer_grows_run_by_run(monkeypatch):
+    monkeypatch.setattr(grid, "RUN_PASSES", 1)
+    cells = [Cell(mph=75.0, light=LightLevel.DAY, rain_ratio=0.0)]
+    told = []
+    answer = run_grid(cells, passes=2, seed=3, setting=Setting(models=MODELS_FOLDER), processes=1, told=told.append)
+    assert [one["cells"][0]["passes"] for one in told] == [1, 2]
+    assert told[-1] == answer
 
 
 def test_the_table_has_a_line_a_cell():

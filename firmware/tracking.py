@@ -36,7 +36,7 @@ close-up, where the plate takes more than half of the picture's width, it is whe
 AGREEING_READINGS = 2
 """How many frames must say just the voted text for a read that is not partial."""
 
-ENOUGH_READINGS = 4
+ENOUGH_READINGS = 5
 IN_VIEW_S = 0.2
 """Further frames of a plate that so many frames read alike change nothing. It is in view if it was so lately."""
 

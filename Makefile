@@ -20,7 +20,7 @@ ARM64_OPTIONS = $(if $(SOURCE),--source "$(SOURCE)") $(if $(TABLE),--table "$(TA
 
 run: $(VENV)/.base mosquitto
 	@$(BIN)/python -m hw_sim run $(if $(SOURCE),--source "$(SOURCE)") $(if $(PASSES),--passes $(PASSES)) \
-	    $(if $(LIGHT),--light $(LIGHT)) $(if $(MPH),--mph $(MPH)) $(if $(RAIN),--rain $(RAIN)) $(if $(VIEW),--view)
+	    $(if $(LIGHT),--light $(LIGHT)) $(if $(MPH),--mph $(MPH)) $(if $(RAIN),--rain $(RAIN)) $(if $(HOUR),--hour $(HOUR)) $(if $(VIEW),--view)
 
 test: $(VENV)/.dev mosquitto
 	$(BIN)/ruff check .

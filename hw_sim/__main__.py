@@ -21,7 +21,7 @@ from hw_sim.board import open_unit
 from hw_sim.closing_time import ClosingTime
 from hw_sim.grid import Cell, Setting, run_grid, table
 from hw_sim.light import LightLevel
-from hw_sim.pictures import write_pictures
+from hw_sim.pictures import write_contact_sheet, write_pictures
 from hw_sim.surroundings import World
 from hw_sim.view import View
 
@@ -77,6 +77,7 @@ def _world(options: argparse.Namespace) -> World:
         mph=options.mph,
         light=options.light,
         rain_ratio=options.rain,
+        hour=options.hour,
     )
 
 
@@ -112,6 +113,11 @@ def _grid(options: argparse.Namespace) -> int:
 
 
 def _picture(options: argparse.Namespace) -> int:
+    if options.sheet:
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_contact_sheet(options.out / "sheet.png", seed=options.seed)
+        sys.stdout.write(f"day, dusk and night, dry and wet, slow and fast: {options.out / 'sheet.png'}\n")
+        return EXIT_STOPPED
     written = write_pictures(options.out, mph=options.mph, light=options.light, rain=options.rain, seed=options.seed)
     sys.stdout.write(f"{len(written)} frames of one pass, each with its truth as JSON, in {options.out}\n")
     return EXIT_STOPPED
@@ -163,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seed", type=_seed, default=1, help="the same seed, the same vehicles (default: 1)")
         command.add_argument("--mph", type=_mph, help="speed of all vehicles (default: 25 to 75)")
         _add_conditions(command)
+        command.add_argument("--hour", type=_hour, help="traffic of a weekday from this hour on (default: steady)")
         command.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default=level)
     device.add_argument("--view", type=Path, metavar="DIR", help="write a page there that shows what the unit sees")
     run.add_argument("--view", action="store_true", help="write a page that shows what the unit sees, and say where")
@@ -192,6 +199,7 @@ def _add_picture(commands: Any) -> None:
     picture.add_argument("--mph", type=_mph, default=75.0, help="default: 75")
     _add_conditions(picture)
     picture.add_argument("--seed", type=_seed, default=1, help="default: 1")
+    picture.add_argument("--sheet", action="store_true", help="one sheet of all lights and weathers instead")
     picture.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures")
     picture.set_defaults(command=_picture, log_level="warning")
 
@@ -226,6 +234,11 @@ def _mph(text: str) -> float:
 def _ratio(text: str) -> float:
     """Return a share. Raises ArgumentTypeError."""
     return _number(text, 0.0, 1.0, "rain")
+
+
+def _hour(text: str) -> float:
+    """Return an hour of the day. Raises ArgumentTypeError."""
+    return _number(text, 0.0, 24.0, "an hour")
 
 
 def _delay(text: str) -> float:

@@ -33,6 +33,7 @@ from firmware.outbox import Outbox
 from firmware.reading import ReadingStage
 from firmware.recognition import PlateReader
 from firmware.sealing import Sealer
+from firmware.stage import Stage
 from hw_sim.board import WorldStage, open_parts
 from hw_sim.camera import CameraFaults
 from hw_sim.light import Conditions, LightLevel
@@ -102,11 +103,12 @@ class CloseTraffic:
     """The first vehicle after `ahead_s`, then one after the other as close as a vehicle's length allows."""
 
     shortest_s: float
+    longest_s: float
     ahead_s: float = AHEAD_S
 
     def gap_s(self, after_s: float, generator: np.random.Generator) -> float:
         """Return the time to the next rear end."""
-        gap_s = self.shortest_s * float(generator.uniform(1.0, LONGEST_GAP_S / SHORTEST_GAP_S))
+        gap_s = float(generator.uniform(self.shortest_s, self.longest_s))
         return gap_s + (self.ahead_s if after_s == 0.0 else 0.0)
 
 
@@ -230,7 +232,7 @@ class Watched:
 def watched(run: Run) -> Watched:
     """Let the vehicles of `run` pass a unit, and hold what it told against what passed."""
     road = road_of(run)
-    counted, end_s = _counted(road, run.passes)
+    counted, end_s = counted_of(road, run.passes)
     with tempfile.TemporaryDirectory(prefix="kestrel-grid-") as folder:
         unit = VirtualUnit(road, run, Path(folder))
         try:
@@ -238,7 +240,7 @@ def watched(run: Run) -> Watched:
             told = unit.told()
         finally:
             unit.close()
-    own, others = _passed(road, counted, end_s)
+    own, others = passed_of(road, counted, end_s)
     return Watched(
         score=scored(own, told, others=others),
         frames_seen=unit.capture.frames_seen,
@@ -257,7 +259,7 @@ def road_of(run: Run) -> Road:
         mph=run.cell.mph,
         conditions=Conditions(light=run.cell.light, rain_ratio=run.cell.rain_ratio),
         plates=plates_of(run.setting),
-        schedule=CloseTraffic(shortest_s=shortest_s),
+        schedule=CloseTraffic(shortest_s=shortest_s, longest_s=shortest_s * LONGEST_GAP_S / SHORTEST_GAP_S),
     )
 
 
@@ -276,9 +278,14 @@ def _reader(models: Path) -> PlateReader:
 
 
 class VirtualUnit:
-    """A unit before a road in virtual time, without a link; the agency's key is at hand to open what it sealed."""
+    """A unit before a road in virtual time, without a link; the agency's key is at hand to open what it sealed.
 
-    def __init__(self, road: Road, run: Run, folder: Path) -> None:
+    `as_run` puts another stage in the place of the one that reads, which it is to step.
+    """
+
+    def __init__(
+        self, road: Road, run: Run, folder: Path, as_run: Callable[[ReadingStage], Stage] = lambda stage: stage
+    ) -> None:
         self._clock = VirtualClock(start_s=START_S)
         self._agency_key = X25519PrivateKey.generate()
         system, faults = LinuxSystem(), FaultBook()
@@ -313,7 +320,7 @@ class VirtualUnit:
         self.capture = CaptureStage(
             parts.camera, parts.triggers, self.reading.frames, config.capture, faults, lamp=parts.lamp, system=system
         )
-        self.time = VirtualTime([WorldStage(self._world), timers, self.capture, self.reading], self._clock)
+        self.time = VirtualTime([WorldStage(self._world), timers, self.capture, as_run(self.reading)], self._clock)
 
     def told(self) -> list[Told]:
         """Return all that was sealed so far, as the agency opens it, in seconds of the road."""
@@ -355,7 +362,7 @@ def _pir_rules(delay_s: float | None) -> PirRules:
     return PirRules(missed_ratio=1.0) if math.isinf(delay_s) else PirRules(lag_s=(delay_s, delay_s))
 
 
-def _counted(road: Road, passes: int) -> tuple[set[int], float]:
+def counted_of(road: Road, passes: int) -> tuple[set[int], float]:
     """Return the ids of the vehicles that count, and when the last of them has gone.
 
     A vehicle without a plate, or with one that nobody could read, is on the road and does not count.
@@ -370,7 +377,7 @@ def _counted(road: Road, passes: int) -> tuple[set[int], float]:
     return {one.vehicle_id for one in counted[:passes]}, last.rear_at_s(road.view.farthest_m()) + AFTERMATH_S
 
 
-def _passed(road: Road, counted: set[int], end_s: float) -> tuple[list[Passed], list[Passed]]:
+def passed_of(road: Road, counted: set[int], end_s: float) -> tuple[list[Passed], list[Passed]]:
     """Return the counted vehicles, and the others whose plates were in the picture before `end_s`."""
     first_s: dict[int, float] = {}
     last_s: dict[int, float] = {}

@@ -64,8 +64,8 @@ class DayOfTraffic:
     8 and 17 hours). A platoon is a run of short gaps; between platoons the road lies empty for longer.
     """
 
+    starts_at_hour: float
     vehicles_per_day: float = 2_400.0
-    starts_at_hour: float = 16.5
     platoon_gap_s: float = 60.0 / 50.0
     platoon_vehicles: float = 6.0
 

@@ -15,6 +15,7 @@ from hw_sim.bodywork import BODIES
 from hw_sim.light import Conditions, LightLevel
 from hw_sim.pictures import fitting_light
 from hw_sim.road import Road, RoadScene
+from hw_sim.surroundings import World
 from hw_sim.traffic import FASTEST_MPH, M_S_PER_MPH, SLOWEST_MPH, TRIGGER_LINE_M, DayOfTraffic
 from hw_sim.world import NEAREST_M, Mount, Sheet, View, angle_deg
 
@@ -75,6 +76,12 @@ def test_vehicles_never_overlap_where_they_are_seen(mph: float | None) -> None:
             rear_m = before.rear_y_m(at_s)
             if 0.0 < rear_m < farthest_m:
                 assert after.rear_y_m(at_s) + after.body.length_m < rear_m
+
+
+def test_a_world_of_an_hour_has_its_traffic_and_says_so_to_its_twin() -> None:
+    assert World(hour=16.5).options() == ["--seed", "1", "--light", "day", "--rain", "0.0", "--hour", "16.5"]
+    rush, night = (World(hour=hour).road(None).vehicles_between(0.0, 1800.0) for hour in (16.5, 2.5))
+    assert len(rush) > 3 * len(night)
 
 
 def test_a_day_brings_2400_vehicles_and_platoons_of_50_a_minute() -> None:

@@ -115,7 +115,7 @@ CROP_SETS = us_plates eu_crops br_gate
 # What the table's val rows can be asked: sets of plates that are cut out, boxes, texts of plates with a box.
 HELD = $(shell awk -F, '$$2 == "val" && $$3 == "plate" { print $$7 == "" ? $$1 : $$9 == "" ? "boxes" : "boxes scenes" }' \
     "$(TRAINING_DATA)/plates.csv" | sort -u)
-MEASURED = $(strip $(filter $(HELD),$(CROP_SETS)) $(if $(filter us_plates,$(HELD)),degraded) $(filter $(HELD),boxes scenes))
+MEASURED = $(strip $(filter $(HELD),$(CROP_SETS)) $(if $(filter us_plates,$(HELD)),degraded passages) $(filter $(HELD),boxes scenes))
 FLOAT = $(if $(wildcard build/float/manifest.json),$(addsuffix _float,$(filter $(HELD),us_plates boxes scenes)))
 # What one measurement needs that is made by itself.
 READY = $(VENV)/.base data
@@ -126,13 +126,17 @@ evaluate: table-there $(VENV)/.base data
 	@$(MAKE) --no-print-directory READY= $(MEASURED) $(FLOAT)
 	@echo "Figures: build/measured. What was wrong, to be looked at: build/reports/*/index.html (personal data)"
 
-.PHONY: us_plates eu_crops br_gate degraded boxes scenes us_plates_float boxes_float scenes_float pin
+.PHONY: us_plates eu_crops br_gate degraded passages boxes scenes us_plates_float boxes_float scenes_float pin
 us_plates eu_crops br_gate: $(READY)
 	@echo "== $@"; $(MEASURE) crops $(VAL) --set $@ $(ASIDE)
 
 degraded: $(READY)
 	@echo "== $@"; nice $(BIN)/python -m models.degraded_set "$(TRAINING_DATA)/plates.csv" --root "$(TRAINING_DATA)" --out build/degraded
 	@$(MEASURE) crops build/degraded/plates.csv --root build/degraded $(ASIDE)
+
+passages: $(READY)
+	@echo "== $@"; nice $(BIN)/python -m models.degraded_set "$(TRAINING_DATA)/plates.csv" --root "$(TRAINING_DATA)" --out build/passages --views 5
+	@$(MEASURE) passages build/passages/plates.csv --root build/passages $(ASIDE)
 
 boxes: $(READY)
 	@echo "== $@"; $(MEASURE) boxes $(VAL) $(ASIDE)
@@ -153,4 +157,4 @@ pin: $(VENV)/.base
 	$(BIN)/python -m models.evaluate pin build/measured/*.json
 
 clean:
-	rm -rf $(VENV) build/run build/reports build/scenes build/degraded build/measured build/arm64 *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build/run build/reports build/scenes build/degraded build/passages build/measured build/arm64 *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

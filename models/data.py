@@ -38,6 +38,7 @@ class Row:
     text: str
     region: str
     flags: str
+    track: str = ""  # pictures of one plate that passed, one after the other, have this in common
 
 
 class DataMissing(Exception):
@@ -72,6 +73,15 @@ def load_rows(table: Path) -> list[Row]:
         ) from error
 
 
+def load_rows_to_read(folder: Path) -> list[Row]:
+    """Return the rows of DIR/plates.csv and, if it is there, of DIR/read.csv: plates whose text was read by eye later.
+
+    A plate of both tables has its text in the second only. Raises DataMissing.
+    """
+    later = folder / "read.csv"
+    return load_rows(folder / "plates.csv") + (load_rows(later) if later.exists() else [])
+
+
 def _row(record: dict[str, str]) -> Row:
     numbers = [record.get(name) or "" for name in ("x", "y", "w", "h")]
     box = None if numbers[2] == "" else tuple(float(number) for number in numbers)
@@ -84,6 +94,7 @@ def _row(record: dict[str, str]) -> Row:
         text=normalised(record.get("text") or ""),
         region=record.get("region") or "",
         flags=record.get("flags") or "",
+        track=record.get("track") or "",
     )
 
 

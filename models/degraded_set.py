@@ -1,5 +1,8 @@
 """The frozen degraded set: `python -m models.degraded_set CSV --root DIR --out DIR` makes it from the val crops.
 
+With `--views N` each plate is seen N times while it drives away, in one light and with noise, motion and place on the
+pixel grid of its own in each picture: what a unit votes over.
+
 Each crop is brought to the 60 to 90 px that a plate has on a road camera's picture, and suffers one or two of what
 happens there. It is a measure and no training: nothing here is shared with models.degrade. What a crop suffers depends
 on its name and the seed alone, and everything but the codecs is double precision with a random stream that NumPy keeps
@@ -14,7 +17,7 @@ import csv
 import hashlib
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -36,6 +39,7 @@ TWO_EFFECTS_SHARE = 0.6
 MILDER = 0.7  # of the range of severity is used where two effects come together
 
 EFFECTS = ("defocus", "motion", "noise", "contrast", "jpeg", "dusk", "infrared")
+SMALLER = 0.94  # from one view to the next: 75 mph, 17 m away, 30 pictures a second
 NOT_TOGETHER = ({"defocus", "motion"}, {"dusk", "infrared"}, {"dusk", "contrast"}, {"dusk", "noise"})
 
 Light = npt.NDArray[np.float64]
@@ -74,6 +78,15 @@ class Suffering:
             severity={effect: float(hard) for effect, hard in zip(chosen, hardness, strict=False)},
             rng=rng,
         )
+
+    def later(self, seed: int, name: str, view: int) -> "Suffering":
+        """Return what the same plate suffers in the same light so many pictures later; itself for none."""
+        if not view:
+            return self
+        digest = hashlib.sha256(f"{seed}:{name}:{view}".encode()).digest()
+        rng = np.random.RandomState(np.frombuffer(digest, "<u4"))
+        left, top = rng.random_sample(2)
+        return replace(self, width_px=self.width_px * SMALLER**view, left_px=left, top_px=top, rng=rng)
 
     def between(self, effect: str, mild: float, hard: float) -> float | None:
         """Return an effect's strength between its mildest and its hardest, or None where it is not there."""
@@ -206,26 +219,28 @@ def crops_of(table: Path, name: str, split: str) -> list[Row]:
     return sorted(rows, key=lambda row: row.image)
 
 
-def make_set(rows: list[Row], root: Path, out: Path, seed: int) -> tuple[Counter[str], str]:
+def make_set(rows: list[Row], root: Path, out: Path, seed: int, views: int = 1) -> tuple[Counter[str], str]:
     """Write the pictures and plates.csv; return how many suffered what, and the digest. Raises DataMissing, OSError."""
     out.mkdir(parents=True, exist_ok=True)
     counts: Counter[str] = Counter()
     digest = hashlib.sha256()
-    columns = ("set", "split", "kind", "image", "x", "y", "w", "h", "text", "region", "flags", "source")
+    columns = ("set", "split", "kind", "image", "x", "y", "w", "h", "text", "region", "flags", "source", "track")
     with (out / "plates.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(columns)
         for row in rows:
-            how = Suffering.drawn(seed, row.image)
-            image, box = degraded(read_image(root / row.image), how)
-            name = hashlib.sha256(row.image.encode()).hexdigest()[:16] + ".png"
-            (out / name).write_bytes(cv2.imencode(".png", image)[1].tobytes())
-            digest.update(f"{name} {image.shape}\n".encode() + image.tobytes())
-            counts.update(how.severity.keys())
-            flags = " ".join((*row.flags.split(), *how.severity))
-            edges = [f"{edge:.3f}" for edge in box]
-            line = (f"{row.set}_degraded", row.split, row.kind, name, *edges, row.text, row.region, flags, row.image)
-            table.writerow(line)
+            plate, first = read_image(root / row.image), Suffering.drawn(seed, row.image)
+            track = hashlib.sha256(row.image.encode()).hexdigest()[:16]
+            flags = " ".join((*row.flags.split(), *first.severity))
+            counts.update(first.severity.keys())
+            for view in range(views):
+                image, box = degraded(plate, first.later(seed, row.image, view))
+                name = f"{track}-{view}.png" if view else f"{track}.png"
+                (out / name).write_bytes(cv2.imencode(".png", image)[1].tobytes())
+                digest.update(f"{name} {image.shape}\n".encode() + image.tobytes())
+                edges = [f"{edge:.3f}" for edge in box]
+                line = (f"{row.set}_degraded", row.split, row.kind, name, *edges, row.text, row.region, flags)
+                table.writerow((*line, row.image, track))
     return counts, digest.hexdigest()
 
 
@@ -238,11 +253,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--set", default="us_plates")
     parser.add_argument("--split", default="val")
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--views", type=int, default=1, help="pictures of each plate while it drives away")
     options = parser.parse_args(arguments)
     try:
         refuse_versioned(options.out)
         rows = crops_of(options.table, options.set, options.split)
-        counts, digest = make_set(rows, options.root, options.out, options.seed)
+        counts, digest = make_set(rows, options.root, options.out, options.seed, options.views)
     except DataMissing as error:
         print(f"degraded_set: {error}", file=sys.stderr)
         return 2

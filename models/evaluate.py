@@ -1,4 +1,4 @@
-"""Measure the device's own models on labelled pictures: `python -m models.evaluate scenes|crops|boxes`.
+"""Measure the device's own models on labelled pictures: `python -m models.evaluate scenes|crops|passages|boxes`.
 
 `--report` lays the errors out to be looked at; `pin` writes figures into the models' manifest. Counting is done in
 models.measuring and models.figures.
@@ -16,7 +16,7 @@ import cv2
 
 from firmware.faults import DeviceFault
 from models.data import DataMissing, Row, load_rows, refuse_versioned
-from models.measuring import boxes, crops, scenes
+from models.measuring import boxes, crops, passages, scenes
 from models.pinning import pin_figures
 from models.report import write_report
 
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument("folder", type=Path, metavar="DIR")
     for name, what in (
         ("crops", "plates cut out already; columns image,text,region"),
+        ("passages", "several pictures of each plate, voted as a unit votes; columns image,x,y,w,h,text,region,track"),
         ("boxes", "plate boxes; columns of plates.csv"),
     ):
         command = commands.add_parser(name, help=what)
@@ -86,7 +87,7 @@ def _measure(options: argparse.Namespace) -> None:
     if options.command == "scenes":
         measurement = scenes(options.folder, options.models)
     else:
-        work = crops if options.command == "crops" else boxes
+        work = {"crops": crops, "passages": passages, "boxes": boxes}[options.command]
         measurement = work(_chosen(options), options.root, options.models)
     text = json.dumps({**measurement.figures, "models": measurement.models}, indent=2)
     print(text, flush=True)

@@ -45,6 +45,7 @@ class Answer:
     region_read: str = ""  # empty where none is answered
     flags: tuple[str, ...] = ()
     share_ratio: float = 1.0  # best overlap of a found box with the label, as intersection over union
+    is_partial: bool = False  # a passage that too few pictures agree on is reported as partial, whatever its score
 
     @property
     def is_exact(self) -> bool:
@@ -59,7 +60,7 @@ class Answer:
     @property
     def is_reported(self) -> bool:
         """Whether a unit would report a passage that was read so, with the configuration's default."""
-        return self.is_reportable and (self.score_ratio or 0.0) >= REPORTING_SCORE_RATIO
+        return self.is_reportable and not self.is_partial and (self.score_ratio or 0.0) >= REPORTING_SCORE_RATIO
 
     @property
     def is_reportable(self) -> bool:
@@ -155,6 +156,15 @@ def text_figures(answers: Sequence[Answer]) -> dict[str, Any]:
         "exact": share(answers, lambda answer: answer.is_exact),
         "exact_folded": share(answers, lambda answer: answer.is_folded),
         "cer": edits / max(1, sum(len(answer.label) for answer in answers)),
+    }
+
+
+def region_figures(answers: Sequence[Answer]) -> dict[str, Any]:
+    """Return how many regions are right where one is answered, and how many are answered where one is known."""
+    known = [answer for answer in answers if answer.region]
+    return {
+        "region_accuracy": share([one for one in known if one.region_read], lambda one: one.region == one.region_read),
+        "region_answered": share(known, lambda one: bool(one.region_read)),
     }
 
 

@@ -1,8 +1,8 @@
-"""Run the device's own models over labelled pictures and count: whole pictures, plates cut out, boxes.
+"""Run the device's own models over labelled pictures and count: whole pictures, plates cut out, passages, boxes.
 
 What is measured is what a unit runs, on one thread: firmware.recognition for whole pictures, firmware.ocr for crops,
-firmware.detect for boxes, with the thresholds that the configuration has by default. Times leave out the decoding of
-the picture file.
+with firmware.voting for passages, firmware.detect for boxes, with the thresholds that the configuration has by default.
+Times leave out the decoding of the picture file.
 """
 
 import dataclasses
@@ -24,6 +24,8 @@ from firmware.plates import normalised
 from firmware.recognition import PlateReader
 from firmware.records import Box, Reading
 from firmware.tflite import read_manifest
+from firmware.tracking import AGREEING_READINGS
+from firmware.voting import vote
 from models.data import DataMissing, Row, read_image
 from models.figures import (
     Answer,
@@ -34,6 +36,7 @@ from models.figures import (
     by_flag,
     by_width,
     confusions,
+    region_figures,
     text_figures,
     trust_figures,
 )
@@ -226,23 +229,77 @@ def crops(rows: list[Row], root: Path, models: Path) -> Measurement:
                 flags=tuple(row.flags.split()),
             )
         )
-    known = [answer for answer in answers if answer.region]
-    answered = [answer for answer in known if answer.region_read]
-    right = sum(answer.region == answer.region_read for answer in answered)
     return Measurement(
         kind="crops",
         models=read_manifest(models).version,
         figures={
             "crops": len(rows),
             **text_figures(answers),
-            "region_accuracy": right / len(answered) if answered else None,
-            "region_answered": len(answered) / len(known) if known else None,
+            **region_figures(answers),
             "cpu_ms_median": watch.medians()["cpu_ms_median"],
             **trust_figures(answers),
             "by_flag": by_flag(answers),
             "confusions": confusions(answers),
         },
         answers=answers,
+    )
+
+
+def passages(rows: list[Row], root: Path, models: Path) -> Measurement:
+    """Measure what a unit's vote makes of several pictures of one plate. Raises DataMissing, DeviceFault."""
+    ocr = PlateOcr.load(models)
+    tracks: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.text and row.kind == "plate" and row.track and row.box_px:
+            tracks.setdefault(row.track, []).append(row)
+    if not tracks:
+        raise DataMissing("no row of the table has a text, a box and a track; models.degraded_set makes such a table")
+    answers = []
+    for seen in tracks.values():
+        verdict = vote([_reading(ocr, root, row, number) for number, row in enumerate(seen)])
+        answers.append(
+            Answer(
+                path=root / seen[0].image,
+                box_px=seen[0].box_px,
+                label=seen[0].text,
+                text=verdict.text,
+                score_ratio=verdict.score_ratio,
+                region=seen[0].region,
+                region_read=verdict.region or "",
+                flags=tuple(seen[0].flags.split()),
+                is_partial=verdict.agreeing < AGREEING_READINGS,
+            )
+        )
+    return Measurement(
+        kind="passages",
+        models=read_manifest(models).version,
+        figures={
+            "passages": len(answers),
+            "pictures": sum(map(len, tracks.values())),
+            **text_figures(answers),
+            **region_figures(answers),
+            **trust_figures(answers),
+            "by_flag": by_flag(answers),
+            "confusions": confusions(answers),
+        },
+        answers=answers,
+    )
+
+
+def _reading(ocr: PlateOcr, root: Path, row: Row, number: int) -> Reading:
+    """Return what one picture of a track says, as the device has it."""
+    x, y, w, h = row.box_px or (0.0, 0.0, 0.0, 0.0)
+    box = Box(x_px=x, y_px=y, w_px=w, h_px=h, score_ratio=1.0)
+    plate = ocr.read(read_image(root / row.image), box)
+    return Reading(
+        frame_number=number,
+        at_s=0.0,
+        box=box,
+        characters=plate.characters,
+        score_ratio=plate.score_ratio,
+        region=plate.sure_region,
+        region_score_ratio=plate.region_score_ratio,
+        alternatives=plate.alternatives,
     )
 
 

@@ -20,10 +20,16 @@ from models.report_tables import NONE, card, confusion_table, percent, tables
 STYLE = Path(__file__).with_name("report.css")
 PICTURES = "pictures"
 
-TITLES = {"crops": "Plates cut out", "scenes": "Whole photographs", "boxes": "Plate boxes"}
+TITLES = {
+    "crops": "Plates cut out",
+    "passages": "Passages, voted",
+    "scenes": "Whole photographs",
+    "boxes": "Plate boxes",
+}
 SHOWN = {
     "images": "pictures",
     "crops": "plates",
+    "passages": "passages",
     "plates": "plates",
     "exact": "exact",
     "exact_folded": "with O as 0 and I as 1",

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from firmware.ocr import ALPHABET, BANDS, BLANK, COLUMNS, beam_search, corners_of_box, normalise, rectify
 from firmware.records import Image
-from models.data import load_designs, load_rows
+from models.data import load_designs, load_rows_to_read
 from models.ocr_crops import CropSource, Sample, load_samples
 from models.ocr_net import OcrNet
 from models.relettered import Lettering, aligned, blank_of, centres_px, enlarged, proof_of
@@ -117,7 +117,7 @@ def losses_of(net: nn.Module, source: CropSource, ctc: nn.Module) -> tuple[torch
 def main() -> None:
     """Train from the newest checkpoint to --steps."""
     options = begin("Train the plate OCR.", checkpoint="build/ocr.pt", steps=16000)
-    rows = load_rows(options.data / "plates.csv")
+    rows = load_rows_to_read(options.data)
     training_samples, validation = load_samples(options.data, rows, "train"), load_samples(options.data, rows, "val")
     print("train:", {name: len(pool) for name, pool in training_samples.items()})
     print("val:", {name: len(pool) for name, pool in validation.items()}, flush=True)

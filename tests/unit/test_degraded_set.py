@@ -2,13 +2,14 @@
 
 import csv
 import hashlib
+from itertools import pairwise
 
 import cv2
 import numpy as np
 import pytest
 
 from models import degraded_set
-from models.data import load_rows
+from models.data import Row, load_rows
 from models.degraded_set import EFFECTS, NOT_TOGETHER, Suffering, degraded, sampling
 
 NAMES = [f"plates/{number:03}.png" for number in range(400)]
@@ -117,6 +118,28 @@ def test_the_digest_is_of_the_pixels(table, tmp_path, capsys):
     assert digests[0] == expected.hexdigest()
     assert all(np.array_equal(one, two) for (_, one), (_, two) in zip(*pixels[:2], strict=True))
     assert not any(np.array_equal(one, other) for (_, one), (_, other) in zip(pixels[0], pixels[2], strict=True))
+
+
+def test_further_views_are_of_the_same_plate_in_the_same_light_and_smaller(table, tmp_path):
+    assert run(table, tmp_path / "one") == 0
+    assert run(table, tmp_path / "three", "--views", "3") == 0
+    single = load_rows(tmp_path / "one" / "plates.csv")
+    tracks = grouped(load_rows(tmp_path / "three" / "plates.csv"))
+    assert [views[0] for views in tracks.values()] == single  # the first view is that of the set without others
+    for views in tracks.values():
+        assert len({(row.text, row.flags) for row in views}) == 1
+        widths = [row.box_px[2] for row in views if row.box_px]
+        assert [round(later / before, 2) for before, later in pairwise(widths)] == [0.94, 0.94]
+        shots = [cv2.imread(str(tmp_path / "three" / row.image)).astype(float) for row in views]
+        assert abs(shots[1].mean() - shots[0].mean()) < 12
+        assert shots[1].shape != shots[2].shape or not np.array_equal(shots[1], shots[2])
+
+
+def grouped(rows: list[Row]) -> dict[str, list[Row]]:
+    tracks: dict[str, list[Row]] = {}
+    for row in rows:
+        tracks.setdefault(row.track, []).append(row)
+    return tracks
 
 
 def test_the_set_is_not_made_among_versioned_files(table, tmp_path, capsys):

@@ -21,6 +21,7 @@ CROP_KEYS = {
     "crops", "exact", "exact_folded", "cer", "region_accuracy", "region_answered", "cpu_ms_median",
     "ece", "reported", "reported_wrong", "reported_wrong_folded", "by_flag", "confusions", "models",
 }  # fmt: skip
+PASSAGE_KEYS = (CROP_KEYS - {"crops", "cpu_ms_median"}) | {"passages", "pictures"}
 BOX_KEYS = {
     "images", "plates", "recall_50", "false_per_image", "cpu_ms_median", "doubtful_areas", "not_counted", "models",
 }  # fmt: skip
@@ -69,6 +70,30 @@ def test_crops_and_boxes_answer_their_keys(pictures: Path, tmp_path: Path) -> No
         out = tmp_path / f"{command}.json"
         assert evaluate.main([command, str(pictures / "table.csv"), "--root", str(pictures), "--json", str(out)]) == 0
         assert set(json.loads(out.read_text())) == keys
+
+
+def test_passages_are_voted_and_agreed_on(pictures: Path, tmp_path: Path) -> None:
+    """Two vehicles seen three times, and one seen once, of which nobody can be sure."""
+    with (pictures / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))[:3]
+    table, out = tmp_path / "tracks.csv", tmp_path / "out.json"
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0], "track"])
+        writer.writeheader()
+        for number, row in enumerate(rows):
+            for view in range(3 if number < 2 else 1):
+                writer.writerow({**row, "x": float(row["x"]) + view, "track": number})
+    assert evaluate.main(["passages", str(table), "--root", str(pictures), "--json", str(out)]) == 0
+    result = json.loads(out.read_text())
+    assert set(result) == PASSAGE_KEYS
+    assert (result["passages"], result["pictures"]) == (3, 7)
+    assert result["exact_folded"] == 1.0
+    assert result["reported"] == pytest.approx(2 / 3)
+
+
+def test_passages_need_tracks(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate.main(["passages", str(pictures / "table.csv"), "--root", str(pictures)]) == 2
+    assert "track" in capsys.readouterr().err
 
 
 def test_what_is_doubtful_is_neither_asked_for_nor_read(pictures: Path, tmp_path: Path) -> None:

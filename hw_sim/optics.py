@@ -17,7 +17,7 @@ from firmware.records import Image, Light
 
 Linear = npt.NDArray[np.float32]
 """float32 (H, W, 4), blue, green, red; 1.0 saturates the converter. OpenCV works on four planes twice as fast as on
-three; the fourth is for opacity, or for nothing."""
+three; the fourth is for opacity, or for nothing. A grey picture is float32 (H, W)."""
 
 FULL_WELL_E = 10_000.0
 READ_NOISE_E = 2.5
@@ -29,9 +29,12 @@ _ROOT, _STRAIGHT = 1.212 * 255.0, -0.138 * 255.0
 _ROOT_OF_TOE = _ROOT * math.sqrt(_TOE)
 _NOISE_SPARE_PX = 96
 _SIGMA_SCALE = 8.0  # noise is kept in eighths of a level
+_GREY_SIGMA_SCALE = 32.0  # that of grey pictures, which are averages, is less
 _TILE_SCALE = 32.0
+_ROUNDING_VARIANCE = 1.0 / 6.0  # of a level: it was rounded to a whole one, and so was its noise
 _SMEAR_STEPS = 9
 _STRIP_PX = 1 << 15
+_LUMA: npt.NDArray[np.float32] = np.array([[0.114, 0.587, 0.299, 0.0]], np.float32)  # ITU-R BT.601
 _REFLECTANCE: npt.NDArray[np.float32] = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)  # IEC 61966-2-1, nearly
 
 
@@ -67,21 +70,33 @@ def linear_per_electron_us(light: Light) -> float:
 
 
 def level_of(linear: Linear, scratch: Scratch) -> Image:
-    """Return the levels, uint8 (H, W, 3), of a linear picture, which is spent, in scratch memory.
+    """Return the levels, uint8 (H, W, 3) or (H, W), of a linear picture, which is spent, in scratch memory.
 
     The curve is 1.212 (sqrt(x + t) - sqrt(t)) - 0.138 x with t = 0.004. That is within a hundredth the tone curve of
     Raspberry Pi's tuning files for libcamera (rpi.contrast) in the dark, and the curve of IEC 61966-2-1 (sRGB) above
     it; a root takes a sixth of a power's time.
     """
-    coded = scratch.bytes("coded", (*linear.shape[:2], 3))
+    is_grey = linear.ndim == 2
+    coded = scratch.bytes("coded", linear.shape if is_grey else (*linear.shape[:2], 3))
     for rows in strips(linear.shape):
         strip = linear[rows]
-        root, levels = scratch.floats("root", strip.shape), scratch.bytes("levels", strip.shape)
+        root = scratch.floats("root", strip.shape)
+        levels = coded[rows] if is_grey else scratch.bytes("levels", strip.shape)
         cv2.min(strip, (1.0, 1.0, 1.0, 1.0), dst=strip)
         cv2.sqrt(cv2.add(strip, (_TOE, _TOE, _TOE, _TOE), dst=root), dst=root)
         cv2.addWeighted(root, _ROOT, strip, _STRAIGHT, -_ROOT_OF_TOE, dst=levels, dtype=cv2.CV_8U)
-        cv2.cvtColor(levels, cv2.COLOR_BGRA2BGR, dst=coded[rows])
+        if not is_grey:
+            cv2.cvtColor(levels, cv2.COLOR_BGRA2BGR, dst=coded[rows])
     return coded
+
+
+def grey_of(linear: Linear) -> Linear:
+    """Return the light, float32 (H, W), whose level is the luma of the levels of `linear`, whatever the exposure.
+
+    Nearly: it takes the curve of levels for a root, which has no scale.
+    """
+    root = cv2.transform(cv2.sqrt(cv2.max(linear, (0.0, 0.0, 0.0, 0.0))), _LUMA)
+    return np.asarray(cv2.multiply(root, root), np.float32)
 
 
 def reflectance_of(coded: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -122,30 +137,39 @@ class NoiseTiles:
 
     lighter: Image
     darker: Image
+    scale: float  # of its product with a sigma
 
     def window(self, generator: np.random.Generator, shape: tuple[int, ...]) -> tuple[Image, Image]:
-        """Return a random part of `shape`, (H, W, 3)."""
+        """Return a random part of `shape`, (H, W, 3) or (H, W)."""
         top, left = (int(offset) for offset in generator.integers(0, _NOISE_SPARE_PX, 2))
         part = (slice(top, top + shape[0]), slice(left, left + shape[1]))
         return self.lighter[part], self.darker[part]
 
 
 @functools.lru_cache(maxsize=4)
-def noise_tiles(rows: int, columns: int) -> NoiseTiles:
-    """Draw the noise of pixels that lie under a Bayer pattern: its colours are interpolated, so its grains are too."""
+def noise_tiles(rows: int, columns: int, *, is_grey: bool = False) -> NoiseTiles:
+    """Draw the noise of pixels that lie under a Bayer pattern: its colours are interpolated, so its grains are too.
+
+    The noise of a grey picture is what is left of it in the luma.
+    """
     generator = np.random.default_rng([rows, columns])
     size = ((rows + _NOISE_SPARE_PX + 1) // 2 * 2, (columns + _NOISE_SPARE_PX + 1) // 2 * 2)
     middle, unit = 32768.0, 4000.0
     raw = np.clip(middle + unit * generator.standard_normal(size, dtype=np.float32), 0, 65535).astype(np.uint16)
     noise = (cv2.cvtColor(raw, cv2.COLOR_BayerBG2BGR).astype(np.float32) - middle) * (_TILE_SCALE / unit)
-    return NoiseTiles(np.clip(noise, 0, 255).astype(np.uint8), np.clip(-noise, 0, 255).astype(np.uint8))
+    if is_grey:
+        noise = np.asarray(cv2.transform(noise, _LUMA[:, :3]), np.float32)
+    scale = 1.0 / ((_GREY_SIGMA_SCALE if is_grey else _SIGMA_SCALE) * _TILE_SCALE)
+    return NoiseTiles(np.clip(noise, 0, 255).astype(np.uint8), np.clip(-noise, 0, 255).astype(np.uint8), scale)
 
 
 @functools.lru_cache(maxsize=16)
-def sigma_table(gain: float, averaged: int) -> npt.NDArray[np.uint8]:
-    """Return the noise of each level in eighths of a level: shot noise and read noise, through the curve of levels.
+def sigma_table(gain: float, averaged: int, *, is_grey: bool = False) -> npt.NDArray[np.uint8]:
+    """Return the noise of each level: shot noise and read noise, through the curve of levels.
 
-    `averaged` pixels were averaged in each direction. The read noise falls a little as the gain rises (datasheet).
+    It is in eighths of a level, that of a grey picture in 32nds. `averaged` pixels were averaged in each direction. The
+    read noise falls a little as the gain rises (datasheet). A grey picture has the noise of three colours that each
+    were rounded to a level before their luma was.
     """
     shares = np.linspace(0.0, 1.0, 4096)
     electrons = saturation_e(gain)
@@ -159,16 +183,19 @@ def sigma_table(gain: float, averaged: int) -> npt.NDArray[np.uint8]:
     levels = level(shares)
     spread = (level(shares + noise) - level(shares - noise)) / 2.0
     by_level = np.interp(np.arange(256), levels, spread)
+    if is_grey:
+        by_level = np.hypot(by_level, math.sqrt(_ROUNDING_VARIANCE))
     by_level[255] = 0.0  # what is saturated shows no noise
-    return np.asarray(np.clip(np.round(by_level * _SIGMA_SCALE), 0, 255), np.uint8)
+    scale = _GREY_SIGMA_SCALE if is_grey else _SIGMA_SCALE
+    return np.asarray(np.clip(np.round(by_level * scale), 0, 255), np.uint8)
 
 
 def add_noise(
     picture: Image, sigma: Image, generator: np.random.Generator, tiles: NoiseTiles, scratch: Scratch
 ) -> Image:
-    """Add noise of `sigma` eighths of a level to `picture` in place, and return it."""
+    """Add noise of `sigma`, as `sigma_table` tells it, to `picture` in place, and return it."""
     lighter, darker = tiles.window(generator, picture.shape)
-    scale = 1.0 / (_SIGMA_SCALE * _TILE_SCALE)
+    scale = tiles.scale
     for rows in strips(picture.shape):
         strip = picture[rows]
         noise = scratch.bytes("noise", strip.shape)

@@ -140,8 +140,7 @@ class Painter:
         for each in shown:
             self._darken(exposure, canvas, each)
         for pool in pools:
-            light = np.asarray(cv2.merge([self._pool * np.float32(_road_weight(exposure))] * 4), np.float32)
-            canvas.tint(pool, None, light)
+            canvas.tint(pool, None, np.asarray(self._pool * np.float32(_road_weight(exposure)), np.float32))
         for each in shown:
             self._draw(exposure, canvas, each, optics_px)
 
@@ -151,12 +150,15 @@ class Painter:
             canvas.tint(each.shadow, each.art.shadow.shares, None)
         if each.mirror is not None:
             part = each.art.rear
-            seen = part.skin.at(40.0, 16.0).sum(self._weights(exposure, part, each.vehicle, 0.0))
+            seen = part.skin.at(40.0, 16.0, is_grey=canvas.is_grey).sum(
+                self._weights(exposure, part, each.vehicle, 0.0)
+            )
             mirror = cv2.GaussianBlur(cv2.resize(seen, (48, 20), interpolation=cv2.INTER_AREA), (0, 0), 1.2)
             fade = np.zeros((20, 48), np.float32)
             fade[1:-1, 2:-2] = 1.0
             fade = cv2.GaussianBlur(fade, (0, 0), 1.5) * np.float32(min(1.0, 2.0 * self._sky.rain_ratio))
-            light = np.asarray(mirror * (fade * np.float32(0.13))[:, :, None], np.float32)
+            share = fade * np.float32(0.13)
+            light = np.asarray(mirror * (share if canvas.is_grey else share[:, :, None]), np.float32)
             canvas.tint(each.mirror, np.asarray(fade * np.float32(0.45), np.float32), light)
 
     def _draw(self, exposure: Exposure, canvas: Canvas, each: Shown, optics_px: float) -> None:
@@ -178,7 +180,7 @@ class Painter:
         level = exposure.per_electron_us * (math.pi * MATT_PER_LUX * lux + lamp * MATT_PER_LAMP * 0.1)
         for placed in each.mist:
             shares = spray(generator, thickness)
-            canvas.tint(placed, shares, np.asarray(cv2.merge([shares * np.float32(level)] * 4), np.float32))
+            canvas.tint(placed, shares, np.asarray(shares * np.float32(level), np.float32))
 
     def _weights(self, exposure: Exposure, part: Part, vehicle: PassingVehicle, headlight_lux: float) -> Weights:
         ambient = exposure.per_electron_us * exposure.ambient_ratio

@@ -62,7 +62,7 @@ class _Still:
 
     linear: Linear
     coarse: Image
-    mean: tuple[float, ...]
+    mean: Sequence[float]
     coded: Image
     sigma_of: npt.NDArray[np.uint8]
     noisy: dict[int, Image]
@@ -95,7 +95,10 @@ class _Busy:
 
 
 class Renderer:
-    """One view of the road in one hour's light; `averaged` of the sensor's pixels make one of the picture's."""
+    """One view of the road in one hour's light; `averaged` of the sensor's pixels make one of the picture's.
+
+    Of a grey scenery it makes grey pictures.
+    """
 
     def __init__(self, mount: Mount, sky: Sky, seed: int, scenery: Scenery, *, averaged: int = 1) -> None:
         is_even = mount.width_px % COARSENESS == 0 and mount.height_px % COARSENESS == 0
@@ -103,9 +106,11 @@ class Renderer:
         self._mount, self._sky, self._seed, self._averaged = mount, sky, seed, averaged
         self._painter = Painter(View(mount.reduced(self._coarse)), sky, seed)
         self._scenery, self._coarse_scenery = scenery, scenery.reduced(self._coarse)
-        self._rain = Rain(sky.rain_ratio, seed, (mount.width_px, mount.height_px), mount.focal_px)
-        self._tiles = noise_tiles(mount.height_px, mount.width_px)
-        self._noises = min(_NOISY_AT_MOST, max(1, _NOISY_BYTES // (mount.width_px * mount.height_px * 3)))
+        is_grey = scenery.ambient.ndim == 2
+        self._coded_shape = (mount.height_px, mount.width_px) if is_grey else (mount.height_px, mount.width_px, 3)
+        self._rain = Rain(sky.rain_ratio, seed, (mount.width_px, mount.height_px), mount.focal_px, is_grey=is_grey)
+        self._tiles = noise_tiles(mount.height_px, mount.width_px, is_grey=is_grey)
+        self._noises = min(_NOISY_AT_MOST, max(1, _NOISY_BYTES // math.prod(self._coded_shape)))
         self._still = functools.lru_cache(maxsize=_STILLS_KEPT)(self._summed)
         self._kept = functools.lru_cache(maxsize=1)(self._kept_by_drops)
         self._scratch = Scratch()
@@ -113,7 +118,7 @@ class Renderer:
     def picture(
         self, at_s: float, light: Light, passing: Sequence[Passing], followers: Sequence[PassingVehicle]
     ) -> Image:
-        """Return what the sensor delivers, uint8 (H, W, 3) BGR.
+        """Return what the sensor delivers, uint8 (H, W, 3) BGR, or grey (H, W).
 
         One at a time of those with common vehicles: scratch memory and skins serve one picture.
         `passing` are the vehicles in view, farthest first; `followers` all whose headlamps may light what is in view.
@@ -141,20 +146,20 @@ class Renderer:
         """Sum the still ground of one light behind the window's drops `number`."""
         coarse = self._coarse_scenery
         linear = np.asarray(cv2.addWeighted(coarse.ambient, ambient, coarse.lamp, lamp, 0.0), np.float32)
-        mean = tuple(float(each) for each in linear[::8, ::8].mean(axis=(0, 1)))
-        coded = np.empty((*self._scenery.ambient.shape[:2], 3), np.uint8)
-        for rows in strips(coded.shape):
-            strip = self._ground((rows, slice(None)), ambient, lamp)
-            if self._rain.rain_ratio > 0:
-                _spread_light(strip, self._kept(number)[rows], mean, self._scratch)
-            coded[rows] = level_of(strip, self._scratch)
+        mean = cv2.mean(np.ascontiguousarray(linear[::8, ::8]))
         seen = linear.copy()
         if self._rain.rain_ratio > 0:
             _spread_light(seen, self._coarsely_kept(number), mean, self._scratch)
-        return _Still(
-            linear=linear, coarse=level_of(seen, self._scratch).copy(), mean=mean, coded=coded,
-            sigma_of=sigma_table(gain, self._averaged), noisy={},
-        )  # fmt: skip
+        still = coded = level_of(seen, self._scratch).copy()
+        if self._coarse > 1:
+            coded = np.empty(self._coded_shape, np.uint8)
+            for rows in strips(coded.shape):
+                strip = self._ground((rows, slice(None)), ambient, lamp)
+                if self._rain.rain_ratio > 0:
+                    _spread_light(strip, self._kept(number)[rows], mean, self._scratch)
+                coded[rows] = level_of(strip, self._scratch)
+        sigma_of = sigma_table(gain, self._averaged, is_grey=linear.ndim == 2)
+        return _Still(linear=linear, coarse=still, mean=mean, coded=coded, sigma_of=sigma_of, noisy={})
 
     def _ground(self, part: tuple[slice, slice], ambient: float, lamp: float) -> Linear:
         """Return a part of the still ground in this light, in scratch memory."""
@@ -196,7 +201,7 @@ class Renderer:
         """Paint the part of `picture` in which something moves; `box` is in the pixels that vehicles are painted on."""
         by = self._coarse
         part = _part_of(box)
-        window = self._scratch.floats("window", (box[3] - box[1], box[2] - box[0], 4))
+        window = self._scratch.floats("window", (box[3] - box[1], box[2] - box[0], *moment.still.linear.shape[2:]))
         window[:] = moment.still.linear[part]
         self._move(window, moment, box, OPTICS_SIGMA_PX / (math.sqrt(self._averaged) * by))
         veil = None
@@ -304,9 +309,11 @@ def _shifted(box: Box, origin: Box) -> Box:
     return left - origin[0], top - origin[1], right - origin[0], bottom - origin[1]
 
 
-def _spread_light(picture: Linear, kept: _Plane, mean: tuple[float, ...], scratch: Scratch) -> None:
+def _spread_light(picture: Linear, kept: _Plane, mean: Sequence[float], scratch: Scratch) -> None:
     """Let drops on the window spread the light of `picture` in place."""
-    planes = cv2.merge([kept, kept, kept, kept], dst=scratch.floats("kept", picture.shape))
+    planes: _Plane | cv2.typing.MatLike = kept
+    if picture.ndim == 3:
+        planes = cv2.merge([kept, kept, kept, kept], dst=scratch.floats("kept", picture.shape))
     cv2.subtract(picture, mean, dst=picture)
     cv2.multiply(picture, planes, dst=picture)
     cv2.add(picture, mean, dst=picture)

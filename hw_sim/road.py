@@ -11,8 +11,8 @@ import math
 import threading
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 
 from firmware.records import Grey, Image, Light
 from hw_sim.light import Conditions, draw_sky
@@ -148,7 +148,7 @@ class Road:
 
     def small(self, at_s: float, light: Light) -> Grey:
         """Return the small picture of the same exposure, uint8 (H / 4, W / 4): its brightness."""
-        return np.asarray(cv2.cvtColor(self._seen(self._small, at_s, light), cv2.COLOR_BGR2GRAY), np.uint8)
+        return self._seen(self._small, at_s, light)
 
     @functools.cached_property
     def _large(self) -> Renderer:
@@ -156,14 +156,14 @@ class Road:
 
     @functools.cached_property
     def _small(self) -> Renderer:
-        small, scenery = self._mount.reduced(SMALL_DIVISOR), self._scenery.reduced(SMALL_DIVISOR)
+        small, scenery = self._mount.reduced(SMALL_DIVISOR), self._scenery.reduced(SMALL_DIVISOR).grey()
         return Renderer(small, self.sky, self._seed, scenery, averaged=SMALL_DIVISOR)
 
     @functools.cached_property
     def _scenery(self) -> Scenery:
         return draw_scenery(self.view, self.sky, self._seed)
 
-    def _seen(self, renderer: Renderer, at_s: float, light: Light) -> Image:
+    def _seen(self, renderer: Renderer, at_s: float, light: Light) -> npt.NDArray[np.uint8]:
         if light.exposure_us <= 0 or light.gain <= 0 or not 0.0 <= light.lamp_ratio <= 1.0:
             raise ValueError("exposure and gain are above zero, and the lamp is a ratio")
         near = self._between_m(at_s, -POOL_REACH_M, self._farthest_m)

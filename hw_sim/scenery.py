@@ -21,7 +21,7 @@ from hw_sim.light import (
     MATT_PER_LUX,
     Sky,
 )
-from hw_sim.optics import Linear, reflectance_of
+from hw_sim.optics import Linear, grey_of, reflectance_of
 from hw_sim.world import Mount, View
 
 LANE_HALF_WIDTH_M = 1.75
@@ -39,7 +39,10 @@ _Map = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Scenery:
-    """Electrons per microsecond of each pixel, float32 (H, W, 4): in the hour's light, and added by the full lamp."""
+    """Electrons per microsecond of each pixel, in the hour's light, and added by the full lamp.
+
+    float32 (H, W, 4), or (H, W) if it is grey.
+    """
 
     ambient: Linear
     lamp: Linear
@@ -49,6 +52,10 @@ class Scenery:
         size = (self.ambient.shape[1] // by, self.ambient.shape[0] // by)
         shrunk = [cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (self.ambient, self.lamp)]
         return Scenery(*(np.asarray(each, np.float32) for each in shrunk))
+
+    def grey(self) -> "Scenery":
+        """Return the same for a grey picture."""
+        return Scenery(grey_of(self.ambient), grey_of(self.lamp))
 
 
 @dataclass(frozen=True, slots=True)

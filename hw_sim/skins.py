@@ -5,7 +5,7 @@ reflectances; `bake` works out once per vehicle what it sends towards the lens i
 the lamp; each exposure only weighs the two and warps the sum into the picture.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ from hw_sim.light import (
     RETRO_PER_LAMP,
     Sky,
 )
-from hw_sim.optics import Linear, Scratch, reflectance_of, strips
+from hw_sim.optics import Linear, Scratch, grey_of, reflectance_of, strips
 from hw_sim.world import Mask, Placed, Sheet, Vector
 
 _VERGE_RATIO = 1.8  # the light from below comes from the verge too, which is brighter than asphalt
@@ -80,6 +80,7 @@ class _Level:
     lamp: Linear
     retro: Linear | None
     opacity: _Plane | None
+    solid: _Levels | None = None  # instead of the opacity, in a grey picture: 255 where it is above a half
     weighed: tuple[Weights, Linear] | None = None
 
     def halved(self) -> "_Level":
@@ -95,8 +96,16 @@ class _Level:
             opacity=None if self.opacity is None else shrunk(self.opacity),
         )
 
+    def grey(self) -> "_Level":
+        """Return the same for a grey picture."""
+        solid = None if self.opacity is None else np.asarray(cv2.compare(self.opacity, 0.5, cv2.CMP_GT), np.uint8)
+        return _Level(
+            ambient=grey_of(self.ambient), lamp=grey_of(self.lamp),
+            retro=None if self.retro is None else grey_of(self.retro), opacity=None, solid=solid,
+        )  # fmt: skip
+
     def sum(self, weights: Weights) -> Linear:
-        """Return the light towards the lens, with the opacity as its fourth plane, until it is asked for again."""
+        """Return the light towards the lens until it is asked for again; in colour the opacity is its fourth plane."""
         if self.weighed is not None and self.weighed[0] == weights:
             return self.weighed[1]
         total = np.empty_like(self.ambient) if self.weighed is None else self.weighed[1]
@@ -114,21 +123,30 @@ class Skin:
     """A surface in the hour's light: electrons per microsecond, at its own size and, when asked for, at its halves."""
 
     levels: list[_Level]
+    greys: dict[int, _Level] = field(default_factory=dict)
 
     @property
     def is_retro(self) -> bool:
         """Whether any of it sends light back to where it comes from."""
         return self.levels[0].retro is not None
 
-    def at(self, across_px: float, down_px: float) -> _Level:
+    def at(self, across_px: float, down_px: float, *, is_grey: bool) -> _Level:
         """Return the size that is least above the one shown, so that no fine line flickers."""
+        index = self._index(across_px, down_px)
+        if not is_grey:
+            return self.levels[index]
+        if index not in self.greys:
+            self.greys[index] = self.levels[index].grey()
+        return self.greys[index]
+
+    def _index(self, across_px: float, down_px: float) -> int:
         index = 0
         while True:
             while len(self.levels) <= index:
                 self.levels.append(self.levels[-1].halved())
             rows, columns = self.levels[index].ambient.shape[:2]
             if columns < 1.7 * max(1.0, across_px) or rows < 1.7 * max(1.0, down_px) or min(rows, columns) < 4:
-                return self.levels[index]
+                return index
             index += 1
 
 
@@ -184,7 +202,7 @@ def _sent(surface: Surface, normals: _Vectors, towards_lens: Vector, sky: Sky) -
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """A part of the linear picture that is being worked on, float32 (h, w, 4); its first pixel is (left, top).
+    """A part of the linear picture that is being worked on; its first pixel is (left, top).
 
     `covered` marks what has been laid on it so far.
     """
@@ -195,6 +213,11 @@ class Canvas:
     top: int
     scratch: Scratch
 
+    @property
+    def is_grey(self) -> bool:
+        """Whether the picture has one plane only."""
+        return self.picture.ndim == 2
+
     def lay(self, placed: Placed, skin: Skin, weights: Weights) -> None:
         """Lay a skin on it: all of its outline hides what is below."""
         part = self._part(placed)
@@ -202,7 +225,7 @@ class Canvas:
             return
         low_x, low_y, window, covered = part
         size = (window.shape[1], window.shape[0])
-        level = skin.at(placed.across_px, placed.down_px)
+        level = skin.at(placed.across_px, placed.down_px, is_grey=self.is_grey)
         matrix = _from_texture(placed, low_x, low_y, level.ambient.shape)
         mask = placed.fill(low_x, low_y, self.scratch.bytes("mask", covered.shape))
         colours = self.scratch.floats("colours", window.shape)
@@ -213,13 +236,20 @@ class Canvas:
             opacity = cv2.extractChannel(colours, 3, dst=self.scratch.floats("opacity", covered.shape))
             solid = cv2.compare(opacity, 0.5, cv2.CMP_GT, dst=self.scratch.bytes("solid", covered.shape))
             cv2.bitwise_and(mask, solid, dst=mask)
+        if level.solid is not None:
+            solid = self.scratch.bytes("solid", covered.shape)
+            cv2.warpPerspective(
+                level.solid, matrix, size, dst=solid, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
+            )
+            cv2.bitwise_and(mask, solid, dst=mask)
         cv2.copyTo(colours, mask, window)
         cv2.bitwise_or(covered, mask, dst=covered)
 
     def tint(self, placed: Placed, alpha: _Plane | None, light: Linear | None) -> None:
         """Lay something translucent on it: what lies below keeps 1 - alpha, and `light` is added.
 
-        `alpha` is float32 (h, w), `light` float32 (h, w, 4), each of any size of its own; None takes or adds nothing.
+        `alpha` is float32 (h, w), `light` too or, in colour, float32 (h, w, 4), each of any size of its own; None takes
+        or adds nothing.
         """
         part = self._part(placed)
         if part is None:
@@ -230,12 +260,19 @@ class Canvas:
             matrix = _from_texture(placed, low_x, low_y, alpha.shape)
             kept = self.scratch.floats("kept", window.shape[:2])
             cv2.warpPerspective(1.0 - alpha, matrix, size, dst=kept, flags=cv2.INTER_LINEAR, borderValue=1.0)
-            planes = cv2.merge([kept, kept, kept, kept], dst=self.scratch.floats("colours", window.shape))
-            cv2.multiply(window, planes, dst=window)
+            cv2.multiply(window, self._planes(kept), dst=window)
         if light is not None:
             matrix = _from_texture(placed, low_x, low_y, light.shape)
-            more = self.scratch.floats("colours", window.shape)
-            cv2.add(window, cv2.warpPerspective(light, matrix, size, dst=more, flags=cv2.INTER_LINEAR), dst=window)
+            more = self.scratch.floats("more", (*window.shape[:2], *light.shape[2:]))
+            cv2.warpPerspective(light, matrix, size, dst=more, flags=cv2.INTER_LINEAR)
+            cv2.add(window, more if light.ndim == window.ndim else self._planes(more), dst=window)
+
+    def _planes(self, plane: _Plane) -> Linear:
+        """Return `plane` for each of the picture's planes, in scratch memory."""
+        if self.is_grey:
+            return plane
+        planes = self.scratch.floats("colours", (*plane.shape, 4))
+        return np.asarray(cv2.merge([plane, plane, plane, plane], dst=planes), np.float32)
 
     def _part(self, placed: Placed) -> tuple[int, int, Linear, Mask] | None:
         """Return where the placed box begins, as pixels of the whole picture, and its part of the canvas."""

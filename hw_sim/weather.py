@@ -24,8 +24,8 @@ _Plane = npt.NDArray[np.float32]
 class Rain:
     """Rain of one strength before one view. Everything is a function of the time and the seed."""
 
-    def __init__(self, rain_ratio: float, seed: int, size: tuple[int, int], focal_px: float) -> None:
-        self.rain_ratio = rain_ratio
+    def __init__(self, rain_ratio: float, seed: int, size: tuple[int, int], focal_px: float, *, is_grey: bool) -> None:
+        self.rain_ratio, self._is_grey = rain_ratio, is_grey
         self._seed, self._size, self._focal_px = seed, size, focal_px
         self._drops = functools.lru_cache(maxsize=8)(self._drawn_drops)
 
@@ -51,7 +51,7 @@ class Rain:
         return np.asarray(full, np.float32)
 
     def streak(self, picture: Image, at_s: float, exposure_us: float, lamp_linear: float) -> None:
-        """Draw the drops that fall through one exposure into the coded picture (H, W, 3), in place.
+        """Draw the drops that fall through one exposure into the coded picture, in place.
 
         By day a drop is a faint bright line, as long as it falls while the shutter is open; in the lamp's light the
         near ones shine as pale discs, out of focus.
@@ -86,7 +86,7 @@ class Rain:
             shape *= min(1.0, 1.0 / max(0.3, float(np.max(shape)))) ** 0.5
             strength = float(generator.uniform(5.0, 26.0)) * (1.0 + 2.2 * lamp)
             light = cv2.convertScaleAbs(shape, alpha=strength)
-            drops.append(np.asarray(cv2.merge([light, light, light]), np.uint8))
+            drops.append(np.asarray(light if self._is_grey else cv2.merge([light, light, light]), np.uint8))
         return drops
 
 

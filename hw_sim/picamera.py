@@ -52,7 +52,7 @@ class Sensor(Protocol):
         ...
 
     def picture(self, exposed: Exposed) -> Image:
-        """Return the whole picture, uint8 (H, W, 3) BGR."""
+        """Return the whole picture, uint8 (H, W, 3) BGR: the caller's own, or not writeable."""
         ...
 
     def small(self, exposed: Exposed) -> Grey:
@@ -102,8 +102,9 @@ class SimRequest:
         """
         exposed = self._exposed()
         is_main = self._stream(name)["format"] == FORMATS["main"]
-        array = np.copy(self._camera.sensor.picture(exposed)) if is_main else self._small_rows(exposed)
-        return _misshapen(array, exposed.misshapen)
+        array = self._camera.sensor.picture(exposed) if is_main else self._small_rows(exposed)
+        own = array if array.flags.writeable else np.copy(array)
+        return _misshapen(own, exposed.misshapen)
 
     def make_buffer(self, name: str) -> Array:
         """Return a copy of the stream's bytes, padding and all."""

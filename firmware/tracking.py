@@ -121,10 +121,7 @@ class Tracker:
                 number = next(self._numbers)
                 self._trails[number] = Trail.begun(frame, reading)
                 seen[number] = place
-        for one, other in itertools.combinations(seen, 2):
-            are_beside = _are_beside(whole[seen[one]].box, whole[seen[other]].box)
-            self._trails[one].note_beside(other, are_beside=are_beside)
-            self._trails[other].note_beside(one, are_beside=are_beside)
+        self._note_beside(seen, whole, frame.at_s)
         return passages + self._end_surplus()
 
     def end_unseen(self, now_s: float) -> list[Passage]:
@@ -158,6 +155,21 @@ class Tracker:
                 taken[number] = place
                 self._trails[number].extend(frame, readings[place])
         return taken
+
+    def _note_beside(self, seen: dict[int, int], readings: Sequence[Reading], at_s: float) -> None:
+        """Note which trails are beside which: of those in this frame, and of one in it with one that should be near.
+
+        What is written over a plate may be read only before the plate has come into the picture.
+        """
+        boxes = {number: readings[place].box for number, place in seen.items()}
+        for one, other in itertools.combinations(boxes, 2):
+            are_beside = _are_beside(boxes[one], centre_px(boxes[other]), boxes[other].w_px)
+            self._trails[one].note_beside(other, are_beside=are_beside)
+            self._trails[other].note_beside(one, are_beside=are_beside)
+        for one, unseen in itertools.product(boxes, self._trails.keys() - boxes.keys()):
+            if self._trails[unseen].count > 1 and _are_beside(boxes[one], *self._trails[unseen].expected(at_s)):
+                self._trails[one].note_beside(unseen, are_beside=True)
+                self._trails[unseen].note_beside(one, are_beside=True)
 
     def _ends_s(self, number: int) -> float:
         """Return when a trail is over: not before those beside it, since only one of them is the plate."""
@@ -235,12 +247,11 @@ def _is_lettering_beside(one: _Judged, other: _Judged) -> bool:
     return not is_sure_serial and other.worth > Worth.NOTHING and one.rank() < other.rank()
 
 
-def _are_beside(one: Box, other: Box) -> bool:
-    """Say whether two boxes of one frame are too near to each other for two vehicles."""
+def _are_beside(one: Box, place_px: tuple[float, float], width_px: float) -> bool:
+    """Say whether a box is too near to another at `place_px` for two vehicles."""
     x_px, y_px = centre_px(one)
-    other_x_px, other_y_px = centre_px(other)
-    width_px = max(one.w_px, other.w_px, 1.0)
-    return max(abs(x_px - other_x_px), abs(y_px - other_y_px)) <= BESIDE_WIDTHS * width_px
+    widest_px = max(one.w_px, width_px, 1.0)
+    return max(abs(x_px - place_px[0]), abs(y_px - place_px[1])) <= BESIDE_WIDTHS * widest_px
 
 
 def _is_whole(box: Box, image: Image) -> bool:

@@ -85,6 +85,22 @@ def test_lettering_beside_a_plate_is_not_a_second_vehicle():
         assert tracker.beside == 1
 
 
+@pytest.mark.parametrize("mph", [5, 25])
+def test_lettering_that_was_read_before_its_plate_came_into_view_is_no_vehicle(mph):
+    above = a_drive(["SUMMIT"], mph=mph, lane_m=-0.4, missing=range(6, 999))
+    plate = a_drive(["RRJ7621"], mph=mph, missing=range(16))
+    assert not above.keys() & plate.keys()
+    tracker = a_tracker()
+    assert texts_of(seen(tracker, above, plate)) == ["RRJ7621"]
+    assert tracker.beside == 1
+
+
+def test_a_vanity_plate_is_not_lost_to_the_vehicle_behind_it():
+    for gap_s in (0.5, 0.8, 1.2):
+        first, second = a_drive(["GOSURF"], mph=45), a_drive(["7ABC123"], mph=45, start_s=gap_s)
+        assert texts_of(seen(a_tracker(), first, second)) == ["GOSURF", "7ABC123"]
+
+
 def test_a_vanity_plate_is_not_lost_to_specks_beside_it():
     plate = a_drive(["GOSURF"], mph=45)
     for others in (["8"], ["25"], ["1034"]):

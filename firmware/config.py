@@ -74,7 +74,7 @@ class ReadingConfig(_Section, frozen=True, kw_only=True):
     """What counts as a plate."""
 
     detection_score_ratio: Annotated[float, Meta(ge=0.05, le=0.99)] = 0.45
-    reporting_score_ratio: Annotated[float, Meta(ge=0.0, le=0.999, description="below: a read is partial")] = 0.7
+    reporting_score_ratio: Annotated[float, Meta(ge=0.0, le=0.999, description="below: a read is partial")] = 0.91
 
 
 class UplinkConfig(_Section, frozen=True, kw_only=True):

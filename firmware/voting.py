@@ -49,7 +49,8 @@ REGION_READINGS = 2
 class Verdict:
     """The voted plate. `agreeing` is how many readings say just this text; `score_ratio` is what their word is worth.
 
-    Where the score is 0.7 or more and two readings agree, 1 in 200 texts is wrong; 86 % of the tracks are there.
+    Where the score is 0.91 or more and two readings agree, 1 in 300 texts is wrong: 778 US plates that no network was
+    trained on, each in 5 frames of 47 to 90 px (`models.evaluate passages`), three quarters of which are there.
     """
 
     text: str = field(repr=False)

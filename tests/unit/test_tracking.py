@@ -150,6 +150,15 @@ def test_a_plate_that_nobody_can_read_is_a_vehicle_without_plate_if_it_went_by()
     assert seen(a_tracker(), standing) == []
 
 
+def test_what_is_found_often_is_a_plate_at_a_lower_score_than_what_is_found_seldom():
+    def told(sights, detection):
+        drive = a_drive(["", "I1", ""], mph=45, score=0.2, detection=detection, missing=range(sights, 99))
+        assert len(drive) == sights
+        return len(seen(a_tracker(), drive))
+
+    assert [told(5, 0.8), told(5, 0.7), told(9, 0.7), told(9, 0.61)] == [1, 0, 1, 0]
+
+
 def test_what_is_surely_a_plate_is_told_with_its_likeliest_text_though_frames_quarrel():
     texts = ["PU770B", "PU7706", "PU77O", "FU7706"]
     (passage,) = seen(a_tracker(), a_drive(texts, mph=75, score=0.5, detection=0.8))

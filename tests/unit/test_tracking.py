@@ -110,8 +110,13 @@ def test_a_vanity_plate_is_not_lost_to_specks_beside_it():
         assert texts_of(seen(a_tracker(), plate, worse)) == ["GOSURF"]
 
 
-def test_a_vanity_plate_alone_is_a_plate():
-    assert texts_of(seen(a_tracker(), a_drive(["GOSURF"], mph=45))) == ["GOSURF"]
+def test_a_vanity_plate_alone_is_a_plate_and_a_model_name_on_a_vehicle_without_one_is_not():
+    for mph in (5, 45, 75):
+        assert texts_of(seen(a_tracker(), a_drive(["GOSURF"], mph=mph, detection=0.7))) == ["GOSURF"]
+        for name in ("TRAVERSA", "N0MAD"):
+            badge = a_drive([name], mph=mph, aspect=3.8, detection=0.57, score=0.99)
+            assert seen(a_tracker(), badge) == []
+        assert texts_of(seen(a_tracker(), a_drive(["1001"], mph=mph, detection=0.57))) == ["1001"]
 
 
 def test_two_vehicles_side_by_side_are_two_passages():

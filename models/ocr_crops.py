@@ -17,14 +17,14 @@ Float = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
 SHARES = {
-    "us_plates": 0.2,
+    "us_plates": 0.18,
     "us_stacked": 0.06,
-    "relettered_us": 0.34,
+    "relettered_us": 0.32,
     "relettered_eu": 0.08,
     "eu_crops": 0.08,
-    "br_gate": 0.05,
-    "scenes": 0.13,
-    "rendered": 0.06,
+    "br_gate": 0.04,
+    "scenes": 0.19,
+    "rendered": 0.05,
 }
 """How often a training crop comes from where. What has no crops leaves its share to the others."""
 

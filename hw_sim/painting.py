@@ -106,12 +106,14 @@ class Painter:
         way_px_s = self._way_px_s(vehicle, exposure.at_s)
         shear = view.shear(way_px_s)
         headlight_lux = self._headlight_lux(exposure, vehicle, followers)
-        parts, plate = [], None
+        parts: list[tuple[Part, Placed, Weights]] = []
+        plate: Placed | None = None
         for part in art.parts(vehicle.x_m, view.mount.camera_x_m):
             placed = view.place(part.sheet.moved(shift), shear)
             if placed is not None:
                 parts.append((part, placed, self._weights(exposure, part, vehicle, headlight_lux)))
-                plate = placed if part is art.plate else None
+                if part is art.plate:
+                    plate = placed
         mist: list[Placed] = []
         mirror = None
         if self._sky.rain_ratio > 0:

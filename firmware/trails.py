@@ -26,8 +26,9 @@ VOTES_AT_MOST = 40
 UNSEEN_S = 0.7
 """A plate that was not seen for so long has left the picture; five frames of a burst may fail in between."""
 
-LONGEST_TRACK_S = 4.0
-"""A vehicle that stands is reported after this time and not when it leaves; what it goes on showing is a repetition."""
+LONGEST_TRACK_S = 6.0
+"""A vehicle that stands is reported after this time and not when it leaves; what it goes on showing is a repetition. A
+plate is in view for 4 to 5 s at 5 mph."""
 
 PATIENCE_WITHOUT_AGREEMENT = 2.0
 """How many times longer both limits are while no two readings agree: the next one may make a partial read a whole."""

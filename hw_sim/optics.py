@@ -82,8 +82,9 @@ def level_of(linear: Linear, scratch: Scratch) -> Image:
         strip = linear[rows]
         root = scratch.floats("root", strip.shape)
         levels = coded[rows] if is_grey else scratch.bytes("levels", strip.shape)
-        cv2.min(strip, (1.0, 1.0, 1.0, 1.0), dst=strip)
-        cv2.sqrt(cv2.add(strip, (_TOE, _TOE, _TOE, _TOE), dst=root), dst=root)
+        np.minimum(strip, np.float32(1.0), out=strip)
+        np.add(strip, np.float32(_TOE), out=root)  # cv2.add would take a number for four pixels
+        cv2.sqrt(root, dst=root)
         cv2.addWeighted(root, _ROOT, strip, _STRAIGHT, -_ROOT_OF_TOE, dst=levels, dtype=cv2.CV_8U)
         if not is_grey:
             cv2.cvtColor(levels, cv2.COLOR_BGRA2BGR, dst=coded[rows])

@@ -311,9 +311,10 @@ def _shifted(box: Box, origin: Box) -> Box:
 
 def _spread_light(picture: Linear, kept: _Plane, mean: Sequence[float], scratch: Scratch) -> None:
     """Let drops on the window spread the light of `picture` in place."""
-    planes: _Plane | cv2.typing.MatLike = kept
-    if picture.ndim == 3:
-        planes = cv2.merge([kept, kept, kept, kept], dst=scratch.floats("kept", picture.shape))
+    if picture.ndim == 2:
+        picture += (picture - np.float32(mean[0])) * (kept - np.float32(1.0))
+        return
+    planes = cv2.merge([kept, kept, kept, kept], dst=scratch.floats("kept", picture.shape))
     cv2.subtract(picture, mean, dst=picture)
     cv2.multiply(picture, planes, dst=picture)
     cv2.add(picture, mean, dst=picture)

@@ -234,8 +234,7 @@ class Canvas:
         )
         if level.opacity is not None:
             opacity = cv2.extractChannel(colours, 3, dst=self.scratch.floats("opacity", covered.shape))
-            solid = cv2.compare(opacity, 0.5, cv2.CMP_GT, dst=self.scratch.bytes("solid", covered.shape))
-            cv2.bitwise_and(mask, solid, dst=mask)
+            mask[opacity <= 0.5] = 0  # cv2.compare would take the number for one pixel
         if level.solid is not None:
             solid = self.scratch.bytes("solid", covered.shape)
             cv2.warpPerspective(

@@ -43,6 +43,14 @@ def test_a_sheet_shows_every_light_speed_and_rain(tmp_path: Path) -> None:
     assert day.mean() > 2 * dusk.mean() > 2 * night.mean()
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (4, 1), (1, 4), (4, 1, 4), (1, 1, 4)])
+def test_a_window_of_few_pixels_is_coded_as_it_is_within_a_larger_one(shape: tuple[int, ...]) -> None:
+    linear = np.linspace(0.0, 1.2, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+    larger = np.zeros((9, 9, *shape[2:]), np.float32)
+    larger[: shape[0], : shape[1]] = linear
+    assert np.array_equal(level_of(linear, Scratch()), level_of(larger, Scratch())[: shape[0], : shape[1]])
+
+
 def test_the_hour_is_drawn_within_its_bounds() -> None:
     for seed in range(60):
         lux = {light: draw_sky(Conditions(light=light), seed).ground_lux for light in LightLevel}

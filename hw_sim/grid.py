@@ -154,11 +154,17 @@ def run_grid(
 
 def _begun(pool: ProcessPoolExecutor, runs: Sequence[Run]) -> Iterator[tuple[Run, Score]]:
     """Hand the runs to processes that never hear Ctrl-C, which is for this one to answer, and return what they say."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a process is born with the mask; here it waits
+    heard: list[int] = []
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a process is born with the mask
+    answer = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))  # another thread may still hear it
     try:
-        return pool.map(_scored_run, runs)
+        begun = pool.map(_scored_run, runs)
     finally:
+        signal.signal(signal.SIGINT, answer)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if heard:
+        raise KeyboardInterrupt
+    return begun
 
 
 def _answer(cells: Sequence[Cell], scores: Sequence[Score]) -> dict[str, Any]:

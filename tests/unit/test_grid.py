@@ -100,7 +100,12 @@ def test_a_wrong_option_is_a_usage_error_that_names_it(option, capsys):
 def test_ctrl_c_ends_it_with_one_line(tmp_path):
     options = ["--mph", "75", "--light", "day", "--rain", "0", "--passes", "400", "--jobs", "2"]
     command = [sys.executable, "-m", "hw_sim", "grid", *options, "--json", str(tmp_path / "grid.json")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as grid_command:
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  a background job is deaf to it
+    ) as grid_command:
         said = b""
         while b"0/400" not in said:  # the bar is drawn once the processes begin
             said += (read := os.read(grid_command.stderr.fileno(), 1000))

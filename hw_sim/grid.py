@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from tqdm import tqdm
@@ -43,7 +42,7 @@ from hw_sim.road import Road, RoadScene, VisiblePlate
 from hw_sim.runner import VirtualClock, VirtualTime, VirtualTimers
 from hw_sim.scoring import Passed, Score, Told, scored
 from hw_sim.sensors import PirRules
-from hw_sim.traffic import LONGEST_VEHICLE_M, M_S_PER_MPH, PassingVehicle
+from hw_sim.traffic import LONGEST_VEHICLE_M, M_S_PER_MPH, CloseTraffic, PassingVehicle
 
 RUN_PASSES = 25
 """Vehicles counted in one run: short enough to share a cell among processes and to show progress."""
@@ -96,20 +95,6 @@ class Run:
     seed: int
     passes: int
     setting: Setting
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloseTraffic:
-    """The first vehicle after `ahead_s`, then one after the other as close as a vehicle's length allows."""
-
-    shortest_s: float
-    longest_s: float
-    ahead_s: float = AHEAD_S
-
-    def gap_s(self, after_s: float, generator: np.random.Generator) -> float:
-        """Return the time to the next rear end."""
-        gap_s = float(generator.uniform(self.shortest_s, self.longest_s))
-        return gap_s + (self.ahead_s if after_s == 0.0 else 0.0)
 
 
 def run_grid(
@@ -265,7 +250,9 @@ def road_of(run: Run) -> Road:
         mph=run.cell.mph,
         conditions=Conditions(light=run.cell.light, rain_ratio=run.cell.rain_ratio),
         plates=plates_of(run.setting),
-        schedule=CloseTraffic(shortest_s=shortest_s, longest_s=shortest_s * LONGEST_GAP_S / SHORTEST_GAP_S),
+        schedule=CloseTraffic(
+            shortest_s=shortest_s, longest_s=shortest_s * LONGEST_GAP_S / SHORTEST_GAP_S, ahead_s=AHEAD_S
+        ),
     )
 
 

@@ -57,6 +57,20 @@ class EvenGaps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CloseTraffic:
+    """The first vehicle after `ahead_s`, then one after the other as close as a vehicle's length allows."""
+
+    shortest_s: float
+    longest_s: float
+    ahead_s: float
+
+    def gap_s(self, after_s: float, generator: np.random.Generator) -> float:
+        """Return the time to the next rear end."""
+        gap_s = float(generator.uniform(self.shortest_s, self.longest_s))
+        return gap_s + (self.ahead_s if after_s == 0.0 else 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DayOfTraffic:
     """2,400 vehicles a day, by hour, with platoons of up to 50 a minute behind traffic lights.
 

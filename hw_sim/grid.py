@@ -42,7 +42,7 @@ from hw_sim.road import Road, RoadScene, VisiblePlate
 from hw_sim.runner import VirtualClock, VirtualTime, VirtualTimers
 from hw_sim.scoring import Passed, Score, Told, scored
 from hw_sim.sensors import PirRules
-from hw_sim.traffic import LONGEST_VEHICLE_M, M_S_PER_MPH, CloseTraffic, PassingVehicle
+from hw_sim.traffic import LONGEST_VEHICLE_M, M_S_PER_MPH, EvenGaps, PassingVehicle
 
 RUN_PASSES = 25
 """Vehicles counted in one run: short enough to share a cell among processes and to show progress."""
@@ -250,7 +250,7 @@ def road_of(run: Run) -> Road:
         mph=run.cell.mph,
         conditions=Conditions(light=run.cell.light, rain_ratio=run.cell.rain_ratio),
         plates=plates_of(run.setting),
-        schedule=CloseTraffic(
+        schedule=EvenGaps(
             shortest_s=shortest_s, longest_s=shortest_s * LONGEST_GAP_S / SHORTEST_GAP_S, ahead_s=AHEAD_S
         ),
     )

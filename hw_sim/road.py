@@ -59,27 +59,24 @@ class Road:
         conditions: Conditions | None = None,
         mph: float | None = None,
         plates: PlateSource | None = None,
-        gap_s: tuple[float, float] | None = None,
         schedule: Schedule | None = None,
     ) -> None:
         """Draw sky and empty road. All vehicles drive `mph`, or between 25 and 75 if it is None.
 
-        `gap_s` are the shortest and the longest time between two rear ends, unless a `schedule` says more. Raises
-        ValueError for less than one pass and for a speed that is not above zero.
+        Without a `schedule`, two to four seconds lie between two rear ends. Raises ValueError for less than one pass
+        and for a speed outside 1 to 150 mph.
         """
         if passes is not None and passes < 1:
             raise ValueError("a road needs at least one vehicle, or None for endless traffic")
         if mph is not None and not 1.0 <= mph <= 150.0:
             raise ValueError("vehicles drive 1 to 150 miles per hour")
-        if schedule is None:
-            schedule = EvenGaps() if gap_s is None else EvenGaps(shortest_s=gap_s[0], longest_s=gap_s[1])
         self._seed, self._passes = seed, passes
         self._mount = mount or Mount()
         self.view = View(self._mount)
         self.sky = draw_sky(conditions or Conditions(), seed)
         self._farthest_m = self.view.farthest_m()
         self._traffic = Traffic(
-            seed=seed, sky=self.sky, schedule=schedule, mph=mph, plates=plates or DrawnPlates(),
+            seed=seed, sky=self.sky, schedule=schedule or EvenGaps(), mph=mph, plates=plates or DrawnPlates(),
             farthest_m=self._farthest_m,
         )  # fmt: skip
         self._drawing = threading.Lock()

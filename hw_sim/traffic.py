@@ -42,30 +42,18 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvenGaps:
-    """Gaps drawn evenly between two bounds."""
+    """Gaps drawn evenly between two bounds; before the first vehicle the road is empty for `ahead_s` more."""
 
     shortest_s: float = SHORTEST_GAP_S
     longest_s: float = LONGEST_GAP_S
+    ahead_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.shortest_s <= self.longest_s:
             raise ValueError("gaps are above zero, the shortest first")
 
-    def gap_s(self, after_s: float, generator: np.random.Generator) -> float:  # noqa: ARG002  as every schedule
-        """Return a gap."""
-        return float(generator.uniform(self.shortest_s, self.longest_s))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloseTraffic:
-    """The first vehicle after `ahead_s`, then one after the other as close as a vehicle's length allows."""
-
-    shortest_s: float
-    longest_s: float
-    ahead_s: float
-
     def gap_s(self, after_s: float, generator: np.random.Generator) -> float:
-        """Return the time to the next rear end."""
+        """Return a gap."""
         gap_s = float(generator.uniform(self.shortest_s, self.longest_s))
         return gap_s + (self.ahead_s if after_s == 0.0 else 0.0)
 

@@ -20,7 +20,7 @@ from hw_sim.grid import AHEAD_S, START_S, Cell, Run, Setting, VirtualUnit, count
 from hw_sim.light import Conditions, LightLevel
 from hw_sim.road import Road
 from hw_sim.scoring import scored
-from hw_sim.traffic import CloseTraffic
+from hw_sim.traffic import EvenGaps
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 SHORTEST_OF_MEAN, LONGEST_OF_MEAN = 0.85, 1.15
@@ -70,9 +70,7 @@ def main() -> None:
     road = Road(
         options.seed,
         conditions=Conditions(light=options.light),
-        schedule=CloseTraffic(
-            shortest_s=SHORTEST_OF_MEAN * mean_s, longest_s=LONGEST_OF_MEAN * mean_s, ahead_s=AHEAD_S
-        ),
+        schedule=EvenGaps(shortest_s=SHORTEST_OF_MEAN * mean_s, longest_s=LONGEST_OF_MEAN * mean_s, ahead_s=AHEAD_S),
     )
     cell = Cell(mph=0.0, light=options.light, rain_ratio=0.0)
     run = Run(cell=cell, place=0, seed=options.seed, passes=vehicles, setting=Setting(models=MODELS))

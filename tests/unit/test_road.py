@@ -16,7 +16,7 @@ from hw_sim.light import Conditions, LightLevel
 from hw_sim.pictures import fitting_light
 from hw_sim.road import Road, RoadScene
 from hw_sim.surroundings import World
-from hw_sim.traffic import FASTEST_MPH, M_S_PER_MPH, SLOWEST_MPH, TRIGGER_LINE_M, DayOfTraffic
+from hw_sim.traffic import FASTEST_MPH, M_S_PER_MPH, SLOWEST_MPH, TRIGGER_LINE_M, DayOfTraffic, EvenGaps
 from hw_sim.world import NEAREST_M, Mount, Sheet, View, angle_deg
 
 FRAME_BUDGET_MS = 300.0
@@ -69,7 +69,7 @@ def test_the_schedule_is_seeded_and_within_its_promises(road: Road) -> None:
 
 @pytest.mark.parametrize("mph", [5.0, 75.0, None])
 def test_vehicles_never_overlap_where_they_are_seen(mph: float | None) -> None:
-    crowded = Road(3, 60, mount=DARK, mph=mph, gap_s=(0.3, 1.5))
+    crowded = Road(3, 60, mount=DARK, mph=mph, schedule=EvenGaps(shortest_s=0.3, longest_s=1.5))
     farthest_m = View(DARK).farthest_m()
     for before, after in itertools.pairwise(crowded.vehicles):
         for at_s in np.linspace(before.passes_s - 6.0, before.passes_s + 12.0, 60):
@@ -274,11 +274,16 @@ def test_plates_never_show_in_a_repr(road: Road) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "why"),
-    [({"passes": 0}, "at least one vehicle"), ({"mph": 0.0}, "miles per hour"), ({"gap_s": (3.0, 2.0)}, "gaps")],
+    [({"passes": 0}, "at least one vehicle"), ({"mph": 0.0}, "miles per hour")],
 )
 def test_senseless_roads_are_refused(wrong: dict, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         Road(1, mount=DARK, **wrong)
+
+
+def test_gaps_that_shrink_are_refused() -> None:
+    with pytest.raises(ValueError, match="gaps"):
+        EvenGaps(shortest_s=3.0, longest_s=2.0)
 
 
 @pytest.mark.parametrize("wrong", [{"exposure_us": 0.0, "gain": 1.0}, {"exposure_us": 1.0, "gain": 0.0},

@@ -242,28 +242,28 @@ class Renderer:
             mask=np.asarray(cv2.resize(changed[within], size, interpolation=cv2.INTER_NEAREST), np.uint8),
             veil=None if veil is None else veil[within],
         )  # fmt: skip
-        for each in moment.shown:
-            if each.plate is not None:
-                self._paint_plate(busy, moment, each.plate.enlarged(by))
-        add_noise(levels, sigma, generator, self._tiles, self._scratch)
-        cv2.copyTo(levels, busy.mask, picture[_part_of(busy.box, by)])
-
-    def _paint_plate(self, busy: _Busy, moment: _Moment, plate: Placed) -> None:
-        """Paint a plate and what is around it on the sensor's own pixels."""
-        by = self._coarse
-        limits = _enlarged(busy.box, by)
-        inner = _grown(plate.box, round(_AROUND_PLATE * plate.across_px), limits)
-        if inner[0] >= inner[2] or inner[1] >= inner[3]:
-            return
-        reach_px = 4 + by * math.ceil(max(float(np.abs(each.way_px).max()) for each in moment.shown))
-        outer = _grown(inner, reach_px, limits)
-        window = self._ground(_part_of(outer), moment.exposure.ambient_weight, moment.exposure.lamp_weight)
         finer = replace(
             moment,
             shown=[each.enlarged(by) for each in moment.shown],
             pools=[each.enlarged(by) for each in moment.pools],
         )
-        self._move(window, finer, outer, OPTICS_SIGMA_PX)
+        for each in finer.shown:
+            if each.plate is not None:
+                self._paint_plate(busy, finer, each.plate)
+        add_noise(levels, sigma, generator, self._tiles, self._scratch)
+        cv2.copyTo(levels, busy.mask, picture[_part_of(busy.box, by)])
+
+    def _paint_plate(self, busy: _Busy, moment: _Moment, plate: Placed) -> None:
+        """Paint a plate and what is around it on the sensor's own pixels, in which `moment` is."""
+        by = self._coarse
+        limits = _enlarged(busy.box, by)
+        inner = _grown(plate.box, round(_AROUND_PLATE * plate.across_px), limits)
+        if inner[0] >= inner[2] or inner[1] >= inner[3]:
+            return
+        reach_px = 4 + math.ceil(max(float(np.abs(each.way_px).max()) for each in moment.shown))
+        outer = _grown(inner, reach_px, limits)
+        window = self._ground(_part_of(outer), moment.exposure.ambient_weight, moment.exposure.lamp_weight)
+        self._move(window, moment, outer, OPTICS_SIGMA_PX)
         if busy.veil is not None:
             left, top, right, bottom = (side // by for side in _shifted(outer, limits))
             veil = cv2.resize(busy.veil[top:bottom, left:right], (window.shape[1], window.shape[0]))

@@ -98,7 +98,7 @@ class _Level:
 
     def grey(self) -> "_Level":
         """Return the same for a grey picture."""
-        solid = None if self.opacity is None else np.asarray(cv2.compare(self.opacity, 0.5, cv2.CMP_GT), np.uint8)
+        solid = None if self.opacity is None else np.where(self.opacity > 0.5, np.uint8(255), np.uint8(0))
         return _Level(
             ambient=grey_of(self.ambient), lamp=grey_of(self.lamp),
             retro=None if self.retro is None else grey_of(self.retro), opacity=None, solid=solid,

@@ -225,7 +225,7 @@ def watched(run: Run) -> Watched:
     road = road_of(run)
     counted, end_s = counted_of(road, run.passes)
     with tempfile.TemporaryDirectory(prefix="kestrel-grid-") as folder:
-        unit = VirtualUnit(road, run, Path(folder))
+        unit = VirtualUnit(road, run.setting, Path(folder), seed=run.seed)
         try:
             unit.time.run_until(START_S + end_s)
             told = unit.told()
@@ -277,7 +277,13 @@ class VirtualUnit:
     """
 
     def __init__(
-        self, road: Road, run: Run, folder: Path, as_run: Callable[[ReadingStage], Stage] = lambda stage: stage
+        self,
+        road: Road,
+        setting: Setting,
+        folder: Path,
+        *,
+        seed: int,
+        as_run: Callable[[ReadingStage], Stage] = lambda stage: stage,
     ) -> None:
         self._clock = VirtualClock(start_s=START_S)
         self._agency_key = X25519PrivateKey.generate()
@@ -288,9 +294,9 @@ class VirtualUnit:
             config.capture,
             self._clock,
             RoadScene(road),
-            seed=run.seed,
+            seed=seed,
             faults=CameraFaults(drop_ratio=0.002, jitter_s=0.0002),
-            pir=_pir_rules(run.setting.pir_delay_s),
+            pir=_pir_rules(setting.pir_delay_s),
             self_paced=False,
             make_timer=timers.timer,
         )
@@ -303,7 +309,7 @@ class VirtualUnit:
             system=system,
         )
         self.reading = ReadingStage(
-            _reader(run.setting.models),
+            _reader(setting.models),
             Sealer(config.device_id, Ed25519PrivateKey.generate(), self._agency_key.public_key()),
             self._outbox,
             system=system,

@@ -16,7 +16,7 @@ import cv2
 from tqdm import tqdm
 
 from firmware.reading import ReadingStage
-from hw_sim.grid import AHEAD_S, START_S, Cell, Run, Setting, VirtualUnit, counted_of, passed_of
+from hw_sim.grid import AHEAD_S, START_S, Setting, VirtualUnit, counted_of, passed_of
 from hw_sim.light import Conditions, LightLevel
 from hw_sim.road import Road
 from hw_sim.scoring import scored
@@ -72,8 +72,6 @@ def main() -> None:
         conditions=Conditions(light=options.light),
         schedule=EvenGaps(shortest_s=SHORTEST_OF_MEAN * mean_s, longest_s=LONGEST_OF_MEAN * mean_s, ahead_s=AHEAD_S),
     )
-    cell = Cell(mph=0.0, light=options.light, rain_ratio=0.0)
-    run = Run(cell=cell, place=0, seed=options.seed, passes=vehicles, setting=Setting(models=MODELS))
     counted, end_s = counted_of(road, vehicles)
     with tempfile.TemporaryDirectory() as folder:
         stages: list[Paced] = []
@@ -82,7 +80,7 @@ def main() -> None:
             stages.append(Paced(stage, options.slower))
             return stages[0]
 
-        unit = VirtualUnit(road, run, Path(folder), paced)
+        unit = VirtualUnit(road, Setting(models=MODELS), Path(folder), seed=options.seed, as_run=paced)
         with tqdm(total=round(end_s), unit="s of road") as bar:
             while bar.n < end_s:
                 bar.update(min(SECONDS_A_ROUND, end_s - bar.n))

@@ -5,7 +5,7 @@ from typing import Self
 
 from firmware.detect import PlateDetector
 from firmware.ocr import PlateOcr
-from firmware.records import Image, Reading
+from firmware.records import Box, Image, Reading
 from firmware.tflite import read_manifest
 
 
@@ -24,19 +24,20 @@ class PlateReader:
 
     def read(self, image: Image, *, frame_number: int, at_s: float) -> list[Reading]:
         """Return what each plate of `image` uint8 (H, W, 3) BGR says, the surest first; an unreadable one is empty."""
-        readings = []
-        for box in self._detector.detect(image):
-            plate = self._ocr.read(image, box)
-            readings.append(
-                Reading(
-                    frame_number=frame_number,
-                    at_s=at_s,
-                    box=box,
-                    characters=plate.characters,
-                    score_ratio=plate.score_ratio,
-                    region=plate.sure_region,
-                    region_score_ratio=plate.region_score_ratio,
-                    alternatives=plate.alternatives,
-                )
-            )
-        return readings
+        boxes = self._detector.detect(image)
+        return [read_box(self._ocr, image, box, frame_number=frame_number, at_s=at_s) for box in boxes]
+
+
+def read_box(ocr: PlateOcr, image: Image, box: Box, *, frame_number: int, at_s: float) -> Reading:
+    """Return what the plate in `box` of `image` uint8 (H, W, 3) BGR says."""
+    plate = ocr.read(image, box)
+    return Reading(
+        frame_number=frame_number,
+        at_s=at_s,
+        box=box,
+        characters=plate.characters,
+        score_ratio=plate.score_ratio,
+        region=plate.sure_region,
+        region_score_ratio=plate.region_score_ratio,
+        alternatives=plate.alternatives,
+    )

@@ -21,8 +21,8 @@ from firmware.config import ReadingConfig
 from firmware.detect import PlateDetector, overlap
 from firmware.ocr import PlateOcr
 from firmware.plates import normalised
-from firmware.recognition import PlateReader
-from firmware.records import Box, Reading
+from firmware.recognition import PlateReader, read_box
+from firmware.records import Box, Image, Reading
 from firmware.tflite import read_manifest
 from firmware.tracking import AGREEING_READINGS
 from firmware.voting import vote
@@ -213,8 +213,7 @@ def crops(rows: list[Row], root: Path, models: Path) -> Measurement:
     answers = []
     for row in rows:
         image = read_image(root / row.image)
-        x, y, w, h = row.box_px or (0, 0, image.shape[1], image.shape[0])
-        box = Box(x_px=x, y_px=y, w_px=w, h_px=h, score_ratio=1.0)
+        box = plate_box(row, image)
         with watch.running():
             plate = ocr.read(image, box)
         answers.append(
@@ -256,7 +255,11 @@ def passages(rows: list[Row], root: Path, models: Path) -> Measurement:
         raise DataMissing("no row of the table has a text, a box and a track; models.degraded_set makes such a table")
     answers = []
     for seen in tracks.values():
-        verdict = vote([_reading(ocr, root, row, number) for number, row in enumerate(seen)])
+        readings = []
+        for number, row in enumerate(seen):
+            image = read_image(root / row.image)
+            readings.append(read_box(ocr, image, plate_box(row, image), frame_number=number, at_s=0.0))
+        verdict = vote(readings)
         answers.append(
             Answer(
                 path=root / seen[0].image,
@@ -286,21 +289,10 @@ def passages(rows: list[Row], root: Path, models: Path) -> Measurement:
     )
 
 
-def _reading(ocr: PlateOcr, root: Path, row: Row, number: int) -> Reading:
-    """Return what one picture of a track says, as the device has it."""
-    x, y, w, h = row.box_px or (0.0, 0.0, 0.0, 0.0)
-    box = Box(x_px=x, y_px=y, w_px=w, h_px=h, score_ratio=1.0)
-    plate = ocr.read(read_image(root / row.image), box)
-    return Reading(
-        frame_number=number,
-        at_s=0.0,
-        box=box,
-        characters=plate.characters,
-        score_ratio=plate.score_ratio,
-        region=plate.sure_region,
-        region_score_ratio=plate.region_score_ratio,
-        alternatives=plate.alternatives,
-    )
+def plate_box(row: Row, image: Image) -> Box:
+    """Return where the plate of a row is in its picture: its box, or all of a picture that is the plate."""
+    x, y, w, h = row.box_px or (0, 0, image.shape[1], image.shape[0])
+    return Box(x_px=x, y_px=y, w_px=w, h_px=h, score_ratio=1.0)
 
 
 def boxes(rows: list[Row], root: Path, models: Path) -> Measurement:

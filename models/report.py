@@ -30,6 +30,7 @@ SHOWN = {
     "images": "pictures",
     "crops": "plates",
     "passages": "passages",
+    "pictures": "pictures",
     "plates": "plates",
     "exact": "exact",
     "exact_folded": "with O as 0 and I as 1",
@@ -47,7 +48,6 @@ SHOWN = {
     "reported_wrong_folded": "of those wrong, folded",
     "cpu_ms_median": "ms CPU, median",
 }
-COUNTED = {"images", "crops", "plates", "not_counted"}
 PLAIN_NUMBERS = {"false_per_image": 3, "cpu_ms_median": 1}
 
 CAUSES = (
@@ -93,10 +93,10 @@ def box_cause(box: BoxAnswer) -> str:
 
 
 def shown_figure(name: str, value: Any) -> str:
-    """Return a figure as it is shown."""
+    """Return a figure as it is shown: whole numbers are counts, others shares unless they have a unit."""
     if value is None:
         return NONE
-    if name in COUNTED:
+    if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.{PLAIN_NUMBERS[name]}f}" if name in PLAIN_NUMBERS else percent(value)
 

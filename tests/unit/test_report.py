@@ -12,8 +12,9 @@ import pytest
 from models import evaluate
 from models.data import DataMissing, refuse_versioned
 from models.figures import Answer, BoxAnswer, BoxFate, Measurement
-from models.report import box_cause, cause, marked, write_report
+from models.report import box_cause, cause, marked, shown_figure, write_report
 from models.report_plots import threshold_curve
+from models.report_tables import NONE
 
 VOID = {"meta", "img", "link", "br"}
 
@@ -231,3 +232,12 @@ def test_figures_of_other_models_are_not_pinned(tmp_path, capsys):
         assert evaluate.main(["pin", str(tmp_path / f"{name}.json"), "--models", str(models)]) == 2
         assert sentence in capsys.readouterr().err
     assert (models / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [("passages", 778, "778"), ("pictures", 3890, "3,890"), ("exact", 1.0, "100.0 %"),
+     ("false_per_image", 0.0534, "0.053"), ("region_accuracy", None, NONE)],
+)  # fmt: skip
+def test_counts_are_shown_as_counts_and_shares_as_per_cent(name, value, shown):
+    assert shown_figure(name, value) == shown

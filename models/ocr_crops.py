@@ -11,7 +11,8 @@ from firmware.ocr import ALPHABET, HEIGHT_PX, WIDTH_PX, corners_of_box, normalis
 from firmware.records import Image
 from models import degrade, rendered
 from models.data import CROP_SETS, DataMissing, Row, corners_of_row, read_image, region_index, text_rows
-from models.relettered import Lettering
+from models.relettered import Lettering, is_long
+from models.signs import with_sign_beside
 
 Float = npt.NDArray[np.float32]
 Rng = np.random.Generator
@@ -19,11 +20,11 @@ Rng = np.random.Generator
 SHARES = {
     "us_plates": 0.18,
     "us_stacked": 0.06,
-    "relettered_us": 0.32,
-    "relettered_eu": 0.08,
-    "eu_crops": 0.08,
-    "br_gate": 0.04,
-    "scenes": 0.19,
+    "relettered_us": 0.30,
+    "relettered_eu": 0.12,
+    "eu_crops": 0.09,
+    "br_gate": 0.03,
+    "scenes": 0.17,
     "rendered": 0.05,
 }
 """How often a training crop comes from where. What has no crops leaves its share to the others."""
@@ -31,6 +32,8 @@ SHARES = {
 RENDERED_KEPT = 4000  # drawing a plate costs more than a training step on it, so each is used a few times
 RENDERED_FRESH_RATIO = 0.15
 RENDERED_FIRST = 200
+
+SIGN_BESIDE_RATIO = 0.2  # of the bare plates of one line
 
 STORED_LIMIT_PX = 448  # nothing that trains the OCR needs a wider plate in memory
 
@@ -83,11 +86,13 @@ def load_samples(root: Path, rows: list[Row], split: str) -> dict[str, list[Samp
 
 def augmented(sample: Sample, rng: Rng) -> Image:
     """Return one training crop uint8 (64, 160, 3) BGR: seen from a distance, at an angle, through a bad day."""
-    width = float(np.ptp(sample.corners_px[:, 0]))
-    height = float(np.ptp(sample.corners_px[:, 1]))
-    seen_px = min(width, float(np.exp(rng.uniform(np.log(100 if sample.worn else 52), np.log(230)))))
     image, corners = sample.image, sample.corners_px
-    whole = width >= image.shape[1] - 1  # a bare plate: there is nothing around it, so put something there
+    # A bare plate: there is nothing around it, so put something there.
+    whole = float(np.ptp(corners[:, 0])) >= image.shape[1] - 1
+    if whole and is_long(image) and rng.random() < SIGN_BESIDE_RATIO:
+        image, corners = with_sign_beside(image, rng)
+    width, height = (float(extent) for extent in np.ptp(corners, axis=0))
+    seen_px = min(width, float(np.exp(rng.uniform(np.log(100 if sample.worn else 52), np.log(230)))))
     if whole:
         pad = int(0.12 * width)
         fill = tuple(float(c) for c in rng.integers(0, 200, 3))

@@ -14,16 +14,19 @@ import numpy.typing as npt
 
 from firmware.ocr import ALPHABET, BANDS, BLANK, COLUMNS, MARGIN_RATIO
 from firmware.records import Image
+from models.emblems import emblem, lay
 
 Float = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
-LETTERS, DIGITS, VOWELS = ALPHABET[10:], ALPHABET[:10], "AEIOU"
+LETTERS, DIGITS, VOWELS, THIN = ALPHABET[10:], ALPHABET[:10], "AEIOU", "1I"
 CONTRAST_MIN = 40.0  # grey levels between ink and ground, below which lettering cannot be told from a plate's picture
 GLYPH_HEIGHT_RATIO = (0.22, 0.8)  # of the plate's height: lower is small print, higher is a picture
 LONG_GLYPH_HEIGHT_RATIO = (0.4, 0.94)  # the same of plates with nothing but one line of text
 LONG_ASPECT = 3.0
 SMALLEST_HEIGHT_PX = 90
+THIN_PAIR_RATIO = 0.06  # of the plates with two thin characters side by side, which are easily taken for one
+EMBLEM_RATIO, LONG_EMBLEM_RATIO = 0.06, 0.35  # of the plates that bear a picture among their characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,10 @@ class Glyph:
 
     char: str
     alpha: npt.NDArray[np.uint8]
+
+
+NO_CHARACTER = Glyph(char="", alpha=np.full((10, 7), 255, np.uint8))
+"""Keeps a place for an emblem."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,8 +247,8 @@ class Lettering:
         self._by_region = by_region
         self._regions = list(by_region)
         self._characters = sorted(self._by_char)
-        kinds = ([char for char in self._characters if char in kind] for kind in (LETTERS, DIGITS, VOWELS))
-        self._letters, self._digits, self._vowels = (pool or self._characters for pool in kinds)
+        kinds = ([char for char in self._characters if char in kind] for kind in (LETTERS, DIGITS, VOWELS, THIN))
+        self._letters, self._digits, self._vowels, self._thin = (pool or self._characters for pool in kinds)
 
     def __len__(self) -> int:
         return len(self._blanks)
@@ -253,15 +260,27 @@ class Lettering:
         blank = pool[int(rng.integers(len(pool)))]
         text = self._text(blank, rng)
         glyphs = self._glyphs(blank, text, rng)
+        if rng.random() < (LONG_EMBLEM_RATIO if blank.is_long else EMBLEM_RATIO):
+            glyphs.insert(int(rng.integers(1, len(glyphs) + 1)), NO_CHARACTER)
         slots, stacked = laid_out(blank, glyphs, rng)
         canvas = blank.image.astype(np.float32)
         ink = blank.ink + rng.normal(0, 8, 3).astype(np.float32)
         emboss = rng.uniform(-45, 45) if rng.random() < 0.6 else 0.0
         for place, (glyph, slot) in enumerate(zip(glyphs, slots, strict=True)):
-            set_glyph(canvas, glyph, slot, ink, emboss, fill=place in stacked)
+            if glyph is NO_CHARACTER:
+                set_emblem(canvas, slot, ink, rng)
+            else:
+                set_glyph(canvas, glyph, slot, ink, emboss, fill=place in stacked)
         return np.clip(canvas, 0, 255).astype(np.uint8), text, blank.region
 
     def _text(self, blank: Blank, rng: Rng) -> str:
+        text = self._serial(blank, rng)
+        if len(text) < 2 or rng.random() >= THIN_PAIR_RATIO:
+            return text
+        at = int(rng.integers(len(text) - 1))
+        return text[:at] + "".join(str(rng.choice(self._thin)) for _ in range(2)) + text[at + 2 :]
+
+    def _serial(self, blank: Blank, rng: Rng) -> str:
         draw = rng.random()
         if draw < 0.65:  # the serial's own pattern: where a state has digits, 0 is no D
             kinds = blank.text
@@ -341,6 +360,17 @@ def _stack(slot: tuple[int, int, int, int], count: int, rng: Rng) -> list[tuple[
     shift = 0.0 if is_stair else float(rng.uniform(0, 1)) * (w - wide)
     step = (w - wide) / (count - 1) if is_stair else 0.0
     return [(int(x + shift + i * step), int(y + i * each), max(3, wide), max(4, tall)) for i in range(count)]
+
+
+def set_emblem(canvas: Float, slot: tuple[int, int, int, int], ink: Float, rng: Rng) -> None:
+    """Draw an emblem about the middle of a place, as high as a character or less."""
+    x, y, w, h = slot
+    piece = emblem(max(6, int(h * rng.uniform(0.45, 1.0))), ink, rng)
+    high, wide = piece[1].shape[:2]
+    if wide > w:
+        colour, cover = (cv2.resize(part, (max(3, w), high), interpolation=cv2.INTER_AREA) for part in piece)
+        piece, wide = (colour, cover[..., None]), w
+    lay(canvas, piece, x + (w - wide) // 2, y + int(rng.uniform(0, 1) * (h - high)))
 
 
 def set_glyph(

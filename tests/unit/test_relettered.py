@@ -70,6 +70,7 @@ def test_a_relettered_plate_keeps_its_region_and_bears_ink_in_each_place(monkeyp
         return slots, stacked
 
     monkeypatch.setattr(relettered, "laid_out", noted)
+    monkeypatch.setattr(relettered, "EMBLEM_RATIO", 0.0)
     blanks = [blank_of(plate_with(text), text, CENTRES, region) for region, text in enumerate(("H4K8", "71XE"))]
     lettering = Lettering([blank for blank in blanks if blank])
     assert len(lettering) == 2
@@ -89,6 +90,37 @@ def test_a_relettered_plate_keeps_its_region_and_bears_ink_in_each_place(monkeyp
             air = 2 + round(0.1 * w)  # a wide glyph may stand out of its place by as much
             elsewhere[max(0, y) : y + h, max(0, x - air) : x + w + air] = False
         assert (darker[elsewhere] == 0).all()
+
+
+def test_an_emblem_takes_a_place_and_no_letter_of_the_text(monkeypatch):
+    laid = []
+
+    def noted(blank, glyphs, rng):
+        laid.append(glyphs)
+        return laid_out(blank, glyphs, rng)
+
+    monkeypatch.setattr(relettered, "laid_out", noted)
+    monkeypatch.setattr(relettered, "EMBLEM_RATIO", 1.0)
+    monkeypatch.setattr(relettered, "THIN_PAIR_RATIO", 0.0)
+    blank = blank_of(plate_with("H4K8"), "H4K8", CENTRES, 0)
+    assert blank is not None
+    lettering = Lettering([blank])
+    rng = np.random.default_rng(3)
+    for _ in range(30):
+        image, text, _ = lettering.plate(rng)
+        glyphs = laid.pop()
+        assert "".join(glyph.char for glyph in glyphs) == text
+        assert len(glyphs) == len(text) + 1
+        assert glyphs[0].char  # an emblem before the text would be a country's band
+        assert (image != blank.image).any()
+
+
+def test_pairs_of_thin_characters_are_set_though_the_serial_has_none(monkeypatch):
+    monkeypatch.setattr(relettered, "THIN_PAIR_RATIO", 1.0)
+    blank = blank_of(plate_with("H1K8"), "H1K8", CENTRES, 0)
+    assert blank is not None
+    texts = [Lettering([blank]).plate(np.random.default_rng(seed))[1] for seed in range(20)]
+    assert all("11" in text for text in texts)
 
 
 def test_a_stack_takes_one_place_of_the_row():

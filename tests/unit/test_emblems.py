@@ -1,0 +1,34 @@
+"""Emblems that stand on made-up plates: they cover something, stay in the picture, and repeat with their seed."""
+
+import numpy as np
+import pytest
+
+from models.emblems import emblem, lay
+
+INK = np.array([20, 20, 60], np.float32)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_an_emblem_covers_a_good_part_of_its_own_height(seed):
+    colour, cover = emblem(40, INK, np.random.default_rng(seed))
+    assert colour.shape == (*cover.shape[:2], 3)
+    assert cover.shape[0] == 40
+    assert 0 <= cover.min() <= cover.max() <= 1
+    assert 0.02 < cover.mean() < 0.95
+
+
+def test_the_same_seed_gives_the_same_emblem_and_others_give_others():
+    one, same, other = (emblem(30, INK, np.random.default_rng(seed)) for seed in (4, 4, 5))
+    assert np.array_equal(one[0], same[0])
+    assert np.array_equal(one[1], same[1])
+    assert one[0].shape != other[0].shape or not np.array_equal(one[0], other[0])
+
+
+@pytest.mark.parametrize(("left", "top"), [(-3, 5), (90, 35), (50, -2), (500, 5), (5, 500)])
+def test_what_reaches_beyond_the_picture_is_cut_off(left, top):
+    canvas = np.full((50, 100, 3), 200, np.float32)
+    lay(canvas, (np.zeros((20, 30, 3), np.float32), np.ones((20, 30, 1), np.float32)), left, top)
+    x, y = max(0, left), max(0, top)
+    expected = np.full((50, 100, 3), 200, np.float32)
+    expected[y : y + 20, x : x + 30] = 0
+    assert np.array_equal(canvas, expected)

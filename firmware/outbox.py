@@ -20,9 +20,16 @@ from firmware import sealing
 from firmware.faults import DeviceFault, FaultCode
 from firmware.ports import Clock, System
 from firmware.records import Receipt, SealedRead
+from firmware.wire import MAX_SEQUENCE
 
 SEQUENCE_BLOCK: Final = 32
 """Numbers are persisted ahead in blocks of this size: one write for 32 reads, and at most 31 lost in a crash."""
+
+SEQUENCE_LEAP_BITS: Final = 44
+"""The first block after each start begins up to 2**44 further on, by chance. What lies on a card cannot tell a card
+from its copy, nor from itself of last week; two that go on from the same number meet again with a chance of n / 2**43
+after n reads each, which is one in nine million for a million. 262,000 starts fit before the numbers begin again from
+below."""
 
 RECEIPT_WAIT_S: Final = 120.0
 """A receipt usually follows the PUBACK within seconds. Without one a read goes again after this, doubling each time."""
@@ -42,7 +49,7 @@ CREATE TABLE IF NOT EXISTS reads (
 CREATE INDEX IF NOT EXISTS reads_in_order ON reads (urgent DESC, sequence);
 CREATE TABLE IF NOT EXISTS numbering (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 0),
-    first_sequence INTEGER NOT NULL,
+    given INTEGER NOT NULL,  -- how many numbers in all
     reserved_below INTEGER NOT NULL
 ) STRICT;
 CREATE TEMP TABLE flights (
@@ -73,6 +80,8 @@ class Outbox:
         self._capacity_bytes = capacity_bytes
         self._retention_ms = int(retention_s * 1000)
         self._clock = clock
+        self._next_sequence = 0
+        self._reserved_below = 0  # nothing is reserved before the first read: a start that reads nothing costs none
         self._wake: threading.Event | None = None
         self._lock = threading.Lock()
         with self._translated(), contextlib.ExitStack() as unless_whole:
@@ -87,12 +96,16 @@ class Outbox:
         self._wake = wake
 
     def reserve_sequence(self) -> int:
-        """Return the next sequence number; never twice, whatever crashes. Raises DeviceFault(STORAGE_REFUSED)."""
+        """Return the next sequence number; never twice, whatever crashes or is copied.
+
+        Raises DeviceFault(STORAGE_REFUSED).
+        """
         with self._lock, self._translated():
             if self._next_sequence == self._reserved_below:
                 with self._connection:
-                    self._reserve_below(self._next_sequence + SEQUENCE_BLOCK)
-                self._reserved_below += SEQUENCE_BLOCK
+                    reserved_below = self._reserve_block()
+                self._next_sequence, self._reserved_below = reserved_below - SEQUENCE_BLOCK, reserved_below
+                self._leap = 0
             self._next_sequence += 1
             return self._next_sequence - 1
 
@@ -216,31 +229,37 @@ class Outbox:
     def reserved(self) -> int:
         """Return how many sequence numbers this outbox has ever given out (after a crash: up to a block too many)."""
         with self._lock, self._translated():
-            return self._next_sequence - self._number("SELECT first_sequence FROM numbering")
+            return self._number("SELECT given FROM numbering") - (self._reserved_below - self._next_sequence)
 
     def close(self) -> None:
-        """Give back the numbers that were reserved and not used, and close the file. Nothing works after this."""
+        """Take the numbers that nobody used out of the count, and close the file. Nothing works after this."""
         with self._lock, self._translated():
             try:
                 with self._connection:
-                    self._reserve_below(self._next_sequence)
+                    unused = self._reserved_below - self._next_sequence
+                    self._connection.execute("UPDATE numbering SET given = given - ?", (unused,))
             finally:
                 self._connection.close()
 
     def _open_numbering(self, system: System) -> None:
-        """Find the next sequence number; a new outbox starts at a random multiple of 2**32.
+        """Make the numbering of a new outbox, somewhere below 2**61, and choose the leap of this start.
 
-        A unit whose card was replaced keeps its name but loses its numbering. Starting elsewhere, it does not reuse
-        numbers that the receiver has already stored under that name.
+        A unit whose card was replaced or emptied keeps its name but loses its numbering. Starting elsewhere, it does
+        not reuse numbers that the receiver has already stored under that name.
         """
         with self._connection:
-            first = int.from_bytes(system.random_bytes(4), "big") >> 2 << 32  # below 2**62
-            self._connection.execute("INSERT OR IGNORE INTO numbering VALUES (0, ?, ?)", (first, first))
-        self._reserved_below = self._number("SELECT reserved_below FROM numbering")
-        self._next_sequence = self._reserved_below
+            first = int.from_bytes(system.random_bytes(8), "big") >> 3
+            self._connection.execute("INSERT OR IGNORE INTO numbering VALUES (0, 0, ?)", (first,))
+        self._leap = 1 + (int.from_bytes(system.random_bytes(8), "big") >> (64 - SEQUENCE_LEAP_BITS))
 
-    def _reserve_below(self, sequence: int) -> None:
-        self._connection.execute("UPDATE numbering SET reserved_below = ?", (sequence,))
+    def _reserve_block(self) -> int:
+        """Reserve the next block in the running transaction, from what is on the disk on; return where it ends."""
+        ((reserved_below,),) = self._connection.execute(
+            """UPDATE numbering SET given = given + ?,
+                   reserved_below = (reserved_below + ?) % ? + ? RETURNING reserved_below""",
+            (SEQUENCE_BLOCK, self._leap, MAX_SEQUENCE + 1 - SEQUENCE_BLOCK, SEQUENCE_BLOCK),
+        ).fetchall()
+        return int(reserved_below)
 
     def _victims(self, excess_bytes: int, newcomer_urgent: int) -> dict[int, int] | None:
         """Return sequence and bytes of the reads that make room for `excess_bytes`: oldest of the lowest class first.

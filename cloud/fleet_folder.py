@@ -4,7 +4,7 @@ One folder, for the office and not for the road:
 
     fleet.json                 name and port of the broker, the agency's public keys; written last: without it, no fleet
     authority/  fleet-ca.key fleet-ca.crt          signs certificates; keep it off line
-    agency/     opening.key receipt.key            opens reads; signs receipts
+    agency/     opening/KEY-ID.key receipt.key     each opens the reads sealed to it; signs receipts
     broker/     mosquitto.conf access.acl broker.key broker.crt fleet-ca.crt       goes to the broker's machine
     receiver/   receiver.key receiver.crt fleet-ca.crt (reads.db)                  the receiver's identity and store
     registry/   one JSON file a unit
@@ -15,17 +15,17 @@ from typing import Annotated, Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec import Meta
 
-from firmware.config import Base64Key
+from cloud.opening_keys import OpeningKey, OpeningKeys
+from firmware.config import AgencyKeys, Base64Key
 from firmware.faults import ConfigRejected
 
 FLEET_NAME: Final = "fleet.json"
 AUTHORITY_KEY: Final = Path("authority/fleet-ca.key")
 AUTHORITY_CERTIFICATE: Final = Path("authority/fleet-ca.crt")
-OPENING_KEY: Final = Path("agency/opening.key")
+OPENING_FOLDER: Final = Path("agency/opening")
 RECEIPT_KEY: Final = Path("agency/receipt.key")
 BROKER_FOLDER: Final = Path("broker")
 RECEIVER_FOLDER: Final = Path("receiver")
@@ -43,7 +43,7 @@ class Fleet(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     version: Annotated[int, Meta(ge=1, le=1)] = 1
     host: Annotated[str, Meta(pattern=r"^[0-9A-Za-z.:-]{1,253}\Z")]
     port: Annotated[int, Meta(ge=1, le=65535)]
-    agency_key: Base64Key  # X25519, raw
+    agency_keys: AgencyKeys
     receipt_key: Base64Key  # Ed25519, raw
 
 
@@ -59,12 +59,26 @@ def load(folder: Path) -> Fleet:
         raise ConfigRejected(f"{path}: {error}") from error
 
 
-def opening_key(folder: Path) -> X25519PrivateKey:
-    """Return the agency's key that opens reads. Raises ConfigRejected."""
-    key = _private_key(folder / OPENING_KEY)
-    if not isinstance(key, X25519PrivateKey):
-        raise ConfigRejected(f"{folder / OPENING_KEY}: not an X25519 key; bring the fleet's own file")
-    return key
+def opening_keys(folder: Path) -> OpeningKeys:
+    """Return the agency's keys that open reads, those that no unit uses any more too. Raises ConfigRejected."""
+    paths = sorted((folder / OPENING_FOLDER).glob("*.key"))
+    if not paths:
+        raise ConfigRejected(f"{folder / OPENING_FOLDER}: there is no opening key; bring the fleet's own files")
+    return OpeningKeys(_opening_key(path) for path in paths)
+
+
+def opening_key_path(key: OpeningKey) -> Path:
+    """Return where an opening key lies in the fleet's folder: under its id, so that none replaces another."""
+    return OPENING_FOLDER / f"{key.key_id.hex()}.key"
+
+
+def _opening_key(path: Path) -> OpeningKey:
+    try:
+        return OpeningKey.from_pem(path.read_bytes())
+    except OSError as error:
+        raise ConfigRejected(f"{path}: cannot be read ({error.strerror}); bring the fleet's own file") from error
+    except (ValueError, TypeError):
+        raise ConfigRejected(f"{path}: not an opening key; bring the fleet's own file") from None
 
 
 def receipt_key(folder: Path) -> Ed25519PrivateKey:

@@ -1,4 +1,4 @@
-"""The receiver's side of sealing: with the agency's private key, a sealed read becomes a read again.
+"""The receiver's side of sealing: with one of the agency's private keys, a sealed read becomes a read again.
 
 Strict like every parser of this product: what a device signed and what only the agency can open is still checked field
 by field, because a stolen device signs too.
@@ -7,10 +7,11 @@ by field, because a stolen device signs too.
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from firmware import sealing, wire
-from firmware.faults import DocumentRejected
+from cloud.opening_keys import OpeningKeys
+from firmware import agency_keys, sealing, wire
+from firmware.faults import DocumentRejected, RejectionCause
 from firmware.records import Direction, Passage, PlateText, Read, SealedRead, Site
 from firmware.sealing import PayloadKey
 
@@ -20,18 +21,38 @@ MAX_FRAMES: Final = 1_000_000
 _OPTIONAL: Final = frozenset({int(PayloadKey.PLATE_JPEG)})
 
 
-def open_read(sealed: SealedRead, agency_private_key: X25519PrivateKey) -> Read:
+def open_read(sealed: SealedRead, keys: OpeningKeys) -> Read:
     """Return the read in `sealed`, whose signature has been verified.
 
-    Raises DocumentRejected: sealed to another key, altered, moved under another header, or not a read inside.
+    Raises DocumentRejected: sealed to other keys only, altered, moved under another header, or not a read inside.
     """
-    if sealed.key_id != sealing.key_id(agency_private_key.public_key()):
-        raise DocumentRejected("payload: sealed to another agency key than this receiver's")
-    info = sealing.INFO_PREFIX + sealing.header(sealed)
+    plaintext = _decrypted(sealed, keys)
     try:
-        plaintext = sealing.suite().decrypt(sealed.ciphertext, agency_private_key, info=info)
-    except (InvalidTag, ValueError):  # ValueError: an encapsulated key of low order
-        raise DocumentRejected("payload: cannot be opened; altered, or under another header") from None
+        return _parsed(sealed, plaintext)
+    except DocumentRejected as rejected:
+        raise DocumentRejected(str(rejected), RejectionCause.BAD_PAYLOAD) from None
+
+
+def _decrypted(sealed: SealedRead, keys: OpeningKeys) -> bytes:
+    """Return the payload's bytes. Raises DocumentRejected."""
+    found = keys.match(sealed.recipients)
+    if found is None:
+        raise DocumentRejected("payload: sealed to other agency keys than this receiver's", RejectionCause.OTHER_AGENCY)
+    key, recipient = found
+    header_bytes = sealing.header(sealed)
+    try:
+        content_key = agency_keys.hpke_suite(key.suite).decrypt(
+            recipient.wrapped_key, key.private_key, info=sealing.INFO_PREFIX + header_bytes
+        )
+        return AESGCM(content_key).decrypt(sealing.content_nonce(header_bytes), sealed.ciphertext, header_bytes)
+    except (InvalidTag, ValueError):  # ValueError: an encapsulated key of low order, a content key of another length
+        raise DocumentRejected(
+            "payload: cannot be opened; altered, or under another header", RejectionCause.CANNOT_OPEN
+        ) from None
+
+
+def _parsed(sealed: SealedRead, plaintext: bytes) -> Read:
+    """Return the read that the payload holds. Raises DocumentRejected."""
     fields = wire.Fields(wire.decode(plaintext, "payload"), PayloadKey, "payload", optional=_OPTIONAL)
     read = Read(
         read_id=sealed.read_id,
@@ -44,6 +65,8 @@ def open_read(sealed: SealedRead, agency_private_key: X25519PrivateKey) -> Read:
     )
     if sealing.payload(read) != plaintext:
         raise DocumentRejected("payload: not canonical CBOR")
+    if read.passage.last_utc_ms != sealed.created_utc_ms:
+        raise DocumentRejected("payload: its last moment is not the header's")
     return read
 
 

@@ -47,7 +47,7 @@ class Receiver:
             folder / fleet_folder.RECEIVER_CERTIFICATE,
             folder / fleet_folder.RECEIVER_KEY,
         )
-        self._opening_key = fleet_folder.opening_key(folder)
+        self._opening_keys = fleet_folder.opening_keys(folder)
         self._receipt_key = fleet_folder.receipt_key(folder)
         self._registry = Registry(folder / fleet_folder.REGISTRY_FOLDER)
 
@@ -57,7 +57,7 @@ class Receiver:
         Raises BrokerRefused if the broker never let this receiver in, and StoreRefused.
         """
         with ReadStore(self._settings.store_path) as store:
-            receiving = Receiving(self._registry, store, self._opening_key, self._receipt_key)
+            receiving = Receiving(self._registry, store, self._opening_keys, self._receipt_key)
             try:
                 self._receive_through_losses(receiving)
             finally:
@@ -148,7 +148,7 @@ def _shortened(text: str, width: int) -> str:
 
 
 def summary(receiving: Receiving, store_path: Path) -> str:
-    """Return what a run did, and why messages were rejected."""
+    """Return what a run did, and why messages were rejected, by the names of RejectionCause."""
     alarm = f"\n  {receiving.reused} under a number used before: is a unit's card copied?" if receiving.reused else ""
     causes = "".join(f"\n  rejected {count}: {cause}" for cause, count in sorted(receiving.rejected.items()))
     return (

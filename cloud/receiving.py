@@ -1,7 +1,9 @@
 """What the receiver decides about one message, and about when a receipt is due. No network, no clock.
 
-A message becomes a stored read or a counted cause; both are acknowledged to the broker, because sending the same bytes
-again would not make them better.
+A message becomes a stored read, a duplicate or a counted cause; all are acknowledged to the broker, because sending the
+same bytes again would not make them better. A duplicate is confirmed again: a unit that sends one may have lost its
+receipt. A refused message is never confirmed, so that no forger can make a unit forget a read. The causes are
+`RejectionCause`; store.py says what is too late, and why order alone is no reason to refuse.
 """
 
 import math
@@ -9,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from cloud.opening import open_read
+from cloud.opening_keys import OpeningKeys
 from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore
 from firmware import sealing
-from firmware.faults import ConfigRejected, DocumentRejected
+from firmware.faults import ConfigRejected, DocumentRejected, RejectionCause
 from firmware.receipts import MAX_RANGES, sign_receipt
 from firmware.records import Read, Receipt
 from firmware.topics import device_of_read_topic
@@ -37,15 +39,15 @@ class Receiving:
     """Verifies, opens, de-duplicates and stores; keeps account of who is owed a receipt."""
 
     def __init__(
-        self, registry: Registry, store: ReadStore, opening_key: X25519PrivateKey, receipt_key: Ed25519PrivateKey
+        self, registry: Registry, store: ReadStore, opening_keys: OpeningKeys, receipt_key: Ed25519PrivateKey
     ) -> None:
         self.stored = 0
         self.duplicates = 0
         self.reused = 0  # stored under a number that another read of the unit had: somebody should look at the card
-        self.rejected: dict[str, int] = {}
+        self.rejected: dict[RejectionCause, int] = {}
         self._registry = registry
         self._store = store
-        self._opening_key = opening_key
+        self._opening_keys = opening_keys
         self._receipt_key = receipt_key
         self._owed: dict[str, set[int]] = {}  # sequence numbers that came since the last receipt, by unit
         self._receipted_at_s: dict[str, float] = {}
@@ -57,12 +59,11 @@ class Receiving:
         """
         try:
             read = self._opened(topic, payload)
+            outcome = self._store.put(read, received_utc_ms, payload)
         except DocumentRejected as rejected:
-            cause = str(rejected)
-            self.rejected[cause] = self.rejected.get(cause, 0) + 1
-            self._store.count_rejected(cause)
+            self.rejected[rejected.cause] = self.rejected.get(rejected.cause, 0) + 1
+            self._store.count_rejected(rejected.cause)
             return None
-        outcome = self._store.put(read, received_utc_ms)
         self.stored += outcome is not Outcome.DUPLICATE
         self.duplicates += outcome is Outcome.DUPLICATE
         self.reused += outcome is Outcome.SEQUENCE_REUSED
@@ -93,15 +94,17 @@ class Receiving:
         """Return the read in a message; nothing of it is interpreted before its signature is good but its header."""
         sealed = sealing.from_wire(payload)
         if device_of_read_topic(topic) != sealed.device_id:
-            raise DocumentRejected("envelope: it came on another unit's topic")
+            raise DocumentRejected("envelope: it came on another unit's topic", RejectionCause.OTHER_DEVICE)
         try:
             key = self._registry.key(sealed.device_id)
         except ConfigRejected as error:  # one bad entry must not stop the others' reads
-            raise DocumentRejected("envelope: the unit's entry in the registry cannot be used") from error
+            raise DocumentRejected(
+                "envelope: the unit's entry in the registry cannot be used", RejectionCause.UNUSABLE_ENTRY
+            ) from error
         if key is None:
-            raise DocumentRejected("envelope: the unit is not in the registry")
+            raise DocumentRejected("envelope: the unit is not in the registry", RejectionCause.UNKNOWN_DEVICE)
         sealing.verify(sealed, key)
-        return open_read(sealed, self._opening_key)
+        return open_read(sealed, self._opening_keys)
 
     def _receipt(self, device_id: str, now_s: float, issued_utc_ms: int) -> bytes:
         asked = self._owed.pop(device_id)

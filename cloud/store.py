@@ -1,26 +1,54 @@
 """The receiver's store: each read once, and per unit the ranges of sequence numbers that a receipt may confirm.
 
 SQLite with WAL and synchronous=FULL: a receipt is sent only after the commit. The table `reads` is in the clear, on the
-agency's own disk, for its owner's eyes only. `confirmed` outlives the reads, so that what retention deletes later is
-still recognised when it comes again.
+agency's own disk, for its owner's eyes only. `confirmed` and `seen` outlive the reads and hold no plate, so that what
+retention deletes later is still recognised when it comes again. All is told apart by unit: no unit can use up another's
+read ids.
+
+What protects against replay is that nothing is forgotten, not that things come in order. A read that comes again, bit
+for bit, is a duplicate however late it comes: counted, confirmed, and not stored twice. Honest reads come in any order
+(alerts before a month's backlog, a new card's numbers below the old card's), so that a window over sequence numbers
+would lose them. The window is one of time, for reads whose unit knew the time:
+
+- reordered: taken more than REORDER_WINDOW_MS before the newest read that is stored of the same unit. A unit forgets
+  after 30 days (uplink.retention_days) and a broker hands on in order, so that only somebody who held a message back
+  can bring one; this needs no true clock here.
+- stale: taken more than STALE_AFTER_MS before now. 30 days on the unit and 30 in a broker's queue (message expiry) are
+  the longest way that an honest read can take; what is older has been withheld, or lay in a unit that nobody switched
+  on.
+
+A unit whose clock was never set says so in the read, sealed and signed; such a read has no age and is never too late.
+An entry of `seen` is forgotten when its read would be stale, and never if it has no age. `newest` never runs ahead of
+this receiver's clock: a unit whose clock was set to next year cannot make its later reads look late.
 """
 
 import contextlib
 import enum
+import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from firmware.faults import KestrelError
+from firmware.faults import DocumentRejected, KestrelError, RejectionCause
 from firmware.records import Direction, Read
+
+DAY_MS: Final = 86_400_000
+
+REORDER_WINDOW_MS: Final = 31 * DAY_MS
+"""The longest retention of a unit, and a day for the last sending."""
+
+STALE_AFTER_MS: Final = 61 * DAY_MS
+"""The longest retention of a unit, as long again in the broker's queue, and a day for clocks and the last sending."""
+
+_FINGERPRINT_BYTES: Final = 16
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS reads (
-    read_id BLOB PRIMARY KEY,
+    read_id BLOB NOT NULL,
     device_id TEXT NOT NULL,
     sequence INTEGER NOT NULL,
     received_utc_ms INTEGER NOT NULL,
@@ -42,7 +70,8 @@ CREATE TABLE IF NOT EXISTS reads (
     bearing_deg REAL NOT NULL,
     model_version TEXT NOT NULL,
     config_version INTEGER NOT NULL,
-    plate_jpeg BLOB NOT NULL
+    plate_jpeg BLOB NOT NULL,
+    PRIMARY KEY (device_id, read_id)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS reads_by_sequence ON reads (device_id, sequence);
 CREATE INDEX IF NOT EXISTS reads_by_arrival ON reads (received_utc_ms);
@@ -52,10 +81,23 @@ CREATE TABLE IF NOT EXISTS confirmed (
     last_sequence INTEGER NOT NULL,
     PRIMARY KEY (device_id, first_sequence)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen (
+    device_id TEXT NOT NULL,
+    read_id BLOB NOT NULL,
+    sequence INTEGER NOT NULL,
+    fingerprint BLOB NOT NULL,  -- of the envelope, which is encrypted: it says nothing of what was read
+    forget_after_utc_ms INTEGER,  -- NULL: never
+    PRIMARY KEY (device_id, read_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS seen_by_age ON seen (forget_after_utc_ms);
+CREATE TABLE IF NOT EXISTS newest (
+    device_id TEXT PRIMARY KEY,
+    taken_utc_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counters (cause TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 """
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 """SQLite's user_version of a store with these tables."""
 
 
@@ -67,7 +109,7 @@ class Outcome(enum.StrEnum):
     """What became of a read."""
 
     STORED = "stored"
-    DUPLICATE = "duplicate"  # this very read is or was here
+    DUPLICATE = "duplicate"  # this very message was taken before: sent again, or replayed
     SEQUENCE_REUSED = "sequence-reused"  # stored, but another read of this unit had this number: a copied card
 
 
@@ -102,22 +144,25 @@ class ReadStore:
             self._make_tables()
             unless_whole.pop_all()
 
-    def put(self, read: Read, received_utc_ms: int) -> Outcome:
-        """Store `read` if it is new; when this returns it is on the disk. Raises StoreRefused.
+    def put(self, read: Read, received_utc_ms: int, envelope: bytes) -> Outcome:
+        """Store `read`, which came in `envelope`, if it is new; when this returns it is on the disk.
 
         A reused number is an alarm, and no reason to lose a read: a card that was set back sends new reads under it.
+        Raises DocumentRejected (READ_ID_REUSED, STALE, REORDERED; see above), and StoreRefused.
         """
         with self._translated(), self._connection:
-            outcome = self._outcome(read)
+            fingerprint = hashlib.sha256(envelope).digest()[:_FINGERPRINT_BYTES]
+            outcome = self._outcome(read, fingerprint, received_utc_ms)
             if outcome is not Outcome.DUPLICATE:
                 self._insert(read, received_utc_ms)
+                self._remember(read, fingerprint, received_utc_ms)
             if outcome is Outcome.STORED:
                 self._extend_confirmed(read.device_id, read.sequence)
             else:
                 self._count(outcome)
         return outcome
 
-    def count_rejected(self, cause: str) -> None:
+    def count_rejected(self, cause: RejectionCause) -> None:
         """Count a message that was no read. Raises StoreRefused."""
         with self._translated(), self._connection:
             self._count(cause)
@@ -194,15 +239,47 @@ class ReadStore:
             )
         self._connection.executescript(f"{_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION};")
 
-    def _outcome(self, read: Read) -> Outcome:
-        if self._connection.execute("SELECT 1 FROM reads WHERE read_id = ?", (read.read_id.bytes,)).fetchone():
-            return Outcome.DUPLICATE
-        if self._range_around(read.device_id, read.sequence) is None:
-            return Outcome.STORED
-        holder = self._connection.execute(
-            "SELECT 1 FROM reads WHERE device_id = ? AND sequence = ?", (read.device_id, read.sequence)
+    def _outcome(self, read: Read, fingerprint: bytes, received_utc_ms: int) -> Outcome:
+        """Return what `read` is to this store. Raises DocumentRejected."""
+        known = self._connection.execute(
+            "SELECT fingerprint FROM seen WHERE device_id = ? AND read_id = ?", (read.device_id, read.read_id.bytes)
         ).fetchone()
-        return Outcome.SEQUENCE_REUSED if holder else Outcome.DUPLICATE
+        if known:
+            if known[0] == fingerprint:
+                return Outcome.DUPLICATE
+            raise DocumentRejected("store: the unit used this read id for another read", RejectionCause.READ_ID_REUSED)
+        if read.passage.clock_trusted:
+            self._check_age(read, received_utc_ms)
+        is_used = self._range_around(read.device_id, read.sequence) is not None
+        return Outcome.SEQUENCE_REUSED if is_used else Outcome.STORED
+
+    def _check_age(self, read: Read, received_utc_ms: int) -> None:
+        """Return if `read` is not too late. Raises DocumentRejected."""
+        if read.passage.last_utc_ms < received_utc_ms - STALE_AFTER_MS:
+            raise DocumentRejected("store: taken longer ago than a read can be on its way", RejectionCause.STALE)
+        newest = self._connection.execute(
+            "SELECT taken_utc_ms FROM newest WHERE device_id = ?", (read.device_id,)
+        ).fetchone()
+        if newest and read.passage.last_utc_ms < newest[0] - REORDER_WINDOW_MS:
+            raise DocumentRejected(
+                "store: taken longer before the unit's newest read than a unit keeps one", RejectionCause.REORDERED
+            )
+
+    def _remember(self, read: Read, fingerprint: bytes, received_utc_ms: int) -> None:
+        """Note that `read` was here, for as long as it may come again, and how far its unit has got."""
+        taken_utc_ms = read.passage.last_utc_ms
+        forget_after = max(taken_utc_ms, received_utc_ms) + STALE_AFTER_MS if read.passage.clock_trusted else None
+        self._connection.execute("DELETE FROM seen WHERE forget_after_utc_ms < ?", (received_utc_ms,))
+        self._connection.execute(
+            "INSERT INTO seen VALUES (?, ?, ?, ?, ?)",
+            (read.device_id, read.read_id.bytes, read.sequence, fingerprint, forget_after),
+        )
+        if read.passage.clock_trusted:
+            self._connection.execute(
+                """INSERT INTO newest VALUES (?, ?) ON CONFLICT (device_id)
+                   DO UPDATE SET taken_utc_ms = MAX(taken_utc_ms, excluded.taken_utc_ms)""",
+                (read.device_id, min(taken_utc_ms, received_utc_ms)),
+            )
 
     def _insert(self, read: Read, received_utc_ms: int) -> None:
         passage, site = read.passage, read.site

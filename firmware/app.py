@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from firmware import identity
+from firmware import agency_keys, identity
 from firmware.capture import CaptureStage
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
 from firmware.config import DeviceConfig
@@ -71,7 +71,7 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
     """
     faults = FaultBook()
     unit = identity.load(folder, config.device_id)
-    sealer = Sealer(config.device_id, unit.device_key, identity.agency_public_key(config.seal))
+    sealer = Sealer(config.device_id, unit.device_key, agency_keys.load(config.seal))
     receipt_key = identity.receipt_public_key(config.seal)
     outbox = Outbox(
         folder / identity.OUTBOX_NAME,

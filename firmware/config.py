@@ -5,6 +5,8 @@ An option exists only where two sites need two values. All else is a constant be
 
 import base64
 import binascii
+import datetime as dt
+import enum
 from pathlib import Path
 from typing import Annotated
 
@@ -40,11 +42,56 @@ class SiteConfig(_Section, frozen=True, kw_only=True):
     bearing_deg: Annotated[float, Meta(ge=0, lt=360)] = 0.0
 
 
-class SealConfig(_Section, frozen=True, kw_only=True):
-    """The agency's public keys. The unit cannot open what it has sealed."""
+class SuiteName(enum.StrEnum):
+    """How reads are sealed to an agency's key: with X25519 alone, or with ML-KEM-768 besides (post-quantum hybrid)."""
 
-    agency_key: Base64Key  # X25519, raw
+    X25519 = "x25519"
+    X_WING = "x-wing"
+
+
+PUBLIC_KEY_BYTES = {SuiteName.X25519: 32, SuiteName.X_WING: 1216}
+
+AGENCY_KEYS_AT_MOST = 4
+"""Two agencies that both change their keys at the same time."""
+
+Moment = Annotated[dt.datetime, Meta(tz=True, description="RFC 3339, such as 2027-01-15T08:00:00Z")]
+
+
+class AgencyKeyConfig(_Section, frozen=True, kw_only=True, omit_defaults=True):
+    """One public key to which reads are sealed, and when: from a moment on, until before another (null: no limit)."""
+
+    key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{43,1624}={0,2}\Z", description="the raw public key, base64")]
+    suite: SuiteName = SuiteName.X25519
+    valid_from_utc: Moment | None = None
+    valid_until_utc: Moment | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no single value shows. msgspec makes a ValidationError of it."""
+        if len(self.key) != 4 * -(-PUBLIC_KEY_BYTES[self.suite] // 3):
+            raise ValueError(
+                f"key must be the base64 of the {PUBLIC_KEY_BYTES[self.suite]} bytes of an {self.suite} key"
+            )
+        if self.valid_from_utc and self.valid_until_utc and self.valid_until_utc <= self.valid_from_utc:
+            raise ValueError("valid_until_utc must be later than valid_from_utc")
+
+
+AgencyKeys = Annotated[tuple[AgencyKeyConfig, ...], Meta(min_length=1, max_length=AGENCY_KEYS_AT_MOST)]
+
+
+class SealConfig(_Section, frozen=True, kw_only=True):
+    """The agencies' public keys. The unit cannot open what it has sealed."""
+
+    agency_keys: AgencyKeys
     receipt_key: Base64Key  # Ed25519, raw
+
+    def __post_init__(self) -> None:
+        """Refuse what no single key shows. msgspec makes a ValidationError of it."""
+        if len({entry.key for entry in self.agency_keys}) < len(self.agency_keys):
+            raise ValueError("agency_keys must be different keys")
+        if (moment := uncovered(self.agency_keys)) is not None:
+            raise ValueError(
+                f"agency_keys leave {moment}, to which no key is valid; let one begin earlier or end later"
+            )
 
 
 class CaptureConfig(_Section, frozen=True, kw_only=True):
@@ -124,8 +171,20 @@ def encode(config: DeviceConfig) -> bytes:
     return msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"
 
 
+def uncovered(keys: tuple[AgencyKeyConfig, ...]) -> str | None:
+    """Return the first time at which no key is valid, in words, or None if there is always one."""
+    reach = dt.datetime.min.replace(tzinfo=dt.UTC)
+    for entry in sorted(keys, key=lambda entry: entry.valid_from_utc or dt.datetime.min.replace(tzinfo=dt.UTC)):
+        if entry.valid_from_utc is not None and entry.valid_from_utc > reach:
+            break
+        if entry.valid_until_utc is None:
+            return None
+        reach = max(reach, entry.valid_until_utc)
+    return f"the time from {reach.isoformat()} on" if reach.year > 1 else "the time before the first key begins"
+
+
 def key_bytes(text: str) -> bytes:
-    """Return the 32 bytes of a base64 key of the configuration. Raises ConfigRejected."""
+    """Return the bytes of a base64 key of the configuration. Raises ConfigRejected."""
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error as error:

@@ -18,8 +18,30 @@ class ConfigRejected(KestrelError):
     """A configuration file is missing, unreadable or out of bounds. The message names the key and what to do."""
 
 
+class RejectionCause(enum.StrEnum):
+    """Why a message was refused, in one stable word for counters. README says of each what it means."""
+
+    MALFORMED = "malformed"
+    OTHER_SCHEMA = "other-schema"
+    OTHER_DEVICE = "other-device"
+    UNKNOWN_DEVICE = "unknown-device"
+    UNUSABLE_ENTRY = "unusable-entry"
+    UNSIGNED = "unsigned"
+    WRONG_SIGNATURE = "wrong-signature"
+    OTHER_AGENCY = "other-agency"
+    CANNOT_OPEN = "cannot-open"
+    BAD_PAYLOAD = "bad-payload"
+    READ_ID_REUSED = "read-id-reused"
+    STALE = "stale"
+    REORDERED = "reordered"
+
+
 class DocumentRejected(KestrelError):
     """Bytes from outside are not what they should be. The message never holds the bytes themselves."""
+
+    def __init__(self, message: str, cause: RejectionCause = RejectionCause.MALFORMED) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class FaultCode(enum.StrEnum):

@@ -12,7 +12,6 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
@@ -88,11 +87,6 @@ def common_name(certificate: x509.Certificate) -> str:
     """Return the subject's common name: the MQTT user name of its owner. Empty if there is none."""
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if names else ""
-
-
-def agency_public_key(seal: SealConfig) -> X25519PublicKey:
-    """Return the key to which reads are sealed. Raises ConfigRejected."""
-    return X25519PublicKey.from_public_bytes(key_bytes(seal.agency_key))
 
 
 def receipt_public_key(seal: SealConfig) -> Ed25519PublicKey:

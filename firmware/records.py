@@ -180,16 +180,24 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """One agency that can open a read: by which of its keys, under which suite, and the content key sealed to it."""
+
+    key_id: bytes
+    suite: int
+    wrapped_key: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SealedRead:
-    """A read that only the agency can open. Everything but `ciphertext` is on the wire in the clear."""
+    """A read that only its recipients can open. Key ids, suites and all above them are on the wire in the clear."""
 
     read_id: uuid.UUID
     device_id: str
     sequence: int
     urgent: bool
     created_utc_ms: int
-    key_id: bytes
-    suite: int
+    recipients: tuple[Recipient, ...]
     ciphertext: bytes = field(repr=False)
     signature: bytes = field(repr=False)
 

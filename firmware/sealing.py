@@ -1,34 +1,44 @@
-"""From a read in the clear to bytes that only the agency can open: HPKE (RFC 9180) inside an Ed25519-signed envelope.
+"""From a read in the clear to bytes that only its agencies can open: AES-256-GCM and HPKE (RFC 9180), signed (Ed25519).
 
-This file owns the wire format of a read; receipts.py owns the answer, cloud.opening the receiver's side. The one idea:
-the unit holds the agency's public key and nothing that opens, so a stolen unit cannot read its own backlog. Everything
-that travels in the clear (the header) is bound twice: into the HPKE `info`, so that no ciphertext opens under another
-header, and into the signature, so that nobody else can send for this unit.
+This file owns the wire format of a read; agency_keys.py the suites, receipts.py the answer, cloud.opening the
+receiver's side. The one idea: the unit holds the agencies' public keys and nothing that opens, so a stolen unit cannot
+read its own backlog.
+
+A read is encrypted once, with a content key of its own, and the content key is sealed to each agency: a second agency
+costs about 95 bytes and not the picture once more. Everything that travels in the clear (the header) is bound three
+times: into the AEAD's associated data and the HPKE `info`, so that nothing opens under another header, and into the
+signature, so that nobody else can send for this unit.
+
+AES-GCM breaks when a key meets a nonce twice (RFC 5116, section 3.2; the limit for random nonces is 2**32 messages a
+key, NIST SP 800-38D, section 8.3). Here each key encrypts one message: a content key is 32 fresh bytes of the kernel's
+generator for each read, and HPKE derives a fresh key from a fresh encapsulation for each recipient. No counter and no
+nonce is remembered, so that no crash, no copied card and no wrong clock can bring one back. The content nonce is made
+from the header, which no two reads share: even a generator that repeats itself meets another nonce. Neither nonce
+travels; GCM costs its 16 bytes of tag.
 """
 
 import dataclasses
 import enum
 import hashlib
 import uuid
+from collections.abc import Iterable
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from firmware import wire
-from firmware.faults import DocumentRejected
-from firmware.records import Read, SealedRead
+from firmware import agency_keys, wire
+from firmware.agency_keys import AgencyKey, SuiteNumber
+from firmware.config import AGENCY_KEYS_AT_MOST
+from firmware.faults import DocumentRejected, RejectionCause
+from firmware.records import Read, Recipient, SealedRead
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Of header and payload. Whoever changes a key of either raises it: a receiver takes one version."""
 
-SUITE_X25519_AES256GCM: Final = 1
-"""HPKE base mode, DHKEM(X25519, HKDF-SHA256) 0x0020, HKDF-SHA256 0x0001, AES-256-GCM 0x0002 (RFC 9180, section 7)."""
-
-INFO_PREFIX: Final = b"kestrel/read/v1\x00"
-SIGNATURE_PREFIX: Final = b"kestrel/envelope/v1\x00"
+INFO_PREFIX: Final = b"kestrel/key/v1\x00"
+SIGNATURE_PREFIX: Final = b"kestrel/envelope/v2\x00"
 
 MAX_WIRE_BYTES: Final = 65_536
 """Half of the smallest limit of the brokers in use (128 KiB a message), and far above a read with its plate crop."""
@@ -40,9 +50,8 @@ MAX_TEXT_CHARACTERS: Final = 80
 """Of the site's name, the region and the model version."""
 
 _READ_ID_BYTES: Final = 16
-_KEY_ID_BYTES: Final = 8
 _ED25519_SIGNATURE_BYTES: Final = 64
-_HPKE_OVERHEAD_BYTES: Final = 48  # 32 bytes of encapsulated key, 16 bytes of GCM tag
+_GCM_NONCE_BYTES: Final = 12
 
 
 class HeaderKey(enum.IntEnum):
@@ -52,8 +61,7 @@ class HeaderKey(enum.IntEnum):
     DEVICE_ID = 1
     READ_ID = 2
     SEQUENCE = 3
-    KEY_ID = 4
-    SUITE = 5
+    RECIPIENTS = 4  # [[key id, suite], ...], ascending by key id
     CREATED_UTC_MS = 6
     URGENT = 7
 
@@ -79,16 +87,6 @@ class PayloadKey(enum.IntEnum):
     DIRECTION = 15  # "away" or "towards" as seen from the camera, or null
 
 
-def suite() -> Suite:
-    """Return the HPKE suite of SUITE_X25519_AES256GCM."""
-    return Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
-
-
-def key_id(agency_public_key: X25519PublicKey) -> bytes:
-    """Return the 8 bytes by which a receiver finds its private key: the start of SHA-256 of the raw public key."""
-    return hashlib.sha256(agency_public_key.public_bytes_raw()).digest()[:_KEY_ID_BYTES]
-
-
 def uuid7(utc_ms: int, random10: bytes) -> uuid.UUID:
     """Return a UUIDv7 (RFC 9562, section 5.7) of the milliseconds since 1970 and ten random bytes.
 
@@ -110,8 +108,7 @@ def header(sealed: SealedRead) -> bytes:
             HeaderKey.DEVICE_ID: sealed.device_id,
             HeaderKey.READ_ID: sealed.read_id.bytes,
             HeaderKey.SEQUENCE: sealed.sequence,
-            HeaderKey.KEY_ID: sealed.key_id,
-            HeaderKey.SUITE: sealed.suite,
+            HeaderKey.RECIPIENTS: [[one.key_id, one.suite] for one in sealed.recipients],
             HeaderKey.CREATED_UTC_MS: sealed.created_utc_ms,
             HeaderKey.URGENT: sealed.urgent,
         }
@@ -119,8 +116,8 @@ def header(sealed: SealedRead) -> bytes:
 
 
 def to_wire(sealed: SealedRead) -> bytes:
-    """Return the envelope: the CBOR array [header, ciphertext, signature] of byte strings."""
-    return wire.encode([header(sealed), sealed.ciphertext, sealed.signature])
+    """Return the envelope: the CBOR array [header, [wrapped key, ...], ciphertext, signature]."""
+    return wire.encode([header(sealed), _wrapped_keys(sealed), sealed.ciphertext, sealed.signature])
 
 
 def from_wire(data: bytes) -> SealedRead:
@@ -129,20 +126,18 @@ def from_wire(data: bytes) -> SealedRead:
     Only the very bytes that `to_wire` makes are taken, so that two spellings of one read cannot exist.
     Raises DocumentRejected, without a byte of `data` in the message.
     """
-    header_bytes, ciphertext, signature = _envelope_parts(data)
-    fields = wire.Fields(wire.decode(header_bytes, "header"), HeaderKey, "header")
-    if fields.integer(HeaderKey.SCHEMA, 0, wire.MAX_SEQUENCE) != SCHEMA_VERSION:
-        raise DocumentRejected("header: the schema version is not known here; update this receiver")
-    if fields.integer(HeaderKey.SUITE, 0, wire.MAX_SEQUENCE) != SUITE_X25519_AES256GCM:
-        raise DocumentRejected("header: the HPKE suite is not known here; update this receiver")
+    header_bytes, wrapped_keys, ciphertext, signature = _envelope_parts(data)
+    value = wire.decode(header_bytes, "header")
+    _check_schema(value)
+    fields = wire.Fields(value, HeaderKey, "header")
+    fields.integer(HeaderKey.SCHEMA, SCHEMA_VERSION, SCHEMA_VERSION)
     sealed = SealedRead(
         read_id=uuid.UUID(bytes=fields.octets(HeaderKey.READ_ID, _READ_ID_BYTES, _READ_ID_BYTES)),
         device_id=fields.device_id(HeaderKey.DEVICE_ID),
         sequence=fields.integer(HeaderKey.SEQUENCE, 0, wire.MAX_SEQUENCE),
         urgent=fields.boolean(HeaderKey.URGENT),
         created_utc_ms=fields.integer(HeaderKey.CREATED_UTC_MS, 0, wire.MAX_UTC_MS),
-        key_id=fields.octets(HeaderKey.KEY_ID, _KEY_ID_BYTES, _KEY_ID_BYTES),
-        suite=SUITE_X25519_AES256GCM,
+        recipients=_recipients(fields.array(HeaderKey.RECIPIENTS, AGENCY_KEYS_AT_MOST), wrapped_keys),
         ciphertext=ciphertext,
         signature=signature,
     )
@@ -151,32 +146,81 @@ def from_wire(data: bytes) -> SealedRead:
     return sealed
 
 
-def _envelope_parts(data: bytes) -> tuple[bytes, bytes, bytes]:
-    """Return header, ciphertext and signature of an envelope, their sizes checked. Raises DocumentRejected."""
+def _envelope_parts(data: bytes) -> tuple[bytes, list[object], bytes, bytes]:
+    """Return the four parts of an envelope, their sizes checked. Raises DocumentRejected."""
     if len(data) > MAX_WIRE_BYTES:
         raise DocumentRejected(f"envelope: longer than {MAX_WIRE_BYTES} bytes")
     parts = wire.decode(data, "envelope")
     match parts:
-        case [bytes() as header_bytes, bytes() as ciphertext, bytes() as signature]:
+        case [bytes() as header_bytes, list() as wrapped_keys, bytes() as ciphertext, bytes() as signature]:
             pass
         case _:
-            raise DocumentRejected("envelope: not an array of three byte strings")
-    if len(ciphertext) < _HPKE_OVERHEAD_BYTES or len(signature) != _ED25519_SIGNATURE_BYTES:
+            raise DocumentRejected("envelope: not header, wrapped keys, ciphertext and signature")
+    if not signature:
+        raise DocumentRejected("envelope: nobody has signed it", RejectionCause.UNSIGNED)
+    if len(ciphertext) < agency_keys.GCM_TAG_BYTES or len(signature) != _ED25519_SIGNATURE_BYTES:
         raise DocumentRejected("envelope: ciphertext or signature has an impossible length")
-    return header_bytes, ciphertext, signature
+    return header_bytes, wrapped_keys, ciphertext, signature
 
 
-def signed_bytes(header_bytes: bytes, ciphertext: bytes) -> bytes:
-    """Return what the device signs. The length makes the border between header and ciphertext unambiguous."""
-    return SIGNATURE_PREFIX + len(header_bytes).to_bytes(4, "big") + header_bytes + ciphertext
+def _check_schema(value: object) -> None:
+    """Return if the header is of this version, whatever else is in it. Raises DocumentRejected."""
+    version = value.get(int(HeaderKey.SCHEMA)) if isinstance(value, dict) else None
+    if type(version) is int and version != SCHEMA_VERSION:
+        raise DocumentRejected(
+            "header: the schema version is not known here; update this receiver", RejectionCause.OTHER_SCHEMA
+        )
+
+
+def _recipients(entries: list[object], wrapped_keys: list[object]) -> tuple[Recipient, ...]:
+    """Return who can open, from the header's entries and the envelope's wrapped keys. Raises DocumentRejected."""
+    if not 1 <= len(entries) == len(wrapped_keys):
+        raise DocumentRejected("header: recipients and wrapped keys are not as many, or none")
+    recipients: list[Recipient] = []
+    before = b""
+    for entry, wrapped in zip(entries, wrapped_keys, strict=True):
+        match entry, wrapped:
+            case [bytes() as key_id, int() as number], bytes() as wrapped_key if type(number) is int:
+                pass
+            case _:
+                raise DocumentRejected("header: a recipient is not a key id and a suite, with a wrapped key")
+        if number not in agency_keys.WRAPPED_KEY_BYTES:
+            raise DocumentRejected(
+                "header: the suite is not known here; update this receiver", RejectionCause.OTHER_SCHEMA
+            )
+        suite = SuiteNumber(number)
+        is_in_order = len(key_id) == agency_keys.KEY_ID_BYTES and key_id > before
+        if not is_in_order or len(wrapped_key) != agency_keys.WRAPPED_KEY_BYTES[suite]:
+            raise DocumentRejected(
+                "header: recipients are not in order, or a key id or wrapped key is not of its length"
+            )
+        recipients.append(Recipient(key_id=key_id, suite=suite, wrapped_key=wrapped_key))
+        before = key_id
+    return tuple(recipients)
+
+
+def _wrapped_keys(sealed: SealedRead) -> list[bytes]:
+    return [one.wrapped_key for one in sealed.recipients]
+
+
+def signed_bytes(sealed: SealedRead) -> bytes:
+    """Return what the device signs: all of the envelope but the signature. CBOR makes the borders unambiguous."""
+    return SIGNATURE_PREFIX + wire.encode([header(sealed), _wrapped_keys(sealed), sealed.ciphertext])
+
+
+def content_nonce(header_bytes: bytes) -> bytes:
+    """Return the AEAD nonce of a read. Its content key is used once, so that any nonce would do."""
+    return hashlib.sha256(header_bytes).digest()[:_GCM_NONCE_BYTES]
 
 
 def verify(sealed: SealedRead, device_public_key: Ed25519PublicKey) -> None:
     """Return if the device of this key signed `sealed`. Raises DocumentRejected."""
     try:
-        device_public_key.verify(sealed.signature, signed_bytes(header(sealed), sealed.ciphertext))
+        device_public_key.verify(sealed.signature, signed_bytes(sealed))
     except InvalidSignature as error:
-        raise DocumentRejected("envelope: the signature is not of the device that the header names") from error
+        raise DocumentRejected(
+            "envelope: the signature is not of the device that the header names", RejectionCause.WRONG_SIGNATURE
+        ) from error
 
 
 def payload(read: Read) -> bytes:
@@ -210,20 +254,18 @@ def _score_byte(ratio: float) -> int:
 
 
 class Sealer:
-    """Seals the reads of one unit. Holds the unit's signing key and the agency's public key, nothing that opens."""
+    """Seals the reads of one unit. Holds the unit's signing key and the agencies' public keys, nothing that opens."""
 
-    def __init__(self, device_id: str, device_key: Ed25519PrivateKey, agency_public_key: X25519PublicKey) -> None:
+    def __init__(self, device_id: str, device_key: Ed25519PrivateKey, keys: Iterable[AgencyKey]) -> None:
         self._device_id = device_id
         self._device_key = device_key
-        self._agency_public_key = agency_public_key
-        self._key_id = key_id(agency_public_key)
-        self._suite = suite()
+        self._keys = tuple(keys)
 
     def seal(self, read: Read, *, urgent: bool = False) -> SealedRead:
-        """Return `read` sealed to the agency and signed by this unit; its time in the clear is the passage's last.
+        """Return `read` sealed to the agencies whose keys are valid at the passage's last moment, and signed.
 
-        Raises ValueError for what the receiver would have to reject: another unit's read, a picture above
-        MAX_PLATE_JPEG_BYTES, a text above MAX_TEXT_CHARACTERS.
+        That moment travels in the clear. Raises ValueError for what the receiver would have to reject: another unit's
+        read, a picture above MAX_PLATE_JPEG_BYTES, a text above MAX_TEXT_CHARACTERS.
         """
         if read.device_id != self._device_id:
             raise ValueError("a unit seals only its own reads")
@@ -232,18 +274,34 @@ class Sealer:
         texts = (read.site.name, read.passage.region or "", read.model_version)
         if max(map(len, texts)) > MAX_TEXT_CHARACTERS:
             raise ValueError(f"site name, region and model version have at most {MAX_TEXT_CHARACTERS} characters")
-        unsigned = SealedRead(
+        created_utc_ms = read.passage.last_utc_ms
+        keys = agency_keys.recipients_at(self._keys, created_utc_ms, clock_trusted=read.passage.clock_trusted)
+        unsealed = SealedRead(
             read_id=read.read_id,
             device_id=read.device_id,
             sequence=read.sequence,
             urgent=urgent,
-            created_utc_ms=read.passage.last_utc_ms,
-            key_id=self._key_id,
-            suite=SUITE_X25519_AES256GCM,
+            created_utc_ms=created_utc_ms,
+            recipients=tuple(Recipient(key_id=key.key_id, suite=key.suite) for key in keys),
             ciphertext=b"",
             signature=b"",
         )
-        header_bytes = header(unsigned)
-        ciphertext = self._suite.encrypt(payload(read), self._agency_public_key, info=INFO_PREFIX + header_bytes)
-        signature = self._device_key.sign(signed_bytes(header_bytes, ciphertext))
-        return dataclasses.replace(unsigned, ciphertext=ciphertext, signature=signature)
+        unsigned = self._encrypted(unsealed, payload(read), keys)
+        return dataclasses.replace(unsigned, signature=self._device_key.sign(signed_bytes(unsigned)))
+
+    def _encrypted(self, unsealed: SealedRead, plaintext: bytes, keys: tuple[AgencyKey, ...]) -> SealedRead:
+        """Return `unsealed` with the payload under a fresh content key, and that key sealed to each of `keys`."""
+        header_bytes = header(unsealed)
+        content_key = AESGCM.generate_key(8 * agency_keys.CONTENT_KEY_BYTES)
+        wrapped = [
+            agency_keys.hpke_suite(key.suite).encrypt(content_key, key.public_key, info=INFO_PREFIX + header_bytes)
+            for key in keys
+        ]
+        return dataclasses.replace(
+            unsealed,
+            recipients=tuple(
+                dataclasses.replace(one, wrapped_key=wrapped_key)
+                for one, wrapped_key in zip(unsealed.recipients, wrapped, strict=True)
+            ),
+            ciphertext=AESGCM(content_key).encrypt(content_nonce(header_bytes), plaintext, header_bytes),
+        )

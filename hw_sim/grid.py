@@ -19,14 +19,15 @@ from typing import Any
 
 import cv2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from tqdm import tqdm
 
 from cloud.opening import open_read
+from cloud.opening_keys import OpeningKey, OpeningKeys
 from firmware import sealing
+from firmware.agency_keys import AgencyKey, SuiteNumber
 from firmware.board.linux import LinuxSystem
 from firmware.capture import CaptureStage
-from firmware.config import CaptureConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
+from firmware.config import AgencyKeyConfig, CaptureConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
 from firmware.faults import ConfigRejected, FaultBook
 from firmware.outbox import Outbox
 from firmware.reading import ReadingStage
@@ -286,9 +287,9 @@ class VirtualUnit:
         as_run: Callable[[ReadingStage], Stage] = lambda stage: stage,
     ) -> None:
         self._clock = VirtualClock(start_s=START_S)
-        self._agency_key = X25519PrivateKey.generate()
-        system, faults = LinuxSystem(), FaultBook()
-        config = _config()
+        opening_key = OpeningKey.generate(SuiteNumber.X25519)
+        self._opening_keys = OpeningKeys([opening_key])
+        system, faults, config = LinuxSystem(), FaultBook(), _config()
         timers = VirtualTimers(self._clock)
         parts = open_parts(
             config.capture,
@@ -310,7 +311,11 @@ class VirtualUnit:
         )
         self.reading = ReadingStage(
             _reader(setting.models),
-            Sealer(config.device_id, Ed25519PrivateKey.generate(), self._agency_key.public_key()),
+            Sealer(
+                config.device_id,
+                Ed25519PrivateKey.generate(),
+                [AgencyKey.from_raw(opening_key.suite, opening_key.public_bytes)],
+            ),
             self._outbox,
             system=system,
             config=config,
@@ -324,7 +329,7 @@ class VirtualUnit:
     def told(self) -> list[Told]:
         """Return all that was sealed so far, as the agency opens it, in seconds of the road."""
         waiting = self._outbox.next_unsent(10**6, self._clock.monotonic_s())
-        reads = [open_read(sealing.from_wire(one.wire), self._agency_key) for one in waiting]
+        reads = [open_read(sealing.from_wire(one.wire), self._opening_keys) for one in waiting]
         offset_s = self._clock.utc_ms() / 1000 - self._clock.monotonic_s() + self._world.start_s
         return [
             Told(
@@ -349,7 +354,7 @@ def _config() -> DeviceConfig:
         version=1,
         device_id="k-grid",
         site=SiteConfig(name="grid", latitude_deg=0.0, longitude_deg=0.0),
-        seal=SealConfig(agency_key=nobodys_key, receipt_key=nobodys_key),
+        seal=SealConfig(agency_keys=(AgencyKeyConfig(key=nobodys_key),), receipt_key=nobodys_key),
         uplink=UplinkConfig(host="localhost"),
         capture=CaptureConfig(),
     )

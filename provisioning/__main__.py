@@ -1,4 +1,4 @@
-"""The technician's command line: `fleet init`, `fleet list`, `unit new`."""
+"""The technician's command line: `fleet init`, `fleet add-key`, `fleet list`, `unit new`."""
 
 import argparse
 import datetime as dt
@@ -9,7 +9,7 @@ from pathlib import Path
 from cloud import fleet_folder
 from cloud.registry import Registry
 from firmware.command_line import ended
-from firmware.config import SiteConfig
+from firmware.config import SiteConfig, SuiteName
 from provisioning import fleet, unit
 
 
@@ -20,12 +20,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fleet_init(options: argparse.Namespace) -> None:
-    made = fleet.init(options.folder, host=options.host, port=options.port, now=_now())
+    made = fleet.init(options.folder, host=options.host, port=options.port, now=_now(), suite=options.suite)
     sys.stdout.write(
         f"Fleet made in {options.folder}; its units will call {made.host} port {made.port}.\n"
         f"Copy {options.folder / fleet_folder.BROKER_FOLDER} to {fleet.INSTALLED_FOLDER} on the broker's machine, "
         "owned by mosquitto.\n"
-        f"Keep {options.folder / fleet_folder.OPENING_KEY} safe: it opens every read, and nothing else does.\n"
+        f"Keep {options.folder / fleet_folder.OPENING_FOLDER} safe: its key opens every read, and nothing else does.\n"
+    )
+
+
+def _fleet_add_key(options: argparse.Namespace) -> None:
+    overlap = dt.timedelta(days=options.overlap_days)
+    made, key = fleet.add_key(options.folder, options.suite, _now(), replaces=options.replaces, overlap=overlap)
+    sys.stdout.write(
+        f"Opening key {key.key_id.hex()} made; keep {options.folder / fleet_folder.opening_key_path(key)} safe, "
+        "and start the receiver again.\n"
+        f"New units seal to {len(made.agency_keys)} keys; units that are out need agency_keys of "
+        f"{options.folder / fleet_folder.FLEET_NAME} in their config.json.\n"
     )
 
 
@@ -68,12 +79,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_fleet_commands(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(title="command", required=True, metavar="init|list")
+    commands = parser.add_subparsers(title="command", required=True, metavar="init|add-key|list")
     init = commands.add_parser("init", help="make a fleet: authority, agency keys, broker and receiver files")
     init.add_argument("folder", type=Path, help="where; the office keeps it, no unit ever sees it")
     init.add_argument("--host", required=True, help="name or address of the broker, as the units can reach it")
     init.add_argument("--port", type=int, default=8883, help="the broker's port (default: %(default)s)")
     init.set_defaults(command=_fleet_init)
+    add_key = commands.add_parser("add-key", help="make one more key that opens reads, beside or in place of another")
+    add_key.add_argument("folder", type=Path, help="the fleet's folder")
+    add_key.add_argument("--replaces", metavar="KEY_ID", help="the key that shall end (default: none)")
+    add_key.add_argument(
+        "--overlap-days", type=int, default=60, help="how long units still seal to that one (default: %(default)s)"
+    )
+    add_key.set_defaults(command=_fleet_add_key)
+    for command in (init, add_key):
+        command.add_argument(
+            "--suite",
+            type=SuiteName,
+            choices=list(SuiteName),
+            default=SuiteName.X25519,
+            help="x-wing: closed to quantum computers too, and 1,088 bytes more a read (default: %(default)s)",
+        )
     listing = commands.add_parser("list", help="list the units of a fleet")
     listing.add_argument("folder", type=Path, help="the fleet's folder")
     listing.set_defaults(command=_fleet_list)

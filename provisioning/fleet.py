@@ -13,11 +13,14 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from cloud import broker_files, fleet_folder
 from cloud.fleet_folder import Fleet
+from cloud.opening_keys import OpeningKey
+from firmware import agency_keys
+from firmware.agency_keys import SUITES, SuiteNumber
+from firmware.config import AgencyKeyConfig, SuiteName, key_bytes
 from firmware.faults import ConfigRejected
 from provisioning import certificates, durable_files
 from provisioning.certificates import Authority
@@ -29,30 +32,31 @@ INSTALLED_STATE_FOLDER: Final = Path("/var/lib/mosquitto")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Keys:
     authority: Authority
-    opening: X25519PrivateKey
+    opening: OpeningKey
     receipt: Ed25519PrivateKey
 
 
-def init(folder: Path, *, host: str, port: int, now: dt.datetime) -> Fleet:
+def init(folder: Path, *, host: str, port: int, now: dt.datetime, suite: SuiteName = SuiteName.X25519) -> Fleet:
     """Make a fleet in `folder`, whose units will call `host`. Raises ConfigRejected if one is there, and OSError."""
     if (folder / fleet_folder.FLEET_NAME).exists():
         raise ConfigRejected(f"{folder}: there is a fleet already; it stays as it is, choose another folder")
     keys = _Keys(
         authority=certificates.new_authority(now),
-        opening=X25519PrivateKey.generate(),
+        opening=OpeningKey.generate(SUITES[suite]),
         receipt=Ed25519PrivateKey.generate(),
     )
     fleet = _checked(
         Fleet(
             host=host,
             port=port,
-            agency_key=base64.b64encode(keys.opening.public_key().public_bytes_raw()).decode(),
+            agency_keys=(public_entry(keys.opening),),
             receipt_key=base64.b64encode(keys.receipt.public_key().public_bytes_raw()).decode(),
         )
     )
     parts = (
         fleet_folder.AUTHORITY_KEY.parent,
-        fleet_folder.OPENING_KEY.parent,
+        fleet_folder.OPENING_FOLDER.parent,
+        fleet_folder.OPENING_FOLDER,
         fleet_folder.BROKER_FOLDER,
         fleet_folder.RECEIVER_FOLDER,
         fleet_folder.REGISTRY_FOLDER,
@@ -64,10 +68,43 @@ def init(folder: Path, *, host: str, port: int, now: dt.datetime) -> Fleet:
         durable_files.make_folder(folder / part)
     for name, content in contents.items():
         durable_files.write(folder / name, content)
-    durable_files.write(
-        folder / fleet_folder.FLEET_NAME, msgspec.json.format(msgspec.json.encode(fleet), indent=2) + b"\n"
-    )
+    write(folder, fleet)
     return fleet
+
+
+def add_key(
+    folder: Path, suite: SuiteName, now: dt.datetime, *, replaces: str | None = None, overlap: dt.timedelta
+) -> tuple[Fleet, OpeningKey]:
+    """Give the fleet one more opening key; return the fleet as it is now, and the key.
+
+    Units made from now on seal to it too. The key with the id `replaces` ends after `overlap`; keys that have ended
+    leave fleet.json, and their opening keys stay. Raises ConfigRejected (no such key, too many keys), and OSError.
+    """
+    shared = fleet_folder.load(folder)
+    key = OpeningKey.generate(SUITES[suite])
+    known = {agency_keys.key_id(key_bytes(entry.key)).hex(): entry for entry in shared.agency_keys}
+    if replaces is not None and replaces not in known:
+        raise ConfigRejected(f"{folder}: the fleet has no key {replaces}; it has {', '.join(known)}")
+    if replaces is not None:
+        known[replaces] = msgspec.structs.replace(known[replaces], valid_until_utc=now + overlap)
+    kept = [entry for entry in known.values() if entry.valid_until_utc is None or entry.valid_until_utc > now]
+    fleet = _checked(msgspec.structs.replace(shared, agency_keys=(*kept, public_entry(key))))
+    # first of the two: what is sealed must open, even if the power goes here
+    durable_files.write(folder / fleet_folder.opening_key_path(key), _opening_pem(key))
+    write(folder, fleet)
+    return fleet, key
+
+
+def public_entry(key: OpeningKey) -> AgencyKeyConfig:
+    """Return what a unit's configuration says of an opening key: its public half, without limits."""
+    names = {number: name for name, number in SUITES.items()}
+    return AgencyKeyConfig(key=base64.b64encode(key.public_bytes).decode(), suite=names[key.suite])
+
+
+def write(folder: Path, fleet: Fleet) -> None:
+    """Write fleet.json. Raises OSError."""
+    content = msgspec.json.format(msgspec.json.encode(fleet), indent=2) + b"\n"
+    durable_files.write(folder / fleet_folder.FLEET_NAME, content)
 
 
 def load_authority(folder: Path) -> Authority:
@@ -89,16 +126,22 @@ def _checked(fleet: Fleet) -> Fleet:
     try:
         return msgspec.convert(msgspec.to_builtins(fleet), Fleet)
     except msgspec.ValidationError as error:
-        raise ConfigRejected(f"{error}; give the broker's name and port as units can reach it") from error
+        raise ConfigRejected(
+            f"{error}; give the broker's name and port as units can reach it, and let keys end before there are five"
+        ) from error
 
 
 def _agency_files(keys: _Keys) -> dict[Path, bytes]:
     return {
         fleet_folder.AUTHORITY_KEY: certificates.key_pem(keys.authority.key),
         fleet_folder.AUTHORITY_CERTIFICATE: certificates.certificate_pem(keys.authority.certificate),
-        fleet_folder.OPENING_KEY: certificates.key_pem(keys.opening),
+        fleet_folder.opening_key_path(keys.opening): _opening_pem(keys.opening),
         fleet_folder.RECEIPT_KEY: certificates.key_pem(keys.receipt),
     }
+
+
+def _opening_pem(key: OpeningKey) -> bytes:
+    return key.to_x_wing_pem() if key.suite is SuiteNumber.X_WING else certificates.key_pem(key.private_key)
 
 
 def _broker_files(authority: Authority, fleet: Fleet, now: dt.datetime) -> dict[Path, bytes]:

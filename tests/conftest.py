@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import settings
 
-from firmware.config import DeviceConfig, SealConfig, SiteConfig, UplinkConfig
+from firmware.config import AgencyKeyConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
 
 # A busy machine is slow and not wrong. The same examples each time, so that a change fails by its own fault only; to
 # look for others: `pytest --hypothesis-profile=search -n 0`.
@@ -23,6 +23,6 @@ def device_config():
         version=1,
         device_id="k-test0001",
         site=SiteConfig(name="Test Street", latitude_deg=37.0, longitude_deg=-122.0),
-        seal=SealConfig(agency_key="A" * 43 + "=", receipt_key="A" * 43 + "="),
+        seal=SealConfig(agency_keys=(AgencyKeyConfig(key="A" * 43 + "="),), receipt_key="A" * 43 + "="),
         uplink=UplinkConfig(host="localhost"),
     )

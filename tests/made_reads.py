@@ -2,6 +2,9 @@
 
 import os
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from firmware.agency_keys import AgencyKey, SuiteNumber
 from firmware.records import Direction, Passage, PlateText, Read, Site
 from firmware.sealing import Sealer, uuid7
 
@@ -37,8 +40,15 @@ def made_read(sequence=1, *, device_id="k-test0001", plate=PLATE, at_utc_ms=STAR
     )
 
 
-def made_sealer(device_key, agency_key, device_id="k-test0001"):
-    return Sealer(device_id, device_key, agency_key.public_key())
+def made_sealer(device_key, *opening_keys, device_id="k-test0001"):
+    """A unit's sealer to the public halves of these keys (OpeningKey, or X25519PrivateKey), without limits of time."""
+    return Sealer(device_id, device_key, [agency_key(key) for key in opening_keys])
+
+
+def agency_key(key, **limits):
+    if isinstance(key, X25519PrivateKey):
+        return AgencyKey.from_raw(SuiteNumber.X25519, key.public_key().public_bytes_raw(), **limits)
+    return AgencyKey.from_raw(key.suite, key.public_bytes, **limits)
 
 
 class SetClock:

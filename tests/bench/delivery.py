@@ -6,12 +6,13 @@ import time
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from cloud.opening_keys import OpeningKey
 from firmware import sealing
+from firmware.agency_keys import SuiteNumber
 from firmware.board.linux import LinuxClock, LinuxSystem
 from firmware.outbox import Outbox
-from tests.made_reads import made_read
+from tests.made_reads import made_read, made_sealer
 
 
 def main() -> None:
@@ -19,13 +20,17 @@ def main() -> None:
     parser.add_argument("--reads", type=int, default=500)
     options = parser.parse_args()
     reads = [made_read(sequence, jpeg=bytes(4000)) for sequence in range(options.reads)]
-    sealer = sealing.Sealer(reads[0].device_id, Ed25519PrivateKey.generate(), X25519PrivateKey.generate().public_key())
-
-    started = time.perf_counter()
-    sealed = [sealer.seal(read) for read in reads]
-    print(f"sealing: {options.reads / (time.perf_counter() - started):.0f} reads/s with a 4 kB crop")
-    without = len(sealing.to_wire(sealer.seal(made_read(0))))
-    print(f"envelope: {len(sealing.to_wire(sealed[0]))} bytes with the crop, {without} without")
+    sealed = []
+    for suites in ([SuiteNumber.X25519], [SuiteNumber.X25519] * 2, [SuiteNumber.X_WING], list(SuiteNumber)):
+        sealer = made_sealer(Ed25519PrivateKey.generate(), *map(OpeningKey.generate, suites))
+        started = time.perf_counter()
+        sealed = [sealer.seal(read) for read in reads]
+        rate = options.reads / (time.perf_counter() - started)
+        without = len(sealing.to_wire(sealer.seal(made_read(0, jpeg=b""))))
+        print(
+            f"sealed to {' and '.join(suite.name for suite in suites)}: {rate:.0f} reads/s, "
+            f"{len(sealing.to_wire(sealed[0]))} bytes with a 4 kB crop, {without} without"
+        )
 
     with tempfile.TemporaryDirectory() as folder:
         clock, system = LinuxClock(), LinuxSystem()

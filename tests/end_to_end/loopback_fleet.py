@@ -8,7 +8,7 @@ from made_reads import PLATE, KernelRandom, SetClock, made_read
 
 from cloud import fleet_folder
 from cloud.receiver import Receiver, ReceiverSettings
-from firmware import config, identity
+from firmware import agency_keys, config, identity
 from firmware.board.linux import LinuxClock
 from firmware.board.mqtt_link import MqttLink
 from firmware.config import SiteConfig
@@ -28,9 +28,7 @@ class Unit:
     def __init__(self, folder):
         self.config = config.load(folder / "config.json")
         self.identity = identity.load(folder, self.config.device_id)
-        self.sealer = Sealer(
-            self.config.device_id, self.identity.device_key, identity.agency_public_key(self.config.seal)
-        )
+        self.sealer = Sealer(self.config.device_id, self.identity.device_key, agency_keys.load(self.config.seal))
         self.faults = FaultBook()
         self.outbox = Outbox(
             folder / "outbox.db",

@@ -33,7 +33,7 @@ def test_what_is_encoded_is_decoded(device_config):
         ({"device_id": "Camera on Main Street"}, "device_id"),
         ({"site": {"name": "x", "latitude_deg": 91, "longitude_deg": 0}}, "latitude_deg"),
         ({"uplink": {"host": "a b"}}, "host"),
-        ({"seal": {"agency_key": "short", "receipt_key": "A" * 43 + "="}}, "agency_key"),
+        ({"seal": {"agency_keys": [{"key": "short"}], "receipt_key": "A" * 43 + "="}}, "agency_keys"),
         ({"is_simulated": True}, "is_simulated"),
     ],
 )

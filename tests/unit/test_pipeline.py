@@ -3,17 +3,18 @@
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from made_reads import made_sealer
 
 from cloud.opening import open_read
+from cloud.opening_keys import OpeningKey, OpeningKeys
 from firmware import sealing
+from firmware.agency_keys import SuiteNumber
 from firmware.board.linux import LinuxSystem
 from firmware.capture import CaptureStage
 from firmware.faults import FaultBook, FaultCode
 from firmware.outbox import Outbox
 from firmware.reading import ReadingStage
 from firmware.records import Box, Character, Reading, TriggerSource
-from firmware.sealing import Sealer
 from hw_sim.board import WorldStage, open_parts
 from hw_sim.light import Conditions, LightLevel
 from hw_sim.plate_faces import DrawnPlates
@@ -72,13 +73,14 @@ class Rig:
             config.capture, self.clock, RoadScene(self.road), seed=SEED, self_paced=False, make_timer=timers.timer
         )
         self.world = parts.world
-        self.agency_key = X25519PrivateKey.generate()
+        opening_key = OpeningKey.generate(SuiteNumber.X25519)
+        self.opening_keys = OpeningKeys([opening_key])
         self.outbox = Outbox(
             folder / "outbox.db", capacity_bytes=10**6, retention_s=86400.0, clock=self.clock, system=LinuxSystem()
         )
         self.reading = ReadingStage(
             TruthReader(self.road, self.world),
-            Sealer(config.device_id, Ed25519PrivateKey.generate(), self.agency_key.public_key()),
+            made_sealer(Ed25519PrivateKey.generate(), opening_key, device_id=config.device_id),
             self.outbox,
             system=LinuxSystem(),
             config=config,
@@ -97,7 +99,7 @@ class Rig:
 
     def reads(self):
         waiting = self.outbox.next_unsent(1000, self.clock.monotonic_s())
-        return [open_read(sealing.from_wire(one.wire), self.agency_key) for one in waiting]
+        return [open_read(sealing.from_wire(one.wire), self.opening_keys) for one in waiting]
 
     def close(self):
         self.time.close()

@@ -11,6 +11,7 @@ from made_reads import START_UTC_MS
 
 from cloud import broker_files, fleet_folder
 from cloud.broker_files import BrokerPlace
+from cloud.opening_keys import OpeningKey
 from cloud.registry import Registry
 from firmware import config, identity
 from firmware.board.tls import tls_context
@@ -33,6 +34,11 @@ def files(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def opening_key(folder):
+    (path,) = (folder / fleet_folder.OPENING_FOLDER).iterdir()
+    return OpeningKey.from_pem(path.read_bytes())
+
+
 def test_a_unit_reads_what_was_made_for_it(fleet_path, tmp_path):
     made = unit.enrol(fleet_path, tmp_path / "unit", SITE, NOW)
     settings = config.load(tmp_path / "unit" / "config.json")
@@ -40,7 +46,7 @@ def test_a_unit_reads_what_was_made_for_it(fleet_path, tmp_path):
     shared = fleet_folder.load(fleet_path)
     assert settings == made
     assert (settings.uplink.host, settings.uplink.port) == ("broker.example", 8883)
-    assert settings.seal.agency_key == shared.agency_key
+    assert settings.seal.agency_keys == shared.agency_keys
     tls_context(loaded.authority_path, loaded.certificate_path, loaded.key_path)
     registered = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER)
     assert registered.key(settings.device_id) == loaded.device_key.public_key()
@@ -49,8 +55,8 @@ def test_a_unit_reads_what_was_made_for_it(fleet_path, tmp_path):
 
 def test_the_public_keys_are_of_the_agency_s_private_ones(fleet_path):
     shared = fleet_folder.load(fleet_path)
-    opening, receipt = fleet_folder.opening_key(fleet_path), fleet_folder.receipt_key(fleet_path)
-    assert config.key_bytes(shared.agency_key) == opening.public_key().public_bytes_raw()
+    receipt = fleet_folder.receipt_key(fleet_path)
+    assert [config.key_bytes(entry.key) for entry in shared.agency_keys] == [opening_key(fleet_path).public_bytes]
     assert config.key_bytes(shared.receipt_key) == receipt.public_key().public_bytes_raw()
 
 
@@ -222,11 +228,11 @@ def test_a_fleet_file_that_is_spoilt_is_refused(fleet_path, content):
 
 
 def test_keys_that_are_there_are_never_replaced(fleet_path):
-    key = (fleet_path / fleet_folder.OPENING_KEY).read_bytes()
+    before = files(fleet_path / "agency")
     (fleet_path / "fleet.json").unlink()
     with pytest.raises(ConfigRejected, match="move it away first"):
         fleet.init(fleet_path, host="broker.example", port=8883, now=NOW)
-    assert (fleet_path / fleet_folder.OPENING_KEY).read_bytes() == key
+    assert files(fleet_path / "agency") == before
 
 
 def test_a_unit_whose_entry_is_removed_is_unknown_at_once(fleet_path, unit_path):

@@ -3,15 +3,17 @@ import logging
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from made_reads import made_sealer
 
 from cloud.opening import open_read
+from cloud.opening_keys import OpeningKey, OpeningKeys
+from firmware.agency_keys import SuiteNumber
 from firmware.board.linux import LinuxSystem
 from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.outbox import Outbox
 from firmware.reading import UNSTORED_AT_MOST, ReadingStage, is_picture
 from firmware.records import Box, Character, Reading
-from firmware.sealing import Sealer, from_wire
+from firmware.sealing import from_wire
 from firmware.stage import NEVER_S
 from firmware.tracking import ENOUGH_READINGS
 from hw_sim.runner import EPOCH_UTC_MS, VirtualClock
@@ -71,10 +73,11 @@ def bench_frame(number, image=PICTURE, *, rate_hz=8):
 
 class Bench:
     def __init__(self, config, outbox, script):
-        self.agency_key, self.device_key = X25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+        opening_key, self.device_key = OpeningKey.generate(SuiteNumber.X25519), Ed25519PrivateKey.generate()
+        self.opening_keys = OpeningKeys([opening_key])
         self.faults = FaultBook()
         self.outbox = outbox
-        sealer = Sealer(config.device_id, self.device_key, self.agency_key.public_key())
+        sealer = made_sealer(self.device_key, opening_key, device_id=config.device_id)
         self.stage = ReadingStage(
             ScriptedReader(script), sealer, outbox, system=LinuxSystem(), config=config, faults=self.faults
         )
@@ -102,7 +105,7 @@ def test_a_passage_becomes_one_sealed_read_that_the_agency_opens(device_config, 
     assert outbox.count() == 0
     assert bench.stage.step(1.0) == NEVER_S
     (waiting,) = outbox.next_unsent(10, 1.0)
-    read = open_read(from_wire(waiting.wire), bench.agency_key)
+    read = open_read(from_wire(waiting.wire), bench.opening_keys)
     assert read.passage.plate.text == PLATE
     assert (read.passage.first_utc_ms, read.passage.last_utc_ms) == (EPOCH_UTC_MS, EPOCH_UTC_MS + 250)
     assert read.passage.plate_jpeg.startswith(b"\xff\xd8")

@@ -1,22 +1,26 @@
 """Sealing: what goes in comes out at the agency and nowhere else, and nothing about it can be changed unseen."""
 
 import dataclasses
+import os
 import uuid
 
 import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
-from made_reads import PLATE, made_read, made_sealer
+from made_reads import PLATE, START_UTC_MS, made_read, made_sealer
 
 from cloud.opening import MAX_PASSAGE_UTC_MS, open_read
+from cloud.opening_keys import OpeningKey, OpeningKeys
 from firmware import sealing
-from firmware.faults import DocumentRejected
+from firmware.agency_keys import SuiteNumber, hpke_suite
+from firmware.faults import DocumentRejected, RejectionCause
 from firmware.records import Direction, Passage, PlateText, Read, Site
 
-AGENCY_KEY = X25519PrivateKey.generate()
+AGENCY_KEY = OpeningKey.generate(SuiteNumber.X25519)
+RING = OpeningKeys([AGENCY_KEY])
 DEVICE_KEY = Ed25519PrivateKey.generate()
 SEALER = made_sealer(DEVICE_KEY, AGENCY_KEY)
 
@@ -66,7 +70,7 @@ def reads(draw):
 def test_what_is_sealed_is_what_the_agency_opens(read, urgent):
     sealed = sealing.from_wire(sealing.to_wire(SEALER.seal(read, urgent=urgent)))
     sealing.verify(sealed, DEVICE_KEY.public_key())
-    assert open_read(sealed, AGENCY_KEY) == read
+    assert open_read(sealed, RING) == read
     assert sealed.urgent is urgent
     assert sealed.created_utc_ms == read.passage.last_utc_ms
 
@@ -79,7 +83,7 @@ def test_nothing_readable_is_on_the_wire():
 def test_scores_outside_0_to_1_are_pulled_in():
     read = made_read()
     passage = dataclasses.replace(read.passage, score_ratio=1.0000001, character_scores=(-0.1, 0.5))
-    opened = open_read(SEALER.seal(dataclasses.replace(read, passage=passage)), AGENCY_KEY)
+    opened = open_read(SEALER.seal(dataclasses.replace(read, passage=passage)), RING)
     assert opened.passage.score_ratio == 1.0
     assert opened.passage.character_scores == (0.0, 128 / 255)
 
@@ -92,7 +96,6 @@ def test_scores_outside_0_to_1_are_pulled_in():
         {"read_id": uuid.UUID(int=1)},
         {"created_utc_ms": 1},
         {"urgent": True},
-        {"key_id": bytes(8)},
     ],
 )
 def test_a_swapped_header_is_rejected_by_signature_and_by_encryption(change):
@@ -100,15 +103,15 @@ def test_a_swapped_header_is_rejected_by_signature_and_by_encryption(change):
     with pytest.raises(DocumentRejected, match="signature"):
         sealing.verify(moved, DEVICE_KEY.public_key())
     with pytest.raises(DocumentRejected, match="payload"):
-        open_read(moved, AGENCY_KEY)
+        open_read(moved, RING)
 
 
 def test_another_device_s_signature_and_another_agency_s_key_are_rejected():
     sealed = SEALER.seal(made_read())
     with pytest.raises(DocumentRejected, match="signature"):
         sealing.verify(sealed, Ed25519PrivateKey.generate().public_key())
-    with pytest.raises(DocumentRejected, match="another agency key"):
-        open_read(sealed, X25519PrivateKey.generate())
+    with pytest.raises(DocumentRejected, match="other agency keys"):
+        open_read(sealed, OpeningKeys([OpeningKey.generate(SuiteNumber.X25519)]))
 
 
 @given(st.integers(0), st.integers(1, 255))
@@ -136,29 +139,37 @@ cbor_values = st.recursive(
 @given(cbor_values, st.binary(min_size=48, max_size=60))
 def test_arbitrary_cbor_in_the_header_is_rejected(value, ciphertext):
     with pytest.raises(DocumentRejected):
-        sealing.from_wire(cbor2.dumps([cbor2.dumps(value), ciphertext, bytes(64)]))
+        sealing.from_wire(cbor2.dumps([cbor2.dumps(value), [bytes(80)], ciphertext, bytes(64)]))
 
 
 def header_with(**changes):
     good = cbor2.loads(sealing.header(SEALER.seal(made_read())))
     good.update({sealing.HeaderKey[name.upper()]: value for name, value in changes.items()})
-    return cbor2.dumps([cbor2.dumps(good, canonical=True), bytes(48), bytes(64)], canonical=True)
+    wrapped = [bytes(80)] * len(good[sealing.HeaderKey.RECIPIENTS] or [0])
+    return cbor2.dumps([cbor2.dumps(good, canonical=True), wrapped, bytes(48), bytes(64)], canonical=True)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schema": 1},
-        {"schema": 3},
-        {"suite": 9},
-        {"suite": True},
+        {"schema": 2},
+        {"schema": 4},
+        {"schema": True},
+        {"recipients": []},
+        {"recipients": [[bytes(8), 9]]},
+        {"recipients": [[bytes(8), True]]},
+        {"recipients": [[bytes(8), 2]]},
+        {"recipients": [[bytes(9), 1]]},
+        {"recipients": [[bytes(8), 1, 1]]},
+        {"recipients": [[b"z" * 8, 1], [b"a" * 8, 1]]},
+        {"recipients": [[b"a" * 8, 1], [b"a" * 8, 1]]},
+        {"recipients": [[bytes([number]) * 8, 1] for number in range(5)]},
         {"device_id": "../../etc/passwd"},
         {"device_id": "k-test0001\n"},
         {"read_id": bytes(15)},
         {"sequence": -1},
         {"sequence": 2**62},
         {"sequence": 1.0},
-        {"key_id": bytes(9)},
         {"created_utc_ms": 2**48},
         {"urgent": 1},
         {"urgent": None},
@@ -171,11 +182,11 @@ def test_each_field_of_the_header_has_its_type_and_range(changes):
 
 
 def test_another_spelling_of_the_same_envelope_is_rejected():
-    header, ciphertext, signature = cbor2.loads(sealing.to_wire(SEALER.seal(made_read())))
+    header, *others = cbor2.loads(sealing.to_wire(SEALER.seal(made_read())))
     fields = cbor2.loads(header)
     backwards = cbor2.dumps(dict(reversed(fields.items())))
     with pytest.raises(DocumentRejected, match="canonical"):
-        sealing.from_wire(cbor2.dumps([backwards, ciphertext, signature]))
+        sealing.from_wire(cbor2.dumps([backwards, *others]))
     with pytest.raises(DocumentRejected, match="canonical"):
         sealing.from_wire(sealing.to_wire(SEALER.seal(made_read())) + b"\x00")
 
@@ -215,21 +226,29 @@ def test_a_unit_seals_only_its_own_reads():
         (15, True),
         (16, 0),
         (4, ""),
+        (1, START_UTC_MS + 1),
     ],
 )
 def test_a_stolen_device_that_signs_nonsense_is_rejected(key, value):
     fields = cbor2.loads(sealing.payload(made_read()))
     fields[key] = value
-    sealed = SEALER.seal(made_read())
-    ciphertext = sealing.suite().encrypt(
-        cbor2.dumps(fields, canonical=True), AGENCY_KEY.public_key(), info=sealing.INFO_PREFIX + sealing.header(sealed)
-    )
-    with pytest.raises(DocumentRejected, match="payload"):
-        open_read(dataclasses.replace(sealed, ciphertext=ciphertext), AGENCY_KEY)
+    with pytest.raises(DocumentRejected, match="payload") as rejected:
+        open_read(sealed_around(SEALER.seal(made_read()), cbor2.dumps(fields, canonical=True)), RING)
+    assert rejected.value.cause is RejectionCause.BAD_PAYLOAD
+
+
+def sealed_around(sealed, plaintext):
+    """`sealed` with another payload, as whoever holds the unit's key can make it."""
+    header, content_key = sealing.header(sealed), os.urandom(32)
+    info = sealing.INFO_PREFIX + header
+    wrapped = hpke_suite(AGENCY_KEY.suite).encrypt(content_key, AGENCY_KEY.private_key.public_key(), info=info)
+    ciphertext = AESGCM(content_key).encrypt(sealing.content_nonce(header), plaintext, header)
+    recipients = (dataclasses.replace(sealed.recipients[0], wrapped_key=wrapped),)
+    return dataclasses.replace(sealed, recipients=recipients, ciphertext=ciphertext)
 
 
 def test_a_read_is_small_enough_for_the_data_plan():
-    assert len(sealing.to_wire(SEALER.seal(made_read(jpeg=b"")))) < 350
+    assert len(sealing.to_wire(SEALER.seal(made_read(jpeg=b"")))) < 400
 
 
 @given(utc_ms, st.binary(min_size=10, max_size=10))

@@ -18,9 +18,8 @@ from made_reads import PLATE, START_UTC_MS, KernelRandom, SetClock, made_read, m
 from firmware import outbox as outbox_module
 from firmware import sealing
 from firmware.faults import DeviceFault, FaultCode
-from firmware.outbox import RECEIPT_WAIT_S, SEQUENCE_BLOCK, SEQUENCE_LEAP_BITS, UNRECEIPTED_MAX, Outbox
+from firmware.outbox import RECEIPT_WAIT_S, UNRECEIPTED_MAX, Outbox
 from firmware.records import Receipt
-from firmware.wire import MAX_SEQUENCE
 
 SEALER = made_sealer(Ed25519PrivateKey.generate(), X25519PrivateKey.generate())
 DAY_MS = 86_400_000
@@ -215,45 +214,6 @@ def test_put_wakes_whoever_listens(open_outbox):
     outbox.listen(wake)
     put(outbox)
     assert wake.is_set()
-
-
-def test_numbers_go_up_within_a_start_and_leap_at_the_next_one(open_outbox):
-    first = open_outbox()
-    numbers = [first.reserve_sequence() for _ in range(SEQUENCE_BLOCK + 5)]
-    assert numbers == list(range(numbers[0], numbers[0] + SEQUENCE_BLOCK + 5))
-    first.close()
-    second = open_outbox()
-    assert 0 < second.reserve_sequence() - numbers[0] - 2 * SEQUENCE_BLOCK <= 2**SEQUENCE_LEAP_BITS
-    assert second.reserved() == SEQUENCE_BLOCK + 6
-    third = open_outbox()  # the second crashed: a block counts as given
-    assert third.reserved() == 2 * SEQUENCE_BLOCK + 5
-    assert third.reserve_sequence() > numbers[-1] + SEQUENCE_BLOCK
-
-
-def test_a_start_that_reads_nothing_costs_no_numbers(open_outbox):
-    before = open_outbox()._number("SELECT reserved_below FROM numbering")
-    assert open_outbox()._number("SELECT reserved_below FROM numbering") == before
-
-
-def test_two_that_write_one_outbox_at_once_share_no_number(open_outbox):
-    one, other = open_outbox(), open_outbox()
-    numbers = [box.reserve_sequence() for _ in range(3 * SEQUENCE_BLOCK) for box in (one, other)]
-    assert len(set(numbers)) == len(numbers)
-
-
-def test_past_the_greatest_number_they_begin_again_from_below(open_outbox):
-    outbox = open_outbox()
-    with outbox._connection:
-        outbox._connection.execute("UPDATE numbering SET reserved_below = ?", (MAX_SEQUENCE,))
-    numbers = [outbox.reserve_sequence() for _ in range(2 * SEQUENCE_BLOCK)]
-    assert 0 <= min(numbers) < max(numbers) < 2 ** (SEQUENCE_LEAP_BITS + 1)
-    put(outbox)  # and such a number fits the wire
-
-
-def test_a_new_card_does_not_begin_with_numbers_that_were_used(open_outbox, tmp_path):
-    firsts = {open_outbox(path=tmp_path / f"{number}.db").reserve_sequence() for number in range(5)}
-    assert len(firsts) == 5
-    assert all(first < 2**62 for first in firsts)
 
 
 def test_a_put_that_is_tried_again_is_kept_once(open_outbox):

@@ -9,6 +9,7 @@ DEV = [
     "hypothesis>=6.100",
     "import-linter>=2.0",
     "mypy>=1.11",
+    "pyhpke>=0.6",  # another HPKE implementation, which opens our reads
     "pytest>=8.2",
     "pytest-mock>=3.14",
     "pytest-xdist>=3.6",

@@ -66,9 +66,9 @@ def test_a_new_card_does_not_begin_with_numbers_that_were_used(open_outbox, tmp_
     assert all(first < 2**62 for first in firsts)
 
 
-# A program that reads once and forks is a fresh process each time: what a fork inherits is code, the outbox it opens
-# itself. The cards are folders: each round one of them is used, and killed; between rounds cards are copied, set back to
-# an older copy of another card, or emptied.
+# A program that imports once and forks is a new process each time: it inherits code, and opens the outbox itself. Cards
+# are folders: each round one of them is used until the kill; between rounds cards are copied, set back to the copy that
+# another one is, or emptied.
 USE_AND_KILL = """
 import os, random, select, shutil, signal, sys
 from pathlib import Path
@@ -140,8 +140,9 @@ def test_a_million_read_ids_of_the_same_millisecond_of_1970_differ():
 
 def test_a_hundred_copies_of_one_card_go_apart(open_outbox, tmp_path):
     source = tmp_path / "outbox.db"
-    open_outbox(source).reserve_sequence()
-    open_outbox(source).close()
+    first = open_outbox(source)
+    first.reserve_sequence()
+    first.close()  # it takes the log into the file, which is then the whole card
     numbers = []
     for copy in range(100):
         path = tmp_path / f"copy-{copy}.db"

@@ -7,16 +7,19 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
-from made_reads import START_UTC_MS
+from made_reads import START_UTC_MS, made_read
 
 from cloud import broker_files, fleet_folder
 from cloud.broker_files import BrokerPlace
+from cloud.opening import open_read
 from cloud.opening_keys import OpeningKey
 from cloud.registry import Registry
-from firmware import config, identity
+from firmware import agency_keys, config, identity
 from firmware.board.tls import tls_context
-from firmware.config import SiteConfig
+from firmware.config import AGENCY_KEYS_AT_MOST, SealConfig, SiteConfig, SuiteName
 from firmware.faults import ConfigRejected
+from firmware.records import Recipient
+from firmware.sealing import Sealer
 from provisioning import certificates, durable_files, fleet, unit
 from provisioning.__main__ import main
 
@@ -58,6 +61,69 @@ def test_the_public_keys_are_of_the_agency_s_private_ones(fleet_path):
     receipt = fleet_folder.receipt_key(fleet_path)
     assert [config.key_bytes(entry.key) for entry in shared.agency_keys] == [opening_key(fleet_path).public_bytes]
     assert config.key_bytes(shared.receipt_key) == receipt.public_key().public_bytes_raw()
+
+
+def test_a_second_key_is_made_beside_the_first_which_ends(fleet_path, tmp_path):
+    old = opening_key(fleet_path)
+    shared, new = fleet.add_key(
+        fleet_path, SuiteName.X_WING, NOW, replaces=old.key_id.hex(), overlap=dt.timedelta(days=30)
+    )
+    assert fleet_folder.load(fleet_path) == shared
+    assert [entry.suite for entry in shared.agency_keys] == [SuiteName.X25519, SuiteName.X_WING]
+    assert [entry.valid_until_utc for entry in shared.agency_keys] == [NOW + dt.timedelta(days=30), None]
+    settings = unit.enrol(fleet_path, tmp_path / "unit", SITE, NOW)
+    keys = agency_keys.load(config.load(tmp_path / "unit" / "config.json").seal)
+    assert settings.seal.agency_keys == shared.agency_keys
+    ring = fleet_folder.opening_keys(fleet_path)
+    recipients = [Recipient(key_id=key.key_id, suite=key.suite) for key in keys]
+    assert {ring.match([one])[0].key_id for one in recipients} == {old.key_id, new.key_id}
+
+
+def test_a_key_that_has_ended_leaves_the_fleet_s_file_and_still_opens(fleet_path):
+    old = opening_key(fleet_path)
+    fleet.add_key(fleet_path, SuiteName.X25519, NOW, replaces=old.key_id.hex(), overlap=dt.timedelta(days=1))
+    shared, _ = fleet.add_key(fleet_path, SuiteName.X25519, NOW + dt.timedelta(days=2), overlap=dt.timedelta())
+    assert old.key_id not in {key.key_id for key in agency_keys.load(seal_of(shared))}
+    assert fleet_folder.opening_keys(fleet_path).match([Recipient(key_id=old.key_id, suite=old.suite)])
+
+
+def test_more_keys_than_a_read_can_name_and_a_key_that_is_not_there_are_refused(fleet_path):
+    with pytest.raises(ConfigRejected, match="the fleet has no key 0011"):
+        fleet.add_key(fleet_path, SuiteName.X25519, NOW, replaces="0011", overlap=dt.timedelta())
+    for _ in range(AGENCY_KEYS_AT_MOST - 1):
+        fleet.add_key(fleet_path, SuiteName.X25519, NOW, overlap=dt.timedelta())
+    before = files(fleet_path)
+    with pytest.raises(ConfigRejected, match="before there are five"):
+        fleet.add_key(fleet_path, SuiteName.X25519, NOW, overlap=dt.timedelta())
+    assert files(fleet_path) == before
+
+
+def seal_of(shared):
+    return SealConfig(agency_keys=shared.agency_keys, receipt_key=shared.receipt_key)
+
+
+@pytest.mark.parametrize("suite", list(SuiteName))
+def test_a_fleet_of_either_suite_opens_what_its_units_seal(tmp_path, suite):
+    fleet.init(tmp_path / "fleet", host="broker.example", port=8883, now=NOW, suite=suite)
+    unit.enrol(tmp_path / "fleet", tmp_path / "unit", SITE, NOW, device_id="k-test0001")
+    (public,) = agency_keys.load(config.load(tmp_path / "unit" / "config.json").seal)
+    device_key = identity.load(tmp_path / "unit", "k-test0001").device_key
+    read = made_read()
+    sealed = Sealer("k-test0001", device_key, [public]).seal(read)
+    assert open_read(sealed, fleet_folder.opening_keys(tmp_path / "fleet")) == read
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no key", b"-----BEGIN X-WING PRIVATE KEY-----\n!\n-----END X-WING PRIVATE KEY-----\n"]
+)
+def test_an_opening_key_that_is_spoilt_or_missing_is_one_sentence(fleet_path, content):
+    (path,) = (fleet_path / fleet_folder.OPENING_FOLDER).iterdir()
+    path.write_bytes(content)
+    with pytest.raises(ConfigRejected, match="not an opening key"):
+        fleet_folder.opening_keys(fleet_path)
+    path.unlink()
+    with pytest.raises(ConfigRejected, match="there is no opening key"):
+        fleet_folder.opening_keys(fleet_path)
 
 
 def test_nobody_else_can_read_what_was_made(fleet_path, tmp_path):
@@ -262,6 +328,8 @@ def test_the_command_line_makes_and_lists(tmp_path, capsys):
     new = ["unit", "new", folder, str(tmp_path / "unit"), "--name", "North gate", "--latitude", "1", "--longitude", "2"]
     assert main(["fleet", "init", folder, "--host", "broker.example"]) == 0
     assert main(new) == 0
+    assert main(["fleet", "add-key", folder, "--suite", "x-wing"]) == 0
+    assert "New units seal to 2 keys" in capsys.readouterr().out
     assert main(["fleet", "list", folder]) == 0
     assert "North gate\n1 unit\n" in capsys.readouterr().out
     assert main(new) == 2

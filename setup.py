@@ -22,8 +22,12 @@ setup(
     description="Open edge firmware for a solar-powered cellular licence-plate camera",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=["firmware", "firmware.board", "hw_sim", "models", "provisioning", "cloud"],
-    package_data={"models": ["*.tflite", "manifest.json", "report.css"], "cloud": ["mosquitto.conf.in", "access.acl"]},
+    packages=["firmware", "firmware.board", "hw_sim", "models", "provisioning", "provisioning.host", "cloud"],
+    package_data={
+        "models": ["*.tflite", "manifest.json", "report.css"],
+        "cloud": ["mosquitto.conf.in", "access.acl"],
+        "provisioning.host": ["files/**/*"],
+    },
     install_requires=[
         "numpy>=1.26",
         "opencv-python-headless>=4.10",

@@ -1,4 +1,4 @@
-"""The technician's command line: `fleet init`, `fleet add-key`, `fleet list`, `unit new`."""
+"""The technician's command line: `fleet init`, `add-key`, `list`, `unit new`, `host install`, `check`."""
 
 import argparse
 import datetime as dt
@@ -8,9 +8,11 @@ from pathlib import Path
 
 from cloud import fleet_folder
 from cloud.registry import Registry
-from firmware.command_line import ended
-from firmware.config import SiteConfig, SuiteName
+from firmware import config, identity
+from firmware.command_line import EXIT_FAULT, EXIT_STOPPED, ended
+from firmware.config import DeviceConfig, SiteConfig, SuiteName
 from provisioning import fleet, unit
+from provisioning.host import addresses, install
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,6 +64,29 @@ def _unit_new(options: argparse.Namespace) -> None:
     )
 
 
+def _host_install(options: argparse.Namespace) -> None:
+    written = install.install(options.root, _host_settings(options))
+    for path in written:
+        sys.stdout.write(f"{options.root / path}\n")
+    sys.stdout.write(f"{len(written)} written; restart the unit, then ask it: `kestrel --self-check`\n")
+
+
+def _host_check(options: argparse.Namespace) -> int:
+    wrong = install.differences(options.root, _host_settings(options))
+    for path in wrong:
+        sys.stdout.write(f"{options.root / path} is missing or differs\n")
+    sys.stdout.write("run `kestrel-provision host install`\n" if wrong else "all files are as they should be\n")
+    return EXIT_FAULT if wrong else EXIT_STOPPED
+
+
+def _host_addresses(options: argparse.Namespace) -> None:
+    sys.stdout.write(f"{addresses.fill(options.places)} addresses in the firewall\n")
+
+
+def _host_settings(options: argparse.Namespace) -> DeviceConfig:
+    return config.load(options.config or options.root / install.UNIT_FOLDER / identity.CONFIG_NAME)
+
+
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC).replace(microsecond=0)
 
@@ -72,9 +97,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Makes fleets and units: keys, certificates, configuration.",
         epilog="Exit codes: 0 done, 1 the disk refused, 2 usage or configuration.",
     )
-    subjects = parser.add_subparsers(title="what to work on", required=True, metavar="fleet|unit")
+    subjects = parser.add_subparsers(title="what to work on", required=True, metavar="fleet|unit|host")
     _add_fleet_commands(subjects.add_parser("fleet", help="make and list fleets"))
     _add_unit_commands(subjects.add_parser("unit", help="make units"))
+    _add_host_commands(subjects.add_parser("host", help="harden the machine that a unit runs on"))
     return parser
 
 
@@ -116,6 +142,22 @@ def _add_unit_commands(parser: argparse.ArgumentParser) -> None:
     new.add_argument("--bearing", type=float, default=0.0, help="where the lens points, degrees from north")
     new.add_argument("--id", help="a name of your own, k-..., 4 to 24 small letters and digits (default: random)")
     new.set_defaults(command=_unit_new)
+
+
+def _add_host_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(title="command", required=True, metavar="install|check|addresses")
+    writing = commands.add_parser("install", help="write firewall, service and settings; a second time changes nothing")
+    writing.set_defaults(command=_host_install)
+    checking = commands.add_parser("check", help="say which of these files are missing or differ (exit code 1)")
+    checking.set_defaults(command=_host_check)
+    for command in (writing, checking):
+        command.add_argument("--root", type=Path, default=Path("/"), help="where the card is mounted (default: /)")
+        command.add_argument("--config", type=Path, help="the unit's config.json (default: the one below the root)")
+    filling = commands.add_parser(
+        "addresses", help="put the addresses of names in the firewall; the unit does it itself"
+    )
+    filling.add_argument("places", type=addresses.parsed, nargs="*", metavar="HOST:PORT", help="what the unit calls")
+    filling.set_defaults(command=_host_addresses)
 
 
 if __name__ == "__main__":

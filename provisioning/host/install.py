@@ -1,0 +1,119 @@
+"""Writes the host's files below a root, and says what there differs from what should be there.
+
+Below a root, and not on the running machine: a card can be prepared in the office, and what was written takes effect
+with the next start. Writing a second time changes nothing.
+"""
+
+import os
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from firmware.config import DeviceConfig
+from provisioning import durable_files
+from provisioning.host.rendering import host_files
+
+READABLE: Final = 0o644
+UNIT_FOLDER: Final = PurePosixPath("var/lib/kestrel")
+SYSTEMD: Final = PurePosixPath("etc/systemd/system")
+
+WANTED: Final = {
+    "sysinit.target.wants": ("kestrel-firewall.service",),
+    "multi-user.target.wants": ("kestrel.service", "kestrel-addresses.service"),
+    "timers.target.wants": ("kestrel-addresses.timer",),
+}
+"""What starts with the machine: the links that `systemctl enable` would make."""
+
+MASKED: Final = (
+    # consoles on serial ports, the USB gadget's among them: whoever opens the housing would get a log-in
+    "serial-getty@.service",
+    # everything that Raspberry Pi OS may bring and that listens
+    "ssh.service", "ssh.socket", "sshswitch.service", "avahi-daemon.service", "avahi-daemon.socket", "rpcbind.service",
+    "rpcbind.socket", "nfs-server.service", "cups.service", "cups.socket", "cups-browsed.service", "hostapd.service",
+    "dnsmasq.service", "mosquitto.service", "wayvnc.service", "vncserver-x11-serviced.service", "pigpiod.service",
+    # radios
+    "wpa_supplicant.service", "bluetooth.service", "hciuart.service",
+    # swap on the card: memory holds plates in the clear
+    "dphys-swapfile.service",
+)  # fmt: skip
+
+BOOT_CONFIG: Final = PurePosixPath("boot/firmware/config.txt")
+BOOT_COMMAND: Final = PurePosixPath("boot/firmware/cmdline.txt")
+BEGIN, END = "# kestrel: begin", "# kestrel: end"
+BOOT_BLOCK: Final = f"""{BEGIN} (made by `kestrel-provision host install`)
+[all]
+# radios off in the device tree (overlays/README of the Raspberry Pi firmware), the serial console off, the hardware
+# watchdog there
+dtoverlay=disable-wifi
+dtoverlay=disable-bt
+enable_uart=0
+dtparam=watchdog=on
+{END}
+"""
+SERIAL_CONSOLES: Final = ("console=serial", "console=ttyAMA", "console=ttyS", "kgdboc=", "earlycon")
+"""Words of the kernel's command line that open a serial port; the console on the screen stays."""
+
+
+def install(root: Path, settings: DeviceConfig) -> list[PurePosixPath]:
+    """Write what is not yet as it should be; return the paths, below `root`, that were written. Raises OSError."""
+    wrong = differences(root, settings)
+    files, links = wanted_files(root, settings), wanted_links()
+    for path in wrong:
+        place = root / path
+        place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if path in files:
+            durable_files.write(place, files[path])
+            place.chmod(READABLE)
+        else:
+            place.unlink(missing_ok=True)
+            place.symlink_to(links[path])
+    return wrong
+
+
+def differences(root: Path, settings: DeviceConfig) -> list[PurePosixPath]:
+    """Return the paths below `root` that are missing or not as they should be. Raises OSError."""
+    files = [path for path, content in wanted_files(root, settings).items() if not _is_file(root / path, content)]
+    links = [path for path, target in wanted_links().items() if not _is_link(root / path, target)]
+    return sorted(files + links)
+
+
+def wanted_files(root: Path, settings: DeviceConfig) -> dict[PurePosixPath, bytes]:
+    """Return the content that each file below `root` should have. Raises OSError.
+
+    Of the Pi's boot files only our part is ours. A command line that is missing is not made: it names the disk.
+    """
+    files = host_files(settings)
+    files[BOOT_CONFIG] = boot_config(_text(root / BOOT_CONFIG)).encode()
+    if (root / BOOT_COMMAND).exists():
+        files[BOOT_COMMAND] = boot_command(_text(root / BOOT_COMMAND)).encode()
+    return files
+
+
+def wanted_links() -> dict[PurePosixPath, str]:
+    """Return the target that each symbolic link below the root should have."""
+    links = {SYSTEMD / folder / name: f"/{SYSTEMD / name}" for folder, names in WANTED.items() for name in names}
+    return links | {SYSTEMD / name: os.devnull for name in MASKED}
+
+
+def boot_config(text: str) -> str:
+    """Return the Pi's config.txt with our block at its end, where nothing after it can take it back."""
+    before, begin, rest = text.partition(BEGIN)
+    after = rest.partition(f"{END}\n")[2] if begin else ""
+    others = (before + after).rstrip("\n")
+    return f"{others}\n\n{BOOT_BLOCK}" if others else BOOT_BLOCK
+
+
+def boot_command(text: str) -> str:
+    """Return the kernel's command line without serial consoles."""
+    return " ".join(word for word in text.split() if not word.startswith(SERIAL_CONSOLES)) + "\n"
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _is_file(path: Path, content: bytes) -> bool:
+    return path.is_file() and not path.is_symlink() and path.read_bytes() == content
+
+
+def _is_link(path: Path, target: str) -> bool:
+    return path.is_symlink() and str(path.readlink()) == target

@@ -1,0 +1,46 @@
+"""A cable between a unit and the outside, and the firewall's rules as provisioning renders them."""
+
+import msgspec
+import pytest
+from network_spaces import Cable, Space, need_root_and
+
+from firmware.config import UplinkConfig
+from provisioning.host.rendering import host_files
+
+RULES = "etc/kestrel/firewall.nft"
+
+
+@pytest.fixture
+def cable():
+    need_root_and("ip", "nft")
+    made = Cable()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def space():
+    need_root_and("ip", "nft")
+    made = Space()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def configured(device_config):
+    """A function: the configuration of a unit that calls this host."""
+
+    def of(host, port=8883):
+        return msgspec.structs.replace(device_config, uplink=UplinkConfig(host=host, port=port))
+
+    return of
+
+
+@pytest.fixture
+def rules(configured):
+    """A function: the firewall of a unit that calls this host, as text."""
+
+    def of(host, port=8883):
+        return {str(path): content for path, content in host_files(configured(host, port)).items()}[RULES].decode()
+
+    return of

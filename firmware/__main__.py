@@ -1,4 +1,4 @@
-"""Start the camera service on a Raspberry Pi: arguments, configuration, board, run; nothing else."""
+"""Start the camera service on a Raspberry Pi, or say what is enforced on the unit; nothing else."""
 
 import argparse
 import logging
@@ -6,17 +6,35 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from firmware import app, config, identity
+import msgspec
+
+from firmware import app, config, identity, self_check
+from firmware.board import host_facts
+from firmware.board.linux import LinuxClock
 from firmware.board.pi import open_board
-from firmware.command_line import ended
+from firmware.command_line import EXIT_FAULT, EXIT_STOPPED, ended
 from firmware.recognition import PlateReader
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the service; return its exit code: 0 stopped on request, 1 fault or bug, 2 usage or configuration."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not options.self_check and (options.config or options.json):
+        parser.error("--config and --json belong to --self-check")
     logging.basicConfig(level=options.log_level.upper(), format=app.LOG_FORMAT)
-    return ended("kestrel", lambda: _serve(options))
+    return ended("kestrel", lambda: _check(options) if options.self_check else _serve(options))
+
+
+def _check(options: argparse.Namespace) -> int:
+    """Say what is enforced on this unit now; return 0 if all is, 1 if something is not. Raises ConfigRejected."""
+    path = options.config or options.folder / identity.CONFIG_NAME
+    settings = config.load(path)
+    answer = self_check.report(settings, host_facts.look(settings, path.parent, options.models, LinuxClock()))
+    sys.stdout.write(self_check.table(answer))
+    if options.json is not None:
+        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(answer), indent=2) + b"\n")
+    return EXIT_STOPPED if answer.passed else EXIT_FAULT
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -32,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kestrel",
         description="The camera service: sees, reads, seals and publishes licence plates.",
-        epilog="Exit codes: 0 stopped on request, 1 fault or bug, 2 usage or configuration.",
+        epilog="Exit codes: 0 stopped on request or all enforced, 1 fault, bug or something not enforced, "
+        "2 usage or configuration.",
     )
     parser.add_argument(
         "--folder",
@@ -46,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--log-level", choices=["debug", "info", "warning", "error"], default="info", help="default: %(default)s"
     )
+    checking = parser.add_argument_group("what is enforced on this unit")
+    checking.add_argument("--self-check", action="store_true", help="say it, and end; as root nothing stays unknown")
+    checking.add_argument("--config", type=Path, metavar="FILE", help="the unit's config.json (default: the folder's)")
+    checking.add_argument("--json", type=Path, metavar="OUT", help="write the answer there too")
     return parser
 
 

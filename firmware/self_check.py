@@ -314,13 +314,15 @@ def _models(_config: DeviceConfig, facts: Facts) -> Check:
         sentence, _, hint = (refused or ["no network is there; install the models again"])[0].rpartition("; ")
         return _check(State.FAIL, sentence, hint)
     found = ", ".join(f"{one.name} {one.latency_ms:.0f} ms" for one in facts.models)
-    slow = [one.name for one in facts.models if not one.is_accelerated or one.latency_ms > MODEL_SLOW_MS]
-    if slow:
+    bare = [one.name for one in facts.models if not one.is_accelerated]
+    slow = [one.name for one in facts.models if one.latency_ms > MODEL_SLOW_MS]
+    if bare or slow:
+        trouble = f"without XNNPACK: {', '.join(bare)}" if bare else f"slow: {', '.join(slow)}"
         hint = (
             "XNNPACK needs to see /proc/cpuinfo and /sys/devices/system/cpu (ProcSubset= of kestrel.service); "
             "use ai-edge-litert; end what else computes here"
         )
-        return _check(State.WARN, f"{found}; slow or without XNNPACK: {', '.join(slow)}", hint)
+        return _check(State.WARN, f"{found}; {trouble}", hint)
     return _check(State.PASS, f"{found}, with XNNPACK")
 
 

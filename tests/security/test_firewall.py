@@ -16,6 +16,16 @@ UDP_PORTS = [53, 67, 68, 69, 111, 123, 137, 161, 500, 546, 547, 1900, 4500, 5353
 SOURCE_PORTS = [53, 123, PORT]  # those of the places from which answers may come
 DOORS = (22, 8080)
 
+# rules that let everything pass and make the kernel track connections, so that "established" is known to it
+TRACKING = """
+table inet lax {
+    chain everything {
+        type filter hook input priority filter; policy accept;
+        ct state established accept
+    }
+}
+"""
+
 WAYS = pytest.mark.parametrize(("unit", "broker", "other"), [(UNIT4, BROKER4, OTHER4), (UNIT6, BROKER6, OTHER6)])
 
 
@@ -143,6 +153,7 @@ def test_names_and_time_may_be_asked_and_nothing_else(cable, rules, unit, broker
 
 @WAYS
 def test_a_connection_that_was_there_before_the_rules_is_dead(cable, rules, unit, broker, other):
+    cable.load(TRACKING)
     with cable.unit.listener(unit, 22) as door, cable.outside.socket(family_of(unit), socket.SOCK_STREAM) as intruder:
         intruder.bind((broker, 0))
         intruder.connect((unit, 22))

@@ -39,7 +39,7 @@ def emblem(tall: int, ink: Float, rng: Rng) -> tuple[Float, Float]:
     small = (max(2, width // SCALE), max(2, height // SCALE))
     cover = cv2.resize(cover, small, interpolation=cv2.INTER_AREA)
     colour = cv2.resize(colour, small, interpolation=cv2.INTER_AREA)
-    return np.asarray(colour, np.float32), (np.asarray(cover, np.float32) / 255)[..., None]
+    return np.asarray(colour, np.float32), np.asarray(cover[..., None] / np.float32(255), np.float32)
 
 
 def _shield(height: int, width: int) -> npt.NDArray[np.uint8]:

@@ -6,14 +6,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from firmware import app, config, identity
+from firmware import app, config, erasure, identity
 from firmware.board.pi import open_board
 from firmware.command_line import ended
 from firmware.recognition import PlateReader
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the service; return its exit code: 0 stopped on request, 1 fault or bug, 2 usage or configuration."""
+    """Run the service; return its exit code: 0 stopped on request, 1 fault or bug, 2 usage or files, 3 retired."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=options.log_level.upper(), format=app.LOG_FORMAT)
     return ended("kestrel", lambda: _serve(options))
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     """Run the unit in the folder that the options name until it is asked to stop; return the exit code."""
-    with app.stop_requests() as request:
+    with app.stop_requests() as request, erasure.unless_retired(options.folder):
         settings = config.load(options.folder / identity.CONFIG_NAME)
         board = open_board(settings, options.folder)
         reader = PlateReader.load(options.models, detection_score_ratio=settings.reading.detection_score_ratio)
@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kestrel",
         description="The camera service: sees, reads, seals and publishes licence plates.",
-        epilog="Exit codes: 0 stopped on request, 1 fault or bug, 2 usage or configuration.",
+        epilog="Exit codes: 0 stopped on request, 1 fault or bug, 2 usage or configuration, 3 retired.",
     )
     parser.add_argument(
         "--folder",

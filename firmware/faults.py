@@ -22,6 +22,10 @@ class DocumentRejected(KestrelError):
     """Bytes from outside are not what they should be. The message never holds the bytes themselves."""
 
 
+class Retired(KestrelError):
+    """The unit has been erased and does not run again. The message says why, and how to make a new one."""
+
+
 class FaultCode(enum.StrEnum):
     """What can be wrong with a unit. The value is what the health report carries."""
 
@@ -30,6 +34,7 @@ class FaultCode(enum.StrEnum):
     CAMERA_NONSENSE = "camera-nonsense"
     LAMP_ABSENT = "lamp-absent"
     TRIGGER_ABSENT = "trigger-absent"
+    TAMPER_ABSENT = "tamper-absent"
     MODEL_REFUSED = "model-refused"
     STORAGE_REFUSED = "storage-refused"
     BROKER_REFUSED = "broker-refused"

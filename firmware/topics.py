@@ -1,4 +1,4 @@
-"""The topics of the broker: each unit has its own two, and the broker's access list lets it use no others."""
+"""The topics of the broker: each unit has its own four, and the broker's access list lets it use no others."""
 
 from typing import Final
 
@@ -15,6 +15,16 @@ def read_topic(device_id: str) -> str:
 def receipt_topic(device_id: str) -> str:
     """Return the topic on which this unit hears the receiver's receipts."""
     return f"kestrel/v1/{device_id}/receipt"
+
+
+def command_topic(device_id: str) -> str:
+    """Return the topic on which this unit hears its fleet's commands."""
+    return f"kestrel/v1/{device_id}/command"
+
+
+def retired_topic(device_id: str) -> str:
+    """Return the topic on which this unit says that it erases itself."""
+    return f"kestrel/v1/{device_id}/retired"
 
 
 def device_of_read_topic(topic: str) -> str | None:

@@ -349,7 +349,7 @@ def _config() -> DeviceConfig:
         version=1,
         device_id="k-grid",
         site=SiteConfig(name="grid", latitude_deg=0.0, longitude_deg=0.0),
-        seal=SealConfig(agency_key=nobodys_key, receipt_key=nobodys_key),
+        seal=SealConfig(agency_key=nobodys_key, receipt_key=nobodys_key, retirement_key=nobodys_key),
         uplink=UplinkConfig(host="localhost"),
         capture=CaptureConfig(),
     )

@@ -23,6 +23,6 @@ def device_config():
         version=1,
         device_id="k-test0001",
         site=SiteConfig(name="Test Street", latitude_deg=37.0, longitude_deg=-122.0),
-        seal=SealConfig(agency_key="A" * 43 + "=", receipt_key="A" * 43 + "="),
+        seal=SealConfig(**dict.fromkeys(("agency_key", "receipt_key", "retirement_key"), "A" * 43 + "=")),
         uplink=UplinkConfig(host="localhost"),
     )

@@ -1,4 +1,4 @@
-"""A whole fleet on loopback: real files, a real Mosquitto over TLS, a real receiver; only the camera is missing."""
+"""Fixtures of a whole fleet on loopback: real files, a real Mosquitto over TLS, a real receiver; no camera."""
 
 import pytest
 from loopback_fleet import NOW, SITE, RunningReceiver, Unit

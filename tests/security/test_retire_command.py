@@ -16,8 +16,16 @@ from cloud.registry import Registry, State
 from firmware import erasure, identity
 from firmware.command_line import EXIT_RETIRED
 from firmware.faults import FaultCode, Retired
-from firmware.retirement import COMMAND_LIFE_MS, RetireCommand, key_hash, sign_command
-from firmware.topics import command_topic
+from firmware.retirement import (
+    COMMAND_LIFE_MS,
+    Cause,
+    RetireCommand,
+    RetiredNotice,
+    key_hash,
+    sign_command,
+    sign_notice,
+)
+from firmware.topics import command_topic, retired_topic
 from provisioning import retiring, unit
 from provisioning.__main__ import main
 
@@ -168,3 +176,21 @@ def test_the_service_ends_with_its_own_exit_code_and_does_not_start_again(broker
     assert again.returncode == EXIT_RETIRED
     assert again.stderr.count("\n") == 1
     assert "will not run again" in again.stderr
+
+
+def test_the_receiver_hears_a_unit_s_last_word_and_nobody_else_s(broker, make_unit, start_receiver):
+    receiver, made, thief = start_receiver(), make_unit(), make_unit("thief")
+    device_id = made.config.device_id
+    wait_online(made)
+    wait_online(thief)
+    notice = RetiredNotice(device_id=device_id, cause=Cause.TAMPER, at_utc_ms=CLOCK.utc_ms())
+    forged = sign_notice(notice, thief.identity.device_key.sign)
+    assert made.link.publish(retired_topic(device_id), forged, -1, 60)
+    assert thief.link.publish(retired_topic(device_id), sign_notice(notice, made.identity.device_key.sign), -1, 60)
+    assert thief.run_until(lambda: "Not authorized" in thief.fault_hint(FaultCode.BROKER_REFUSED))
+    assert "erased itself" not in receiver.output.getvalue()
+    made.guard._announce(Cause.TAMPER)
+    assert made.run_until(lambda: "cause: tamper" in receiver.output.getvalue())
+    receiver.stop()
+    assert receiver.output.getvalue().count(f"{device_id} erased itself") == 2  # when it came, and in the summary
+    assert "rejected 1: retired notice: not signed by this unit" in receiver.output.getvalue()

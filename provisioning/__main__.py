@@ -65,7 +65,7 @@ def _renew_broker(options: argparse.Namespace) -> None:
     """Let the broker on this machine know, or say how the broker on another one gets to know."""
     if options.broker is not None:
         installed_broker.renew(options.folder, options.broker)
-        sys.stdout.write("The broker on this machine has been told: it does not let the unit in or say anything.\n")
+        sys.stdout.write("The broker on this machine has been told: the unit is silent and does not get in again.\n")
         return
     folder = options.folder / fleet_folder.BROKER_FOLDER
     sys.stdout.write(

@@ -4,6 +4,7 @@ The broker itself is Mosquitto as Debian packages it. Owns no process and no key
 """
 
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -12,10 +13,14 @@ from typing import Final
 CONFIGURATION_NAME: Final = "mosquitto.conf"
 ACCESS_NAME: Final = "access.acl"
 AUTHORITY_NAME: Final = "fleet-ca.crt"
+REVOKED_NAME: Final = "fleet-ca.crl"
 CERTIFICATE_NAME: Final = "broker.crt"
 KEY_NAME: Final = "broker.key"
 RECEIVER_USER: Final = "receiver"
 """The common name of the receiver's certificate; the access list knows it by this name."""
+
+OPERATOR_USER: Final = "operator"
+"""Who tells units to erase themselves: the office, with a certificate that lives for one command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,11 @@ def configuration(place: BrokerPlace) -> str:
     )
 
 
-def access_list() -> str:
-    """Return the access list; the same for every fleet."""
-    return resources.files("cloud").joinpath("access.acl").read_text(encoding="utf-8")
+def access_list(shut_out: Sequence[str] = ()) -> str:
+    """Return the access list of a fleet; the units `shut_out` may not use any topic.
+
+    Mosquitto 2.0 reads it again at SIGHUP and asks it at each message, also of those who were connected before. The
+    list of revoked certificates it asks only when somebody connects.
+    """
+    text = resources.files("cloud").joinpath("access.acl").read_text(encoding="utf-8")
+    return text + "".join(f"\nuser {device_id}\ntopic deny kestrel/v1/#\n" for device_id in shut_out)

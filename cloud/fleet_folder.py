@@ -3,9 +3,9 @@
 One folder, for the office and not for the road:
 
     fleet.json                 name and port of the broker, the agency's public keys; written last: without it, no fleet
-    authority/  fleet-ca.key fleet-ca.crt          signs certificates; keep it off line
+    authority/  fleet-ca.key fleet-ca.crt retirement.key      signs certificates and revocations; tells units to erase
     agency/     opening/KEY-ID.key receipt.key     each opens the reads sealed to it; signs receipts
-    broker/     mosquitto.conf access.acl broker.key broker.crt fleet-ca.crt       goes to the broker's machine
+    broker/     mosquitto.conf access.acl broker.key broker.crt fleet-ca.crt fleet-ca.crl   goes to the broker's machine
     receiver/   receiver.key receiver.crt fleet-ca.crt (reads.db)                  the receiver's identity and store
     registry/   one JSON file a unit
 """
@@ -25,6 +25,7 @@ from firmware.faults import ConfigRejected
 FLEET_NAME: Final = "fleet.json"
 AUTHORITY_KEY: Final = Path("authority/fleet-ca.key")
 AUTHORITY_CERTIFICATE: Final = Path("authority/fleet-ca.crt")
+RETIREMENT_KEY: Final = Path("authority/retirement.key")
 OPENING_FOLDER: Final = Path("agency/opening")
 RECEIPT_KEY: Final = Path("agency/receipt.key")
 BROKER_FOLDER: Final = Path("broker")
@@ -45,6 +46,7 @@ class Fleet(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     port: Annotated[int, Meta(ge=1, le=65535)]
     agency_keys: AgencyKeys
     receipt_key: Base64Key  # Ed25519, raw
+    retirement_key: Base64Key  # Ed25519, raw
 
 
 def load(folder: Path) -> Fleet:
@@ -83,9 +85,18 @@ def _opening_key(path: Path) -> OpeningKey:
 
 def receipt_key(folder: Path) -> Ed25519PrivateKey:
     """Return the agency's key that signs receipts. Raises ConfigRejected."""
-    key = _private_key(folder / RECEIPT_KEY)
+    return _signing_key(folder / RECEIPT_KEY)
+
+
+def retirement_key(folder: Path) -> Ed25519PrivateKey:
+    """Return the fleet's key that tells units to erase themselves. Raises ConfigRejected."""
+    return _signing_key(folder / RETIREMENT_KEY)
+
+
+def _signing_key(path: Path) -> Ed25519PrivateKey:
+    key = _private_key(path)
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigRejected(f"{folder / RECEIPT_KEY}: not an Ed25519 key; bring the fleet's own file")
+        raise ConfigRejected(f"{path}: not an Ed25519 key; bring the fleet's own file")
     return key
 
 

@@ -16,6 +16,8 @@ from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore, StoredRead
 from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription
 from firmware.board.tls import tls_context
+from firmware.retirement import Cause
+from firmware.topics import device_of_retired_topic
 
 LOOK_EVERY_S: Final = 0.25  # how soon a request to stop is seen
 RETRY_LIMIT_S: Final = 30.0
@@ -86,6 +88,12 @@ class Receiver:
         settings = self._settings
 
         def take(message: Message) -> None:
+            if (device_id := device_of_retired_topic(message.topic)) is not None:
+                notice = receiving.take_notice(device_id, message.payload)
+                subscription.acknowledge(message)
+                if notice is not None:
+                    self._say(last_word(device_id, notice.cause))
+                return
             taken = receiving.take(message.topic, message.payload, _utc_ms())
             subscription.acknowledge(message)  # only here: the store has committed
             if taken is not None and taken.outcome is not Outcome.DUPLICATE:
@@ -150,11 +158,17 @@ def _shortened(text: str, width: int) -> str:
 def summary(receiving: Receiving, store_path: Path) -> str:
     """Return what a run did, and why messages were rejected, by the names of RejectionCause."""
     alarm = f"\n  {receiving.reused} under a number used before: is a unit's card copied?" if receiving.reused else ""
+    retired = "".join(f"\n  {last_word(device_id, cause)}" for device_id, cause in sorted(receiving.retired.items()))
     causes = "".join(f"\n  rejected {count}: {cause}" for cause, count in sorted(receiving.rejected.items()))
     return (
         f"{receiving.stored} stored, {receiving.duplicates} duplicates, "
-        f"{sum(receiving.rejected.values())} rejected; the store is {store_path}{alarm}{causes}"
+        f"{sum(receiving.rejected.values())} rejected; the store is {store_path}{alarm}{retired}{causes}"
     )
+
+
+def last_word(device_id: str, cause: Cause) -> str:
+    """Return what a unit said last, as one line for people."""
+    return f"{device_id} erased itself, cause: {cause}; shut it out with `kestrel-provision fleet revoke`"
 
 
 def _shown(taken: Taken) -> StoredRead:

@@ -7,19 +7,22 @@ receipt. A refused message is never confirmed, so that no forger can make a unit
 """
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from cloud.opening import open_read
 from cloud.opening_keys import OpeningKeys
 from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore
 from firmware import sealing
+from firmware.config import DEVICE_ID_PATTERN
 from firmware.faults import ConfigRejected, DocumentRejected, RejectionCause
 from firmware.receipts import MAX_RANGES, sign_receipt
 from firmware.records import Read, Receipt
+from firmware.retirement import Cause, RetiredNotice, verify_notice
 from firmware.topics import device_of_read_topic
 
 RECEIPT_PERIOD_S: Final = 1.0
@@ -45,6 +48,7 @@ class Receiving:
         self.duplicates = 0
         self.reused = 0  # stored under a number that another read of the unit had: somebody should look at the card
         self.rejected: dict[RejectionCause, int] = {}
+        self.retired: dict[str, Cause] = {}  # units that said that they erase themselves, and why
         self._registry = registry
         self._store = store
         self._opening_keys = opening_keys
@@ -61,14 +65,23 @@ class Receiving:
             read = self._opened(topic, payload)
             outcome = self._store.put(read, received_utc_ms, payload)
         except DocumentRejected as rejected:
-            self.rejected[rejected.cause] = self.rejected.get(rejected.cause, 0) + 1
-            self._store.count_rejected(rejected.cause)
+            self._count_rejected(rejected.cause)
             return None
         self.stored += outcome is not Outcome.DUPLICATE
         self.duplicates += outcome is Outcome.DUPLICATE
         self.reused += outcome is Outcome.SEQUENCE_REUSED
         self._owed.setdefault(read.device_id, set()).add(read.sequence)
         return Taken(read=read, outcome=outcome, received_utc_ms=received_utc_ms)
+
+    def take_notice(self, device_id: str, payload: bytes) -> RetiredNotice | None:
+        """Take what came on a unit's topic of last words; return its notice, or None if it was rejected and counted."""
+        try:
+            notice = verify_notice(payload, self._verifying_key(device_id), device_id)
+        except DocumentRejected as rejected:
+            self._count_rejected(rejected.cause)
+            return None
+        self.retired[device_id] = notice.cause
+        return notice
 
     def due_receipts(self, now_s: float, issued_utc_ms: int) -> dict[str, bytes]:
         """Return the receipts to be sent now, by unit: at once after a quiet second, else one a second."""
@@ -95,16 +108,26 @@ class Receiving:
         sealed = sealing.from_wire(payload)
         if device_of_read_topic(topic) != sealed.device_id:
             raise DocumentRejected("envelope: it came on another unit's topic", RejectionCause.OTHER_DEVICE)
+        sealing.verify(sealed, self._verifying_key(sealed.device_id))
+        return open_read(sealed, self._opening_keys)
+
+    def _verifying_key(self, device_id: str) -> Ed25519PublicKey:
+        """Return the key of a unit that may send. Raises DocumentRejected."""
+        if not re.fullmatch(DEVICE_ID_PATTERN, device_id):  # before it becomes a path
+            raise DocumentRejected("envelope: its topic names no unit")
         try:
-            key = self._registry.key(sealed.device_id)
+            key = self._registry.key(device_id)
         except ConfigRejected as error:  # one bad entry must not stop the others' reads
             raise DocumentRejected(
                 "envelope: the unit's entry in the registry cannot be used", RejectionCause.UNUSABLE_ENTRY
             ) from error
         if key is None:
             raise DocumentRejected("envelope: the unit is not in the registry", RejectionCause.UNKNOWN_DEVICE)
-        sealing.verify(sealed, key)
-        return open_read(sealed, self._opening_keys)
+        return key
+
+    def _count_rejected(self, cause: RejectionCause) -> None:
+        self.rejected[cause] = self.rejected.get(cause, 0) + 1
+        self._store.count_rejected(cause)
 
     def _receipt(self, device_id: str, now_s: float, issued_utc_ms: int) -> bytes:
         asked = self._owed.pop(device_id)

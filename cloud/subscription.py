@@ -16,13 +16,14 @@ from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from cloud.broker_files import RECEIVER_USER
 from firmware.board.mqtt_loop import move_bytes, properties_of, send_at_once
 from firmware.board.tls import unreachable
 from firmware.faults import KestrelError
 from firmware.records import Lost, Refused
-from firmware.topics import SHARED_READS, receipt_topic
+from firmware.topics import SHARED_NOTICES, SHARED_READS, receipt_topic
 
 SESSION_EXPIRY_S: Final = 30 * 86_400  # the longest retention time of a unit
 RECEIPT_EXPIRY_S: Final = 86_400  # a later receipt says the same and more
@@ -50,7 +51,7 @@ class Message:
 
 
 class Subscription:
-    """One connection that hears the reads of all units. A context manager; `take` is called for each message."""
+    """One connection that hears what all units say. A context manager; `take` is called for each message."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext, take: Callable[[Message], None]) -> None:
         self._host = host
@@ -148,7 +149,7 @@ class Subscription:
         if reason.is_failure:
             self._refusal = f"{self._host} does not let the receiver in ({reason}); check the broker's configuration"
         else:
-            client.subscribe(SHARED_READS, qos=1)
+            client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in (SHARED_READS, SHARED_NOTICES)])
 
     def _on_subscribe(
         self, _client: Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Any

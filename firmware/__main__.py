@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from firmware import app, config, identity, self_check
+from firmware import app, config, erasure, identity, self_check
 from firmware.board import host_facts
 from firmware.board.linux import LinuxClock
 from firmware.board.pi import open_board
@@ -17,7 +17,7 @@ from firmware.recognition import PlateReader
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the service; return its exit code: 0 stopped on request, 1 fault or bug, 2 usage or configuration."""
+    """Run the service; return its exit code: 0 stopped on request, 1 fault or bug, 2 usage or files, 3 retired."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if not options.self_check and (options.config or options.json):
@@ -39,7 +39,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     """Run the unit in the folder that the options name until it is asked to stop; return the exit code."""
-    with app.stop_requests() as request:
+    with app.stop_requests() as request, erasure.unless_retired(options.folder):
         settings = config.load(options.folder / identity.CONFIG_NAME)
         board = open_board(settings, options.folder)
         reader = PlateReader.load(options.models, detection_score_ratio=settings.reading.detection_score_ratio)
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="kestrel",
         description="The camera service: sees, reads, seals and publishes licence plates.",
         epilog="Exit codes: 0 stopped on request or all enforced, 1 fault, bug or something not enforced, "
-        "2 usage or configuration.",
+        "2 usage or configuration, 3 retired.",
     )
     parser.add_argument(
         "--folder",

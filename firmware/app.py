@@ -9,9 +9,10 @@ import logging
 import select
 import signal
 import socket
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -20,6 +21,7 @@ from firmware.capture import CaptureStage
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
 from firmware.config import DeviceConfig
 from firmware.faults import DeviceFault, FaultBook, FaultCode, KestrelError
+from firmware.guard import GuardStage
 from firmware.outbox import Outbox
 from firmware.ports import Board
 from firmware.reading import ReadingStage, Recogniser
@@ -62,6 +64,7 @@ class Machine:
     uplink: UplinkStage
     outbox: Outbox
     faults: FaultBook
+    is_erased: threading.Event = field(default_factory=threading.Event)  # set when the unit has been retired
 
 
 def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recogniser) -> Machine:
@@ -90,22 +93,34 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         lamp=board.lamp,
         system=board.system,
     )
+    guard = GuardStage(
+        folder,
+        board.tamper,
+        board.link,
+        device_id=config.device_id,
+        device_key=unit.device_key,
+        retirement_key=identity.retirement_public_key(config.seal),
+        clock=board.clock,
+        faults=faults,
+    )
     uplink = UplinkStage(
         board.link,
         outbox,
         config.uplink,
         device_id=config.device_id,
         receipt_key=receipt_key,
+        commands=guard.commands,
         system=board.system,
         faults=faults,
     )
     return Machine(
-        stages=(capture, reading, uplink),
+        stages=(capture, reading, uplink, guard),
         capture=capture,
         reading=reading,
         uplink=uplink,
         outbox=outbox,
         faults=faults,
+        is_erased=guard.is_over,
     )
 
 
@@ -145,7 +160,10 @@ def _note_nothing(_number: int, _frame: FrameType | None) -> None:
 
 
 def run(board: Board, machine: Machine, request: StopRequest) -> int:
-    """Run `machine` until it is asked to stop or a bug ends it; return the exit code."""
+    """Run `machine` until it is asked to stop, is erased or a bug ends it; return the exit code.
+
+    Who calls this does so within `erasure.unless_retired`, which has the last word on a unit that was erased.
+    """
     bugs: list[str] = []
 
     def on_bug(name: str, bug: BaseException) -> None:
@@ -158,7 +176,7 @@ def run(board: Board, machine: Machine, request: StopRequest) -> int:
     try:
         board.system.notify("READY=1")
         alive_s = board.clock.monotonic_s()
-        while not bugs and not request.wait(WATCH_EVERY_S):
+        while not bugs and not machine.is_erased.is_set() and not request.wait(WATCH_EVERY_S):
             now_s = board.clock.monotonic_s()
             if is_blind(machine.faults):
                 bugs.append("camera")

@@ -8,7 +8,7 @@ import binascii
 import datetime as dt
 import enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -79,10 +79,11 @@ AgencyKeys = Annotated[tuple[AgencyKeyConfig, ...], Meta(min_length=1, max_lengt
 
 
 class SealConfig(_Section, frozen=True, kw_only=True):
-    """The agencies' public keys. The unit cannot open what it has sealed."""
+    """The public keys that the unit trusts. It cannot open what it has sealed."""
 
     agency_keys: AgencyKeys
     receipt_key: Base64Key  # Ed25519, raw
+    retirement_key: Base64Key  # Ed25519, raw: the fleet's, which signs the command to erase
 
     def __post_init__(self) -> None:
         """Refuse what no single key shows. msgspec makes a ValidationError of it."""
@@ -112,9 +113,23 @@ class CaptureConfig(_Section, frozen=True, kw_only=True):
         """Refuse what no single value shows. msgspec makes a ValidationError of it."""
         if problem := flaw(self.lane):
             raise ValueError(f"lane {problem}; give its corners in order, as shares of the picture's width and height")
-        pins = [pin for pin in (self.pir_pin, self.ir_beam_pin, self.radar_pin, self.lamp_pin) if pin is not None]
-        if len(set(pins)) < len(pins):
+        if len(set(self.pins())) < len(self.pins()):
             raise ValueError("pir_pin, ir_beam_pin, radar_pin and lamp_pin must be different lines")
+
+    def pins(self) -> list[int]:
+        """Return the lines that are in use."""
+        return [pin for pin in (self.pir_pin, self.ir_beam_pin, self.radar_pin, self.lamp_pin) if pin is not None]
+
+
+class GuardConfig(_Section, frozen=True, kw_only=True):
+    """What tells that somebody opens the unit. The contact switches the line to ground; the Pi pulls it up.
+
+    While the contact is as `tampered_when` says, the unit erases itself, also at its start: name the pin only when the
+    lid is shut. `open` is the safer choice, because a cut wire is an open contact.
+    """
+
+    tamper_pin: Pin | None = None
+    tampered_when: Literal["open", "closed"] = "open"
 
 
 class ReadingConfig(_Section, frozen=True, kw_only=True):
@@ -145,6 +160,12 @@ class DeviceConfig(_Section, frozen=True, kw_only=True):
     uplink: UplinkConfig
     capture: CaptureConfig = CaptureConfig()
     reading: ReadingConfig = ReadingConfig()
+    guard: GuardConfig = GuardConfig()
+
+    def __post_init__(self) -> None:
+        """Refuse a line with two uses. msgspec makes a ValidationError of it."""
+        if self.guard.tamper_pin is not None and self.guard.tamper_pin in self.capture.pins():
+            raise ValueError("guard.tamper_pin must be another line than those of capture")
 
 
 def load(path: Path) -> DeviceConfig:

@@ -26,6 +26,7 @@ class RejectionCause(enum.StrEnum):
     OTHER_DEVICE = "other-device"
     UNKNOWN_DEVICE = "unknown-device"
     UNUSABLE_ENTRY = "unusable-entry"
+    NOT_ACTIVE = "not-active"
     UNSIGNED = "unsigned"
     WRONG_SIGNATURE = "wrong-signature"
     OTHER_AGENCY = "other-agency"
@@ -44,6 +45,10 @@ class DocumentRejected(KestrelError):
         self.cause = cause
 
 
+class Retired(KestrelError):
+    """The unit has been erased and does not run again. The message says why, and how to make a new one."""
+
+
 class FaultCode(enum.StrEnum):
     """What can be wrong with a unit. The value is what the health report carries."""
 
@@ -52,6 +57,7 @@ class FaultCode(enum.StrEnum):
     CAMERA_NONSENSE = "camera-nonsense"
     LAMP_ABSENT = "lamp-absent"
     TRIGGER_ABSENT = "trigger-absent"
+    TAMPER_ABSENT = "tamper-absent"
     MODEL_REFUSED = "model-refused"
     STORAGE_REFUSED = "storage-refused"
     BROKER_REFUSED = "broker-refused"

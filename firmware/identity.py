@@ -94,6 +94,11 @@ def receipt_public_key(seal: SealConfig) -> Ed25519PublicKey:
     return Ed25519PublicKey.from_public_bytes(key_bytes(seal.receipt_key))
 
 
+def retirement_public_key(seal: SealConfig) -> Ed25519PublicKey:
+    """Return the key with which the fleet signs the command to erase. Raises ConfigRejected."""
+    return Ed25519PublicKey.from_public_bytes(key_bytes(seal.retirement_key))
+
+
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()

@@ -87,6 +87,25 @@ class TriggerInput(Protocol):
         ...
 
 
+class TamperContact(Protocol):
+    """A switch that a lid or a bracket holds. Its level counts: an edge only says that it is time to look."""
+
+    def listen(self, wake: threading.Event) -> None:
+        """Set `wake` at every change from now on. Raises DeviceFault(TAMPER_ABSENT)."""
+        ...
+
+    def is_tampered(self) -> bool:
+        """Say whether the contact is at this moment as it is while somebody has the unit open; it may bounce.
+
+        Raises DeviceFault(TAMPER_ABSENT) if the line cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the line back."""
+        ...
+
+
 class Link(Protocol):
     """One outbound MQTT 5 session: calls out, events in. Being offline is normal, so it is a value."""
 
@@ -99,7 +118,10 @@ class Link(Protocol):
         ...
 
     def publish(self, topic: str, payload: bytes, token: int, expiry_s: int) -> bool:
-        """Hand one QoS 1 message to the session; False when offline. Acked(token) or Refused(token, ...) follows."""
+        """Hand one QoS 1 message to the session; False when offline. Acked(token) or Refused(token, ...) follows.
+
+        Any stage may call it, and it never waits.
+        """
         ...
 
     def events(self) -> list[LinkEvent]:
@@ -153,3 +175,4 @@ class Board:
     link: Link
     clock: Clock
     system: System
+    tamper: TamperContact | None = None

@@ -7,10 +7,9 @@ replayed says nothing untrue.
 import enum
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from firmware import wire
+from firmware import signed_document, wire
 from firmware.faults import DocumentRejected
 from firmware.records import Receipt
 
@@ -19,8 +18,6 @@ SIGNATURE_PREFIX: Final = b"kestrel/receipt/v1\x00"
 MAX_RANGES: Final = 256
 MAX_RECEIPT_BYTES: Final = 8192
 """256 ranges of two 9-byte integers are below 5 KB."""
-
-_ED25519_SIGNATURE_BYTES: Final = 64
 
 
 class ReceiptKey(enum.IntEnum):
@@ -48,8 +45,7 @@ def sign_receipt(receipt: Receipt, receipt_key: Ed25519PrivateKey) -> bytes:
     """Return `receipt` as it travels: the CBOR array [body, signature]. Raises ValueError above MAX_RANGES."""
     if len(receipt.ranges) > MAX_RANGES:
         raise ValueError(f"a receipt holds at most {MAX_RANGES} ranges")
-    body_bytes = body(receipt)
-    return wire.encode([body_bytes, receipt_key.sign(SIGNATURE_PREFIX + body_bytes)])
+    return signed_document.signed(body(receipt), SIGNATURE_PREFIX, receipt_key.sign)
 
 
 def verify_receipt(data: bytes, public_key: Ed25519PublicKey, device_id: str) -> Receipt:
@@ -59,18 +55,9 @@ def verify_receipt(data: bytes, public_key: Ed25519PublicKey, device_id: str) ->
     """
     if len(data) > MAX_RECEIPT_BYTES:
         raise DocumentRejected(f"receipt: longer than {MAX_RECEIPT_BYTES} bytes")
-    match wire.decode(data, "receipt"):
-        case [bytes() as body_bytes, bytes() as signature] if len(signature) == _ED25519_SIGNATURE_BYTES:
-            pass
-        case _:
-            raise DocumentRejected("receipt: not an array of body and signature")
-    if wire.encode([body_bytes, signature]) != data:
-        raise DocumentRejected("receipt: not canonical CBOR")
-    try:
-        public_key.verify(signature, SIGNATURE_PREFIX + body_bytes)
-    except InvalidSignature:
-        raise DocumentRejected("receipt: not signed by this unit's agency") from None
-    receipt = _parse(body_bytes)
+    receipt = _parse(
+        signed_document.verified_body(data, SIGNATURE_PREFIX, public_key, name="receipt", whose="this unit's agency")
+    )
     if receipt.device_id != device_id:
         raise DocumentRejected("receipt: it is another unit's")
     return receipt

@@ -1,10 +1,13 @@
-"""The topics of the broker: each unit has its own two, and the broker's access list lets it use no others."""
+"""The topics of the broker: each unit has its own four, and the broker's access list lets it use no others."""
 
 from typing import Final
 
 ALL_READS: Final = "kestrel/v1/+/read"
 SHARED_READS: Final = f"$share/receivers/{ALL_READS}"
 """Receivers share the reads of all units among them (MQTT 5, section 4.8.2)."""
+
+SHARED_NOTICES: Final = "$share/receivers/kestrel/v1/+/retired"
+"""And their last words."""
 
 
 def read_topic(device_id: str) -> str:
@@ -17,10 +20,29 @@ def receipt_topic(device_id: str) -> str:
     return f"kestrel/v1/{device_id}/receipt"
 
 
+def command_topic(device_id: str) -> str:
+    """Return the topic on which this unit hears its fleet's commands."""
+    return f"kestrel/v1/{device_id}/command"
+
+
+def retired_topic(device_id: str) -> str:
+    """Return the topic on which this unit says that it erases itself."""
+    return f"kestrel/v1/{device_id}/retired"
+
+
 def device_of_read_topic(topic: str) -> str | None:
     """Return the unit whose read topic this is, or None."""
     match topic.split("/"):
         case ["kestrel", "v1", device_id, "read"]:
+            return device_id
+        case _:
+            return None
+
+
+def device_of_retired_topic(topic: str) -> str | None:
+    """Return the unit on whose topic a last word came, or None if this is another topic."""
+    match topic.split("/"):
+        case ["kestrel", "v1", device_id, "retired"]:
             return device_id
         case _:
             return None

@@ -1,4 +1,4 @@
-"""The uplink: takes reads from the outbox to the broker, and the receiver's receipts back to the outbox.
+"""The uplink: takes reads from the outbox to the broker, receipts back to the outbox, and commands to the guard.
 
 A pure reaction to what the link says: it never waits for the network. It decides when to connect (full-jitter
 back-off), how much may be unacknowledged, and when silence counts as a loss. Being offline is normal; only what a
@@ -18,7 +18,8 @@ from firmware.outbox import Outbox, Waiting
 from firmware.ports import Link, System
 from firmware.receipts import verify_receipt
 from firmware.records import Acked, Connected, LinkEvent, Lost, Received, Refused
-from firmware.topics import read_topic, receipt_topic
+from firmware.stage import Mailbox
+from firmware.topics import command_topic, read_topic, receipt_topic
 
 LOG = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class UplinkStage:
         *,
         device_id: str,
         receipt_key: Ed25519PublicKey,
+        commands: Mailbox[bytes],
         system: System,
         faults: FaultBook,
     ) -> None:
@@ -72,6 +74,7 @@ class UplinkStage:
         self._outbox = outbox
         self._device_id = device_id
         self._receipt_key = receipt_key
+        self._commands = commands
         self._system = system
         self._faults = faults
         self._config_window = config.window
@@ -160,6 +163,9 @@ class UplinkStage:
             self._latch(DeviceFault(FaultCode.BROKER_UNREACHABLE, reason), now_s)
 
     def _on_received(self, topic: str, payload: bytes) -> None:
+        if topic == command_topic(self._device_id):
+            self._commands.put(payload)  # judged by the guard
+            return
         if topic != receipt_topic(self._device_id):
             self._reject("a message came on a topic that this unit did not ask for")
             return

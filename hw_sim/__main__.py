@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from firmware import app, config, identity
+from firmware import app, config, erasure, identity
 from firmware.app import LOG_FORMAT, MODELS_FOLDER, Machine
 from firmware.command_line import EXIT_STOPPED, ended
 from firmware.reading import Recogniser
@@ -35,7 +35,8 @@ EPILOG = """examples:
   python -m hw_sim grid --mph 75 --light day,night --rain 0 --passes 50 --seed 7    how much is captured and read
   python -m hw_sim picture --mph 75 --light night --out pictures    the frames of one pass, with the truth
 
-exit codes: 0 ended or stopped on request, 1 fault or bug, 2 usage or configuration, 130 a grid that was interrupted"""
+exit codes: 0 ended or stopped on request, 1 fault or bug, 2 usage or configuration, 3 the unit is
+  retired, 130 a grid that was interrupted"""
 
 EXIT_INTERRUPTED = 130
 """128 and the number of SIGINT, as shells have it: a grid that is not complete must not pass for one."""
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _device(options: argparse.Namespace) -> int:
     """Run the service as `python -m firmware` does, on the simulated board, until all has been shown and confirmed."""
-    with app.stop_requests() as request:
+    with app.stop_requests() as request, erasure.unless_retired(options.folder):
         settings = config.load(options.folder / identity.CONFIG_NAME)
         unit = open_unit(settings, options.folder, _world(options))
         reader: Recogniser = PlateReader.load(

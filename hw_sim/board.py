@@ -25,6 +25,7 @@ from firmware.ports import Board, Camera, Clock, IrLamp, TriggerInput
 from firmware.stage import NEVER_S
 from hw_sim import imx296
 from hw_sim.camera import CameraFaults, Scene, SimCamera
+from hw_sim.lid import ContactPin, SimLid
 from hw_sim.pausing_clock import PausingClock
 from hw_sim.replay import PhotographScene, VideoScene, open_scene
 from hw_sim.road import RoadScene
@@ -55,10 +56,11 @@ class SimulatedParts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedUnit:
-    """A board, and the world face of its camera."""
+    """A board, and the world face of its camera and of its lid (None: no contact tells of it)."""
 
     board: Board
     camera: SimCamera
+    lid: SimLid | None
 
 
 def open_unit(config: DeviceConfig, folder: Path, world: World) -> SimulatedUnit:
@@ -73,6 +75,7 @@ def open_unit(config: DeviceConfig, folder: Path, world: World) -> SimulatedUnit
     else:
         scene = RoadScene(world.road(world.passes))
     parts = open_parts(config.capture, clock, scene, seed=world.seed, make_timer=clock.timer, standing=clock.standing)
+    lid_pins = MockFactory(pin_class=ContactPin)
     board = Board(
         camera=parts.camera,
         lamp=parts.lamp,
@@ -80,8 +83,11 @@ def open_unit(config: DeviceConfig, folder: Path, world: World) -> SimulatedUnit
         link=link,
         clock=clock,
         system=LinuxSystem(os.environ.get("NOTIFY_SOCKET", "")),
+        tamper=pi.tamper_contact(config.guard, pin_factory=lid_pins),
     )
-    return SimulatedUnit(board=board, camera=parts.world)
+    tamper_pin = config.guard.tamper_pin
+    lid = None if tamper_pin is None else SimLid(lid_pins, tamper_pin)
+    return SimulatedUnit(board=board, camera=parts.world, lid=lid)
 
 
 def open_parts(

@@ -27,6 +27,7 @@ from firmware.board.mqtt_link import MqttLink
 from firmware.config import DeviceConfig, SiteConfig
 from firmware.faults import FaultBook, KestrelError
 from firmware.outbox import Outbox
+from firmware.stage import Mailbox
 from firmware.uplink import UplinkStage
 from hw_sim.broker import Broker, free_port
 from hw_sim.replay import open_scene
@@ -237,6 +238,7 @@ def _deliver_rest(places: Places) -> None:
             settings.uplink,
             device_id=settings.device_id,
             receipt_key=identity.receipt_public_key(settings.seal),
+            commands=Mailbox(threading.Event(), 1),  # what is left to do is delivering
             system=LinuxSystem(),
             faults=FaultBook(),
         )

@@ -5,8 +5,6 @@ What is counted is what the agency opens. A cell is cut into runs with seeds of 
 processes share; the answer does not depend on how many.
 """
 
-import functools
-import math
 import os
 import signal
 import tempfile
@@ -18,32 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tqdm import tqdm
 
-from cloud.opening import open_read
-from cloud.opening_keys import OpeningKey, OpeningKeys
-from firmware import sealing
-from firmware.agency_keys import AgencyKey, SuiteNumber
-from firmware.board.linux import LinuxSystem
-from firmware.capture import CaptureStage
-from firmware.config import AgencyKeyConfig, CaptureConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
-from firmware.faults import ConfigRejected, FaultBook
-from firmware.outbox import Outbox
-from firmware.reading import ReadingStage
-from firmware.recognition import PlateReader
-from firmware.sealing import Sealer
-from firmware.stage import Stage
-from hw_sim.board import WorldStage, open_parts
-from hw_sim.camera import CameraFaults
+from firmware.faults import ConfigRejected
 from hw_sim.light import Conditions, LightLevel
 from hw_sim.photographed_plates import PhotographedPlates
 from hw_sim.plate_faces import DrawnPlates, PlateSource
-from hw_sim.road import Road, RoadScene, VisiblePlate
-from hw_sim.runner import VirtualClock, VirtualTime, VirtualTimers
-from hw_sim.scoring import Passed, Score, Told, scored
-from hw_sim.sensors import PirRules
+from hw_sim.road import Road, VisiblePlate
+from hw_sim.scoring import Passed, Score, scored
 from hw_sim.traffic import LONGEST_VEHICLE_M, M_S_PER_MPH, EvenGaps, PassingVehicle
+from hw_sim.virtual_unit import START_S, VirtualUnit, reader_of
 
 RUN_PASSES = 25
 """Vehicles counted in one run: short enough to share a cell among processes and to show progress."""
@@ -51,7 +33,6 @@ RUN_PASSES = 25
 FIRST_PASSES = 2
 """Vehicles of each run that come first and are not counted: a unit finds its light in the first seconds of its life."""
 
-START_S = 1000.0
 AFTERMATH_S = 2.0
 AHEAD_S = 8.0
 """From the unit's start to the first vehicle: it has settled on its light, and at night lit its lamp."""
@@ -61,7 +42,6 @@ CLEARANCE_M = 4.0
 """Between two rear ends at least: a vehicle's length and this much road, at any speed."""
 
 TRUTH_EVERY_S = 0.01
-LARGEST_OUTBOX_BYTES = 100_000_000
 
 
 class GridRefused(ConfigRejected):
@@ -115,7 +95,7 @@ def run_grid(
     if passes < 1:
         raise GridRefused("a cell needs one pass at least; set --passes")
     plates_of(setting)  # what is wrong with the table or the networks is said before the processes begin
-    _reader(setting.models)
+    reader_of(setting.models)
     runs = list(_runs(cells, passes, seed, setting))
     scores = [Score() for _ in cells]
     workers = min(len(runs), processes or os.cpu_count() or 1)
@@ -226,7 +206,7 @@ def watched(run: Run) -> Watched:
     road = road_of(run)
     counted, end_s = counted_of(road, run.passes)
     with tempfile.TemporaryDirectory(prefix="kestrel-grid-") as folder:
-        unit = VirtualUnit(road, run.setting, Path(folder), seed=run.seed)
+        unit = VirtualUnit(road, run.setting.models, Path(folder), seed=run.seed, pir_delay_s=run.setting.pir_delay_s)
         try:
             unit.time.run_until(START_S + end_s)
             told = unit.told()
@@ -264,106 +244,6 @@ def plates_of(setting: Setting) -> PlateSource:
     if setting.root is None:
         raise GridRefused("--plates needs --root, the folder that its images are relative to")
     return PhotographedPlates(setting.plates_csv, setting.root)
-
-
-@functools.lru_cache(maxsize=1)
-def _reader(models: Path) -> PlateReader:
-    return PlateReader.load(models, detection_score_ratio=_config().reading.detection_score_ratio)
-
-
-class VirtualUnit:
-    """A unit before a road in virtual time, without a link; the agency's key is at hand to open what it sealed.
-
-    `as_run` puts another stage in the place of the one that reads, which it is to step.
-    """
-
-    def __init__(
-        self,
-        road: Road,
-        setting: Setting,
-        folder: Path,
-        *,
-        seed: int,
-        as_run: Callable[[ReadingStage], Stage] = lambda stage: stage,
-    ) -> None:
-        self._clock = VirtualClock(start_s=START_S)
-        opening_key = OpeningKey.generate(SuiteNumber.X25519)
-        self._opening_keys = OpeningKeys([opening_key])
-        system, faults, config = LinuxSystem(), FaultBook(), _config()
-        timers = VirtualTimers(self._clock)
-        parts = open_parts(
-            config.capture,
-            self._clock,
-            RoadScene(road),
-            seed=seed,
-            faults=CameraFaults(drop_ratio=0.002, jitter_s=0.0002),
-            pir=_pir_rules(setting.pir_delay_s),
-            self_paced=False,
-            make_timer=timers.timer,
-        )
-        self._world = parts.world
-        self._outbox = Outbox(
-            folder / "outbox.db",
-            capacity_bytes=LARGEST_OUTBOX_BYTES,
-            retention_s=86_400.0,
-            clock=self._clock,
-            system=system,
-        )
-        self.reading = ReadingStage(
-            _reader(setting.models),
-            Sealer(
-                config.device_id,
-                Ed25519PrivateKey.generate(),
-                [AgencyKey.from_raw(opening_key.suite, opening_key.public_bytes)],
-            ),
-            self._outbox,
-            system=system,
-            config=config,
-            faults=faults,
-        )
-        self.capture = CaptureStage(
-            parts.camera, parts.triggers, self.reading.frames, config.capture, faults, lamp=parts.lamp, system=system
-        )
-        self.time = VirtualTime([WorldStage(self._world), timers, self.capture, as_run(self.reading)], self._clock)
-
-    def told(self) -> list[Told]:
-        """Return all that was sealed so far, as the agency opens it, in seconds of the road."""
-        waiting = self._outbox.next_unsent(10**6, self._clock.monotonic_s())
-        reads = [open_read(sealing.from_wire(one.wire), self._opening_keys) for one in waiting]
-        offset_s = self._clock.utc_ms() / 1000 - self._clock.monotonic_s() + self._world.start_s
-        return [
-            Told(
-                text="" if read.passage.plate is None else read.passage.plate.text,
-                region=read.passage.region,
-                from_s=read.passage.first_utc_ms / 1000 - offset_s,
-                to_s=read.passage.last_utc_ms / 1000 - offset_s,
-                partial=read.passage.partial,
-            )
-            for read in reads
-        ]
-
-    def close(self) -> None:
-        """Stop all stages and give the disk back."""
-        self.time.close()
-        self._outbox.close()
-
-
-def _config() -> DeviceConfig:
-    nobodys_key = "A" * 43 + "="
-    return DeviceConfig(
-        version=1,
-        device_id="k-grid",
-        site=SiteConfig(name="grid", latitude_deg=0.0, longitude_deg=0.0),
-        seal=SealConfig(agency_keys=(AgencyKeyConfig(key=nobodys_key),), receipt_key=nobodys_key),
-        uplink=UplinkConfig(host="localhost"),
-        capture=CaptureConfig(),
-    )
-
-
-def _pir_rules(delay_s: float | None) -> PirRules:
-    if delay_s is None:
-        return PirRules()
-    return PirRules(missed_ratio=1.0) if math.isinf(delay_s) else PirRules(lag_s=(delay_s, delay_s))
 
 
 def counted_of(road: Road, passes: int) -> tuple[set[int], float]:

@@ -1,4 +1,4 @@
-"""The technician's command line: `fleet init`, `add-key`, `list`, `unit new`, `host install`, `check`."""
+"""The technician's command line: fleets, units, and the machine that a unit runs on."""
 
 import argparse
 import datetime as dt
@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cloud import fleet_folder
-from cloud.registry import Registry
+from cloud import broker_files, fleet_folder
+from cloud.registry import Registry, State
 from firmware import config, identity
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED, ended
 from firmware.config import DeviceConfig, SiteConfig, SuiteName
-from provisioning import fleet, unit
+from provisioning import fleet, installed_broker, retiring, revocation, unit
 from provisioning.host import addresses, install
 
 
@@ -46,8 +46,46 @@ def _fleet_list(options: argparse.Namespace) -> None:
     fleet_folder.load(options.folder)
     units = Registry(options.folder / fleet_folder.REGISTRY_FOLDER).units()
     for entry in units:
-        sys.stdout.write(f"{entry.device_id:<12} {entry.enrolled_utc}  {entry.site_name}\n")
+        ended = f"  ({entry.ended_utc}: {entry.reason})" if entry.ended_utc else ""
+        sys.stdout.write(f"{entry.device_id:<12} {entry.state:<8} {entry.enrolled_utc}  {entry.site_name}{ended}\n")
     sys.stdout.write(f"{len(units)} {'unit' if len(units) == 1 else 'units'}\n")
+    warning = revocation.warning(options.folder, _now())
+    if warning:
+        sys.stderr.write(f"kestrel-provision: {warning}\n")
+
+
+def _fleet_revoke(options: argparse.Namespace) -> None:
+    revocation.end(options.folder, options.unit, State.REVOKED, options.reason, _now())
+    sys.stdout.write(f"{options.unit} is revoked: the receiver rejects whatever it sends from now on.\n")
+    _renew_broker(options)
+
+
+def _fleet_retire(options: argparse.Namespace) -> int:
+    notice = retiring.command(options.folder, options.unit, _now(), wait_s=options.wait)
+    if notice is None:
+        sys.stderr.write(
+            f"kestrel-provision: {options.unit} has not answered in {options.wait:g} s; it hears the command when it "
+            "comes back within a day of its last connection, else do this again, or revoke it\n"
+        )
+        return EXIT_FAULT
+    revocation.end(options.folder, options.unit, State.RETIRED, options.reason, _now())
+    sys.stdout.write(f"{options.unit} erases itself and is out of the fleet.\n")
+    _renew_broker(options)
+    return EXIT_STOPPED
+
+
+def _renew_broker(options: argparse.Namespace) -> None:
+    """Let the broker on this machine know, or say how the broker on another one gets to know."""
+    if options.broker is not None:
+        installed_broker.renew(options.folder, options.broker)
+        sys.stdout.write("The broker on this machine has been told: the unit is silent and does not get in again.\n")
+        return
+    folder = options.folder / fleet_folder.BROKER_FOLDER
+    sys.stdout.write(
+        f"The broker does not know yet: copy {folder / broker_files.REVOKED_NAME} and "
+        f"{folder / broker_files.ACCESS_NAME} to {fleet.INSTALLED_FOLDER} on its machine, owned by mosquitto, and run "
+        "`systemctl reload mosquitto` there.\n"
+    )
 
 
 def _unit_new(options: argparse.Namespace) -> None:
@@ -87,6 +125,13 @@ def _host_settings(options: argparse.Namespace) -> DeviceConfig:
     return config.load(options.config or options.root / install.UNIT_FOLDER / identity.CONFIG_NAME)
 
 
+def _unit_retire(options: argparse.Namespace) -> None:
+    device_id = retiring.by_hand(options.fleet_folder, options.unit_folder, options.reason, _now())
+    sys.stdout.write(f"{device_id} is erased and out of the fleet.\n")
+    options.folder = options.fleet_folder
+    _renew_broker(options)
+
+
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC).replace(microsecond=0)
 
@@ -98,14 +143,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 the disk refused, 2 usage or configuration.",
     )
     subjects = parser.add_subparsers(title="what to work on", required=True, metavar="fleet|unit|host")
-    _add_fleet_commands(subjects.add_parser("fleet", help="make and list fleets"))
-    _add_unit_commands(subjects.add_parser("unit", help="make units"))
+    _add_fleet_commands(subjects.add_parser("fleet", help="make and list fleets, take units out"))
+    _add_unit_commands(subjects.add_parser("unit", help="make and retire units"))
     _add_host_commands(subjects.add_parser("host", help="harden the machine that a unit runs on"))
     return parser
 
 
 def _add_fleet_commands(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(title="command", required=True, metavar="init|add-key|list")
+    commands = parser.add_subparsers(title="command", required=True, metavar="init|add-key|list|revoke|retire")
     init = commands.add_parser("init", help="make a fleet: authority, agency keys, broker and receiver files")
     init.add_argument("folder", type=Path, help="where; the office keeps it, no unit ever sees it")
     init.add_argument("--host", required=True, help="name or address of the broker, as the units can reach it")
@@ -129,10 +174,26 @@ def _add_fleet_commands(parser: argparse.ArgumentParser) -> None:
     listing = commands.add_parser("list", help="list the units of a fleet")
     listing.add_argument("folder", type=Path, help="the fleet's folder")
     listing.set_defaults(command=_fleet_list)
+    revoke = commands.add_parser("revoke", help="shut a unit out that is lost or stolen; it need not be reachable")
+    revoke.set_defaults(command=_fleet_revoke)
+    retire = commands.add_parser("retire", help="tell a unit to erase itself, and shut it out when it has said that")
+    retire.add_argument("--wait", type=float, default=60.0, help="seconds for its answer (default: %(default)s)")
+    retire.set_defaults(command=_fleet_retire)
+    for command in (revoke, retire):
+        command.add_argument("folder", type=Path, help="the fleet's folder")
+        command.add_argument("unit", help="the unit's name, k-...")
+        _add_ending(command)
+
+
+def _add_ending(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", required=True, help="for the registry, such as 'stolen'; at most 80 characters")
+    parser.add_argument(
+        "--broker", type=Path, metavar="CONF", help="the mosquitto.conf of a broker on this machine, to tell it at once"
+    )
 
 
 def _add_unit_commands(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(title="command", required=True, metavar="new")
+    commands = parser.add_subparsers(title="command", required=True, metavar="new|retire")
     new = commands.add_parser("new", help="make a unit: key, certificate, configuration; and register it")
     new.add_argument("fleet_folder", type=Path, help="the fleet's folder")
     new.add_argument("unit_folder", type=Path, help="where the unit's files go")
@@ -142,6 +203,11 @@ def _add_unit_commands(parser: argparse.ArgumentParser) -> None:
     new.add_argument("--bearing", type=float, default=0.0, help="where the lens points, degrees from north")
     new.add_argument("--id", help="a name of your own, k-..., 4 to 24 small letters and digits (default: random)")
     new.set_defaults(command=_unit_new)
+    retire = commands.add_parser("retire", help="erase a unit whose folder is here, and take it out of the fleet")
+    retire.add_argument("fleet_folder", type=Path, help="the fleet's folder")
+    retire.add_argument("unit_folder", type=Path, help="the unit's folder")
+    _add_ending(retire)
+    retire.set_defaults(command=_unit_retire)
 
 
 def _add_host_commands(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ key for both TLS and signing. Profiles follow RFC 5280 and are strict enough for
 
 import datetime as dt
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,7 @@ AUTHORITY_DAYS: Final = 20 * 365
 UNIT_DAYS: Final = 10 * 365  # the life of a unit: until certificates can be renewed over the air, none may run out
 BROKER_DAYS: Final = 5 * 365
 RECEIVER_DAYS: Final = 5 * 365
+ONE_SECOND: Final = dt.timedelta(seconds=1)  # what a date in a certificate counts in
 CLOCK_SLACK: Final = dt.timedelta(days=1)  # a machine whose clock is a little behind may still connect
 
 
@@ -47,6 +49,11 @@ def key_pem(key: object) -> bytes:
 def certificate_pem(certificate: x509.Certificate) -> bytes:
     """Return a certificate as PEM."""
     return certificate.public_bytes(Encoding.PEM)
+
+
+def revocation_list_pem(revoked: x509.CertificateRevocationList) -> bytes:
+    """Return a list of revoked certificates as PEM."""
+    return revoked.public_bytes(Encoding.PEM)
 
 
 def new_authority(now: dt.datetime) -> Authority:
@@ -91,6 +98,40 @@ def server_certificate(
     return builder.sign(authority.key, hashes.SHA256())
 
 
+def revocation_list(
+    authority: Authority,
+    revoked: Mapping[int, dt.datetime],
+    before: x509.CertificateRevocationList | None,
+    now: dt.datetime,
+) -> x509.CertificateRevocationList:
+    """Return the list of revoked certificates: those of `before`, and `revoked` by serial number.
+
+    What was revoked once stays so, whatever becomes of a unit's entry. The list is good for as long as the authority:
+    it lies beside the broker until somebody brings a newer one, and one that ran out would lock every unit out. Each
+    list is newer than `before` by a second at least, or OpenSSL would go on asking the old one.
+    """
+    issued = now - CLOCK_SLACK if before is None else max(now - CLOCK_SLACK, before.last_update_utc + ONE_SECOND)
+    number = 1 if before is None else before.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number + 1
+    dates = dict(revoked) | {entry.serial_number: entry.revocation_date_utc for entry in before or ()}
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.certificate.subject)
+        .last_update(issued)
+        .next_update(authority.certificate.not_valid_after_utc)
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .add_extension(_authority_id(authority), critical=False)
+    )
+    for serial, date in sorted(dates.items()):
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(date)
+        builder = builder.add_revoked_certificate(entry.build())
+    return builder.sign(authority.key, hashes.SHA256())
+
+
+def _authority_id(authority: Authority) -> x509.AuthorityKeyIdentifier:
+    own_id = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own_id)
+
+
 def _leaf(
     authority: Authority,
     request: x509.CertificateSigningRequest,
@@ -99,14 +140,13 @@ def _leaf(
     purpose: x509.ObjectIdentifier,
 ) -> x509.CertificateBuilder:
     public_key = request.public_key()
-    authority_id = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     return (
         _builder(request.subject, authority.certificate.subject, public_key, now, days)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(is_authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority_id), critical=False)
+        .add_extension(_authority_id(authority), critical=False)
     )
 
 

@@ -34,6 +34,7 @@ class _Keys:
     authority: Authority
     opening: OpeningKey
     receipt: Ed25519PrivateKey
+    retirement: Ed25519PrivateKey
 
 
 def init(folder: Path, *, host: str, port: int, now: dt.datetime, suite: SuiteName = SuiteName.X25519) -> Fleet:
@@ -44,6 +45,7 @@ def init(folder: Path, *, host: str, port: int, now: dt.datetime, suite: SuiteNa
         authority=certificates.new_authority(now),
         opening=OpeningKey.generate(SUITES[suite]),
         receipt=Ed25519PrivateKey.generate(),
+        retirement=Ed25519PrivateKey.generate(),
     )
     fleet = _checked(
         Fleet(
@@ -51,6 +53,7 @@ def init(folder: Path, *, host: str, port: int, now: dt.datetime, suite: SuiteNa
             port=port,
             agency_keys=(public_entry(keys.opening),),
             receipt_key=base64.b64encode(keys.receipt.public_key().public_bytes_raw()).decode(),
+            retirement_key=base64.b64encode(keys.retirement.public_key().public_bytes_raw()).decode(),
         )
     )
     parts = (
@@ -137,6 +140,7 @@ def _agency_files(keys: _Keys) -> dict[Path, bytes]:
         fleet_folder.AUTHORITY_CERTIFICATE: certificates.certificate_pem(keys.authority.certificate),
         fleet_folder.opening_key_path(keys.opening): _opening_pem(keys.opening),
         fleet_folder.RECEIPT_KEY: certificates.key_pem(keys.receipt),
+        fleet_folder.RETIREMENT_KEY: certificates.key_pem(keys.retirement),
     }
 
 
@@ -153,6 +157,9 @@ def _broker_files(authority: Authority, fleet: Fleet, now: dt.datetime) -> dict[
         fleet_folder.BROKER_FOLDER / broker_files.KEY_NAME: certificates.key_pem(key),
         fleet_folder.BROKER_FOLDER / broker_files.CERTIFICATE_NAME: certificates.certificate_pem(certificate),
         fleet_folder.BROKER_FOLDER / broker_files.AUTHORITY_NAME: certificates.certificate_pem(authority.certificate),
+        fleet_folder.BROKER_FOLDER / broker_files.REVOKED_NAME: certificates.revocation_list_pem(
+            certificates.revocation_list(authority, {}, None, now)
+        ),
         fleet_folder.BROKER_FOLDER / broker_files.CONFIGURATION_NAME: broker_files.configuration(place).encode(),
         fleet_folder.BROKER_FOLDER / broker_files.ACCESS_NAME: broker_files.access_list().encode(),
     }

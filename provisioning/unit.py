@@ -73,7 +73,9 @@ def _settings(shared: Fleet, site: SiteConfig, device_id: str) -> DeviceConfig:
         version=1,
         device_id=device_id,
         site=site,
-        seal=SealConfig(agency_keys=shared.agency_keys, receipt_key=shared.receipt_key),
+        seal=SealConfig(
+            agency_keys=shared.agency_keys, receipt_key=shared.receipt_key, retirement_key=shared.retirement_key
+        ),
         uplink=UplinkConfig(host=shared.host, port=shared.port),
     )
     return config.decode(msgspec.json.encode(settings), "the unit's configuration")

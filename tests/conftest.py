@@ -5,6 +5,8 @@ from hypothesis import settings
 
 from firmware.config import AgencyKeyConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
 
+NOBODYS_KEY = "A" * 43 + "="
+
 # A busy machine is slow and not wrong. The same examples each time, so that a change fails by its own fault only; to
 # look for others: `pytest --hypothesis-profile=search -n 0`.
 settings.register_profile("same", deadline=None, derandomize=True)
@@ -23,6 +25,8 @@ def device_config():
         version=1,
         device_id="k-test0001",
         site=SiteConfig(name="Test Street", latitude_deg=37.0, longitude_deg=-122.0),
-        seal=SealConfig(agency_keys=(AgencyKeyConfig(key="A" * 43 + "="),), receipt_key="A" * 43 + "="),
+        seal=SealConfig(
+            agency_keys=(AgencyKeyConfig(key=NOBODYS_KEY),), receipt_key=NOBODYS_KEY, retirement_key=NOBODYS_KEY
+        ),
         uplink=UplinkConfig(host="localhost"),
     )

@@ -1,4 +1,4 @@
-"""Trigger lines and the infrared lamp on the GPIO header, through gpiozero. It translates and nothing else."""
+"""Trigger lines, tamper contact and infrared lamp on the GPIO header, through gpiozero. It translates, nothing else."""
 
 import threading
 from collections import deque
@@ -91,6 +91,43 @@ class GpioTrigger:
         """Give the line back."""
         if self._line is not None:
             self._line.close()
+
+
+class GpioContact:
+    """A tamper contact to ground on one line, pulled up. No debounce here: whoever asks looks more than once."""
+
+    def __init__(self, pin: int, *, tampered_when_open: bool, pin_factory: Any = None) -> None:
+        """Take BCM line `pin` when listening begins, by gpiozero's own choice of driver if no factory is given."""
+        self._pin = pin
+        self._tampered_when_open = tampered_when_open
+        self._pin_factory = pin_factory
+        self._line: Any = None
+
+    def listen(self, wake: threading.Event) -> None:
+        """Open the line; set `wake` whenever it changes. Raises DeviceFault(TAMPER_ABSENT)."""
+        try:
+            self._line = DigitalInputDevice(self._pin, pull_up=True, pin_factory=self._pin_factory)
+            self._line.when_activated = self._line.when_deactivated = wake.set  # on gpiozero's thread
+        except (GPIOZeroError, OSError) as error:
+            raise self._absent(error) from error
+
+    def is_tampered(self) -> bool:
+        """Say whether the contact is now as it is while the unit is open. Raises DeviceFault(TAMPER_ABSENT)."""
+        try:
+            is_closed = bool(self._line.is_active)  # gpiozero calls a pulled-up line active while it is low
+        except (GPIOZeroError, OSError) as error:
+            raise self._absent(error) from error
+        return is_closed != self._tampered_when_open
+
+    def close(self) -> None:
+        """Give the line back."""
+        if self._line is not None:
+            self._line.close()
+
+    def _absent(self, error: Exception) -> DeviceFault:
+        what = f"the tamper contact's line, BCM {self._pin}, cannot be read ({type(error).__name__})"
+        hint = f"{what}; check that python3-lgpio is installed and that no overlay or other program holds the line"
+        return DeviceFault(FaultCode.TAMPER_ABSENT, hint)
 
 
 class GpioLamp:

@@ -20,6 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from firmware.board.mqtt_loop import move_bytes, properties_of, send_at_once
 from firmware.board.tls import tls_context, unreachable
@@ -27,7 +28,7 @@ from firmware.config import UplinkConfig
 from firmware.identity import Identity
 from firmware.records import Acked, Connected, LinkEvent, Lost, Received, Refused
 from firmware.stage import drained
-from firmware.topics import receipt_topic
+from firmware.topics import command_topic, receipt_topic
 
 SESSION_EXPIRY_S: Final = 86_400
 """How long the broker keeps receipts for a unit that sleeps. What it forgets after that, the next receipt repeats."""
@@ -75,7 +76,8 @@ class MqttLink:
     def publish(self, topic: str, payload: bytes, token: int, expiry_s: int) -> bool:
         """Hand one QoS 1 message to the session; False when offline. Acked(token) or Refused(token, ...) follows."""
         publication = _Publication(topic=topic, payload=payload, token=token, expiry_s=expiry_s)
-        return self._session is not None and self._session.publish(publication)
+        session = self._session  # another stage may end it meanwhile; then the message is lost, as when offline
+        return session is not None and session.publish(publication)
 
     def events(self) -> list[LinkEvent]:
         """Return and forget the events since the last call, oldest first."""
@@ -232,7 +234,8 @@ class _Session:
         if reason.is_failure:
             self._end(Refused(None, f"the broker does not let this unit in ({reason}); check its registration there"))
             return
-        client.subscribe(receipt_topic(self._device_id), qos=1)
+        own_topics = (receipt_topic(self._device_id), command_topic(self._device_id))
+        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in own_topics])
         self._is_connected = True
         self._tell(
             Connected(
@@ -246,7 +249,11 @@ class _Session:
         self, _client: Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
     ) -> None:
         if any(reason.is_failure for reason in reasons):
-            self._end(Refused(None, "the broker lets this unit hear no receipts; check the access list of the broker"))
+            self._end(
+                Refused(
+                    None, "the broker lets this unit hear no receipts or commands; check the access list of the broker"
+                )
+            )
 
     def _on_publish(
         self, _client: Client, _userdata: Any, mid: int, reason: ReasonCode, _properties: Properties | None
@@ -280,7 +287,7 @@ class _Session:
             Refused(
                 None,
                 f"the broker closed the connection before it let this unit in{detail}; "
-                "check that the unit's certificate is of this fleet and valid today",
+                "check that the unit's certificate is of this fleet, valid today and not revoked",
             )
         )
 

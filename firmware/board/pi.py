@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from firmware import identity
-from firmware.board.gpio_pins import GpioLamp, GpioTrigger
+from firmware.board.gpio_pins import GpioContact, GpioLamp, GpioTrigger
 from firmware.board.linux import LinuxClock, LinuxSystem
 from firmware.board.mqtt_link import MqttLink
 from firmware.board.pi_camera import PiCamera
-from firmware.config import CaptureConfig, DeviceConfig
-from firmware.ports import Board, Clock, IrLamp, TriggerInput
+from firmware.config import CaptureConfig, DeviceConfig, GuardConfig
+from firmware.ports import Board, Clock, IrLamp, TamperContact, TriggerInput
 from firmware.records import TriggerSource
 
 
@@ -27,6 +27,7 @@ def open_board(config: DeviceConfig, folder: Path) -> Board:
         link=MqttLink(config.uplink, identity.load(folder, config.device_id)),
         clock=clock,
         system=LinuxSystem(os.environ.get("NOTIFY_SOCKET", "")),
+        tamper=tamper_contact(config.guard),
     )
 
 
@@ -49,3 +50,10 @@ def triggers(config: CaptureConfig, clock: Clock, *, pin_factory: Any = None) ->
 def lamp(config: CaptureConfig, *, pin_factory: Any = None) -> IrLamp | None:
     """Return the infrared lamp on the line that the configuration names, or None for a unit without one."""
     return None if config.lamp_pin is None else GpioLamp(config.lamp_pin, pin_factory=pin_factory)
+
+
+def tamper_contact(config: GuardConfig, *, pin_factory: Any = None) -> TamperContact | None:
+    """Return the tamper contact on the line that the configuration names, or None for a unit without one."""
+    if config.tamper_pin is None:
+        return None
+    return GpioContact(config.tamper_pin, tampered_when_open=config.tampered_when == "open", pin_factory=pin_factory)

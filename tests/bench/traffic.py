@@ -16,11 +16,12 @@ import cv2
 from tqdm import tqdm
 
 from firmware.reading import ReadingStage
-from hw_sim.grid import AHEAD_S, START_S, Setting, VirtualUnit, counted_of, passed_of
+from hw_sim.grid import AHEAD_S, counted_of, passed_of
 from hw_sim.light import Conditions, LightLevel
 from hw_sim.road import Road
 from hw_sim.scoring import scored
 from hw_sim.traffic import EvenGaps
+from hw_sim.virtual_unit import START_S, VirtualUnit
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 SHORTEST_OF_MEAN, LONGEST_OF_MEAN = 0.85, 1.15
@@ -80,7 +81,7 @@ def main() -> None:
             stages.append(Paced(stage, options.slower))
             return stages[0]
 
-        unit = VirtualUnit(road, Setting(models=MODELS), Path(folder), seed=options.seed, as_run=paced)
+        unit = VirtualUnit(road, MODELS, Path(folder), seed=options.seed, as_run=paced)
         with tqdm(total=round(end_s), unit="s of road") as bar:
             while bar.n < end_s:
                 bar.update(min(SECONDS_A_ROUND, end_s - bar.n))

@@ -1,11 +1,14 @@
-"""A cable between a unit and the outside, and the firewall's rules as provisioning renders them."""
+"""A cable between a unit and the outside, the firewall as provisioning renders it, and a fleet on loopback."""
 
 import msgspec
 import pytest
+from loopback_fixtures import broker, fleet_path, make_unit, start_receiver, stored
 from network_spaces import Cable, Space, need_root_and
 
 from firmware.config import UplinkConfig
 from provisioning.host.rendering import host_files
+
+__all__ = ["broker", "fleet_path", "make_unit", "start_receiver", "stored"]
 
 RULES = "etc/kestrel/firewall.nft"
 

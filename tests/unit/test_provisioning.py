@@ -99,7 +99,9 @@ def test_more_keys_than_a_read_can_name_and_a_key_that_is_not_there_are_refused(
 
 
 def seal_of(shared):
-    return SealConfig(agency_keys=shared.agency_keys, receipt_key=shared.receipt_key)
+    return SealConfig(
+        agency_keys=shared.agency_keys, receipt_key=shared.receipt_key, retirement_key=shared.retirement_key
+    )
 
 
 @pytest.mark.parametrize("suite", list(SuiteName))

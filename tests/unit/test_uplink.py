@@ -1,6 +1,7 @@
 """The uplink: a pure reaction to a link that the test plays, over a real outbox."""
 
 import dataclasses
+import threading
 from collections import deque
 
 import pytest
@@ -16,7 +17,8 @@ from firmware.faults import FaultBook, FaultCode
 from firmware.outbox import RECEIPT_WAIT_S, Outbox
 from firmware.receipts import sign_receipt
 from firmware.records import Acked, Connected, Lost, Receipt, Received, Refused
-from firmware.topics import device_of_read_topic, read_topic, receipt_topic
+from firmware.stage import Mailbox
+from firmware.topics import command_topic, device_of_read_topic, read_topic, receipt_topic
 from firmware.uplink import ACK_LIMIT_S, CONNECT_LIMIT_S, RETRY_LIMIT_S, UplinkStage, full_jitter_s
 
 DEVICE = "k-test0001"
@@ -71,12 +73,14 @@ class Bench:
         self.outbox = Outbox(
             folder / "outbox.db", capacity_bytes=10**7, retention_s=1e6, clock=SetClock(), system=KernelRandom()
         )
+        self.commands = Mailbox(threading.Event(), 8)
         self.stage = UplinkStage(
             self.link,
             self.outbox,
             UplinkConfig(host="localhost", **config),
             device_id=DEVICE,
             receipt_key=RECEIPT_KEY.public_key(),
+            commands=self.commands,
             system=KernelRandom(),
             faults=self.faults,
         )
@@ -112,6 +116,12 @@ def narrow_bench(tmp_path):
 def receipt_message(*ranges, key=RECEIPT_KEY, device_id=DEVICE):
     receipt = Receipt(device_id=device_id, ranges=ranges, issued_utc_ms=START_UTC_MS)
     return Received(receipt_topic(DEVICE), sign_receipt(receipt, key))
+
+
+def test_a_command_goes_to_the_guard_as_it_came(bench):
+    bench.step(0.0, CONNECTED, Received(command_topic(DEVICE), b"whatever"))
+    assert bench.commands.take() == b"whatever"
+    assert bench.stage.rejected_receipts == 0
 
 
 def test_it_connects_at_once_and_sends_what_waits(bench):

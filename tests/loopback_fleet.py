@@ -13,6 +13,7 @@ from firmware.board.linux import LinuxClock
 from firmware.board.mqtt_link import MqttLink
 from firmware.config import SiteConfig
 from firmware.faults import FaultBook
+from firmware.guard import GuardStage
 from firmware.outbox import Outbox
 from firmware.sealing import Sealer
 from firmware.uplink import UplinkStage
@@ -38,12 +39,23 @@ class Unit:
             system=KernelRandom(),
         )
         self.link = MqttLink(self.config.uplink, self.identity)
+        self.guard = GuardStage(
+            folder,
+            None,
+            self.link,
+            device_id=self.config.device_id,
+            device_key=self.identity.device_key,
+            retirement_key=identity.retirement_public_key(self.config.seal),
+            clock=SetClock(CLOCK.utc_ms()),  # set by NTP, as a unit's clock is
+            faults=self.faults,
+        )
         self.uplink = UplinkStage(
             self.link,
             self.outbox,
             self.config.uplink,
             device_id=self.config.device_id,
             receipt_key=identity.receipt_public_key(self.config.seal),
+            commands=self.guard.commands,
             system=KernelRandom(),
             faults=self.faults,
         )
@@ -64,11 +76,12 @@ class Unit:
         return sealed
 
     def run_until(self, condition, limit_s=15.0):
-        """Step the uplink, waiting on its own wake event between steps, until `condition()`; say whether it came."""
+        """Step uplink and guard, waiting on the uplink's wake event, until `condition()`; say whether it came."""
         deadline_s = CLOCK.monotonic_s() + limit_s
         while CLOCK.monotonic_s() < deadline_s:
             self.uplink.wake.clear()
             self.uplink.step(CLOCK.monotonic_s() + self.skipped_s)
+            self.guard.step(CLOCK.monotonic_s())
             if condition():
                 return True
             self.uplink.wake.wait(0.05)

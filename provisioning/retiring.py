@@ -1,0 +1,174 @@
+"""Retiring a unit: from afar by the fleet's signed command, or by hand with the unit's folder before one.
+
+The office calls the broker as `operator`, with a certificate that lives for one command and a key that no disk keeps
+any longer. A unit that is off line hears the command when it comes back, if that is within a day.
+"""
+
+import contextlib
+import datetime as dt
+import ssl
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from cloud import fleet_folder
+from cloud.broker_files import OPERATOR_USER
+from cloud.fleet_folder import Fleet
+from cloud.registry import Registry, State
+from firmware import config, erasure, identity
+from firmware.board.mqtt_loop import move_bytes, properties_of, send_at_once
+from firmware.board.tls import tls_context, unreachable
+from firmware.faults import ConfigRejected, DocumentRejected, KestrelError
+from firmware.retirement import Cause, RetireCommand, RetiredNotice, key_hash, sign_command, verify_notice
+from firmware.topics import command_topic, retired_topic
+from provisioning import certificates, durable_files, fleet, revocation
+
+CONNECT_LIMIT_S: Final = 15.0
+COMMAND_EXPIRY_S: Final = 7 * 86_400
+LOOK_EVERY_S: Final = 0.2
+
+
+class BrokerDeaf(KestrelError):
+    """The broker cannot be called, or does not take the command. The message says what to do."""
+
+
+def command(fleet_path: Path, device_id: str, now: dt.datetime, *, wait_s: float) -> RetiredNotice | None:
+    """Tell a unit to erase itself; return its last word, or None if it did not come within `wait_s`.
+
+    Raises BrokerDeaf, and ConfigRejected for files and units that are not what they should be, or are active no more.
+    """
+    shared = fleet_folder.load(fleet_path)
+    entry = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER).unit(device_id)
+    if entry.state is not State.ACTIVE:
+        raise ConfigRejected(f"{device_id}: the unit is {entry.state} already, and the broker tells it nothing more")
+    unit_key = entry.verifying_key()
+    order = RetireCommand(device_id=device_id, key_hash=key_hash(unit_key), issued_utc_ms=round(now.timestamp() * 1000))
+    document = sign_command(order, fleet_folder.retirement_key(fleet_path))
+    with _operator(fleet_path, now) as tls:
+        return _Call(shared, tls, device_id, unit_key).make(document, wait_s)
+
+
+def by_hand(fleet_path: Path, unit_folder: Path, reason: str, now: dt.datetime) -> str:
+    """Take the unit in `unit_folder` out of the fleet and erase it; return its name.
+
+    The fleet's side comes first: a power cut leaves a unit that nobody listens to, and the same command goes on.
+    Raises ConfigRejected if it is no unit of this fleet, Retired if it is one no more, DeviceFault(STORAGE_REFUSED),
+    and OSError.
+    """
+    with erasure.unless_retired(unit_folder):  # its first lines go on with what a power cut left
+        settings = config.load(unit_folder / identity.CONFIG_NAME)
+    if settings.seal.retirement_key != fleet_folder.load(fleet_path).retirement_key:
+        raise ConfigRejected(f"{unit_folder}: the unit is of another fleet; name the fleet's own folder")
+    revocation.end(fleet_path, settings.device_id, State.RETIRED, reason, now)
+    erasure.erase(unit_folder, Cause.TECHNICIAN)
+    return settings.device_id
+
+
+@contextlib.contextmanager
+def _operator(fleet_path: Path, now: dt.datetime) -> Iterator[ssl.SSLContext]:
+    """Yield TLS as the operator. Its key lies in a private folder, which is where OpenSSL reads it, until the end."""
+    authority = fleet.load_authority(fleet_path)
+    key = certificates.new_tls_key()
+    request = certificates.signing_request(key, OPERATOR_USER)
+    certificate = certificates.client_certificate(authority, request, OPERATOR_USER, now, days=1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)  # mode 0700
+        durable_files.write(folder / identity.KEY_NAME, certificates.key_pem(key))
+        durable_files.write(folder / identity.CERTIFICATE_NAME, certificates.certificate_pem(certificate))
+        try:
+            yield tls_context(
+                fleet_path / fleet_folder.AUTHORITY_CERTIFICATE,
+                folder / identity.CERTIFICATE_NAME,
+                folder / identity.KEY_NAME,
+            )
+        finally:
+            erasure.destroy_key(folder)
+
+
+class _Call:
+    """One call of the broker: subscribe to the unit's last word, then send the command."""
+
+    def __init__(self, shared: Fleet, tls: ssl.SSLContext, device_id: str, unit_key: Ed25519PublicKey) -> None:
+        self._shared = shared
+        self._device_id = device_id
+        self._unit_key = unit_key
+        self._is_hearing = False
+        self._is_taken = False
+        self._refusal = ""
+        self._notice: RetiredNotice | None = None
+        self._client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=OPERATOR_USER,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            reconnect_on_failure=False,
+        )
+        self._client.tls_set_context(tls)
+        self._client.connect_timeout = CONNECT_LIMIT_S
+        self._client.on_socket_open = send_at_once
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_publish = self._on_publish
+        self._client.on_message = self._on_message
+
+    def make(self, document: bytes, wait_s: float) -> RetiredNotice | None:
+        """Send `document`; return the unit's last word or, after `wait_s`, None. Raises BrokerDeaf."""
+        host, port = self._shared.host, self._shared.port
+        try:
+            self._client.connect(host, port, clean_start=True)
+        except (OSError, UnicodeError) as error:
+            raise BrokerDeaf(unreachable(host, port, error).reason) from error
+        try:
+            if not self._serve(lambda: self._is_hearing, CONNECT_LIMIT_S):
+                raise BrokerDeaf(f"{host} took the connection and then said nothing; look at the broker's log")
+            properties = properties_of(PacketTypes.PUBLISH)
+            properties.MessageExpiryInterval = COMMAND_EXPIRY_S
+            self._client.publish(command_topic(self._device_id), document, qos=1, properties=properties)
+            if not self._serve(lambda: self._is_taken, CONNECT_LIMIT_S):
+                raise BrokerDeaf(f"{host} did not take the command; look at the broker's log")
+            self._serve(lambda: self._notice is not None, wait_s)
+        finally:
+            self._hang_up()
+        return self._notice
+
+    def _serve(self, is_done: Any, limit_s: float) -> bool:
+        deadline_s = time.monotonic() + limit_s
+        while not is_done() and time.monotonic() < deadline_s:
+            status = move_bytes(self._client, LOOK_EVERY_S)
+            if self._refusal or status != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                detail = self._refusal or "it closed the connection"
+                hint = "check that its access list is of this release and its certificates are of this fleet"
+                raise BrokerDeaf(f"{self._shared.host} does not let the operator do that ({detail}); {hint}")
+        return bool(is_done())
+
+    def _hang_up(self) -> None:
+        with contextlib.suppress(OSError):
+            self._client.disconnect()
+        connection = self._client.socket()
+        if connection is not None:
+            connection.close()
+
+    def _on_connect(self, client: Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._refusal = str(reason)
+        else:
+            client.subscribe([(retired_topic(self._device_id), SubscribeOptions(qos=1))])
+
+    def _on_subscribe(self, _client: Client, _userdata: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
+        self._refusal = next((str(reason) for reason in reasons if reason.is_failure), self._refusal)
+        self._is_hearing = True
+
+    def _on_publish(self, _client: Client, _userdata: Any, _mid: int, reason: Any, _properties: Any) -> None:
+        self._refusal = str(reason) if reason.is_failure else self._refusal
+        self._is_taken = True
+
+    def _on_message(self, _client: Client, _userdata: Any, message: Any) -> None:
+        with contextlib.suppress(DocumentRejected):  # not the unit's word: go on waiting for it
+            self._notice = verify_notice(bytes(message.payload), self._unit_key, self._device_id)

@@ -85,6 +85,7 @@ class UplinkStage:
         self._unacked_since_s: dict[int, float] = {}  # by token
         self._send_at_s = -math.inf
         self._expire_at_s = -math.inf
+        self._told = ""  # the fault that the log has last
         link.listen(self.wake)
         outbox.listen(self.wake)
 
@@ -246,5 +247,7 @@ class UplinkStage:
         return min(self._ack_deadline_s(), max(due_s, self._send_at_s, now_s), self._expire_at_s)
 
     def _latch(self, fault: DeviceFault, now_s: float) -> None:
-        if self._faults.latch(fault, now_s):
+        """Latch `fault` and log it if it is new or has another cause: one mistake mended may show the next."""
+        if self._faults.latch(fault, now_s) or str(fault) != self._told:
             LOG.warning("%s", fault)
+            self._told = str(fault)

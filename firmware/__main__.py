@@ -1,21 +1,30 @@
 """Start the camera service on a Raspberry Pi: arguments, configuration, board, run; nothing else."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from firmware import app, config, identity
+from firmware.board import log_output
+from firmware.board.linux import forbid_dumps
+from firmware.board.log_output import LogFormat
 from firmware.board.pi import open_board
 from firmware.command_line import ended
 from firmware.recognition import PlateReader
 
 
+def process() -> int:
+    """Be the whole process of the service: nothing of its memory leaves it, however it ends. Returns as `main`."""
+    forbid_dumps()
+    log_output.catch_strays()
+    return main()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the service; return its exit code: 0 stopped on request, 1 fault or bug, 2 usage or configuration."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=options.log_level.upper(), format=app.LOG_FORMAT)
+    log_output.begin(options.log_level, options.log_format)
     return ended("kestrel", lambda: _serve(options))
 
 
@@ -43,11 +52,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--models", type=Path, default=app.MODELS_FOLDER, help="folder of the networks (default: %(default)s)"
     )
+    parser.add_argument("--log-level", choices=log_output.LEVELS, default="info", help="default: %(default)s")
     parser.add_argument(
-        "--log-level", choices=["debug", "info", "warning", "error"], default="info", help="default: %(default)s"
+        "--log-format",
+        type=LogFormat,
+        choices=list(LogFormat),
+        default=LogFormat.AUTO,
+        help="auto: the journal's own fields where systemd listens, else text (default: %(default)s)",
     )
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(process())

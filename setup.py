@@ -49,8 +49,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "kestrel=firmware.__main__:main",
-            "kestrel-sim=hw_sim.__main__:main",
+            "kestrel=firmware.__main__:process",
+            "kestrel-sim=hw_sim.__main__:process",
             "kestrel-provision=provisioning.__main__:main",
             "kestrel-cloud=cloud.__main__:main",
         ]

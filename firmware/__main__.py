@@ -1,7 +1,6 @@
 """Start the camera service on a Raspberry Pi, or say what is enforced on the unit; nothing else."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +8,19 @@ from pathlib import Path
 import msgspec
 
 from firmware import app, config, erasure, identity, self_check
-from firmware.board import host_facts
-from firmware.board.linux import LinuxClock
+from firmware.board import host_facts, log_output
+from firmware.board.linux import LinuxClock, forbid_dumps
+from firmware.board.log_output import LogFormat
 from firmware.board.pi import open_board
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED, ended
 from firmware.recognition import PlateReader
+
+
+def process() -> int:
+    """Be the whole process of the service: nothing of its memory leaves it, however it ends. Returns as `main`."""
+    forbid_dumps()
+    log_output.catch_strays()
+    return main()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.self_check and (options.config or options.json):
         parser.error("--config and --json belong to --self-check")
-    logging.basicConfig(level=options.log_level.upper(), format=app.LOG_FORMAT)
+    log_output.begin(options.log_level, options.log_format)
     return ended("kestrel", lambda: _check(options) if options.self_check else _serve(options))
 
 
@@ -62,8 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--models", type=Path, default=app.MODELS_FOLDER, help="folder of the networks (default: %(default)s)"
     )
+    parser.add_argument("--log-level", choices=log_output.LEVELS, default="info", help="default: %(default)s")
     parser.add_argument(
-        "--log-level", choices=["debug", "info", "warning", "error"], default="info", help="default: %(default)s"
+        "--log-format",
+        type=LogFormat,
+        choices=list(LogFormat),
+        default=LogFormat.AUTO,
+        help="auto: the journal's own fields where systemd listens, else text (default: %(default)s)",
     )
     checking = parser.add_argument_group("what is enforced on this unit")
     checking.add_argument("--self-check", action="store_true", help="say it, and end; as root nothing stays unknown")
@@ -73,4 +85,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(process())

@@ -10,7 +10,6 @@ import select
 import signal
 import socket
 import threading
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +19,9 @@ from firmware import agency_keys, identity
 from firmware.capture import CaptureStage
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
 from firmware.config import DeviceConfig
-from firmware.faults import DeviceFault, FaultBook, FaultCode, KestrelError
+from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.guard import GuardStage
+from firmware.log_lines import Phrase, described
 from firmware.outbox import Outbox
 from firmware.ports import Board
 from firmware.reading import ReadingStage, Recogniser
@@ -43,8 +43,6 @@ STOP_LIMIT_S = 15.0
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 """Where an installation has the networks: beside the packages."""
-
-LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
 BYTES_PER_MB = 1_000_000
 SECONDS_PER_DAY = 86_400.0
@@ -168,7 +166,7 @@ def run(board: Board, machine: Machine, request: StopRequest) -> int:
 
     def on_bug(name: str, bug: BaseException) -> None:
         bugs.append(name)
-        LOG.critical("stage %s ends the process: %s", name, described(bug))
+        LOG.critical("stage %s ends the process: %s", Phrase(name), described(bug))
 
     threads = [StageThread(stage, board.clock.monotonic_s, on_bug) for stage in machine.stages]
     for thread in threads:
@@ -218,18 +216,10 @@ def stop(threads: Sequence[StageThread]) -> bool:
     for thread in threads:
         thread.ask_to_stop()
         if not thread.join(STOP_LIMIT_S):
-            LOG.critical(
-                "stage %s did not stop within %d s; the service manager must kill it", thread.stage.name, STOP_LIMIT_S
-            )
+            name = Phrase(thread.stage.name)
+            LOG.critical("stage %s did not stop within %d s; the service manager must kill it", name, STOP_LIMIT_S)
             ended = False
     return ended
-
-
-def described(error: BaseException) -> str:
-    """Return what `error` is and where it came from, without any value: a message of Python may quote a plate."""
-    path = [f"{entry.filename}:{entry.lineno} in {entry.name}" for entry in traceback.extract_tb(error.__traceback__)]
-    what = str(error) if isinstance(error, KestrelError) else type(error).__name__
-    return f"{what} ({'; '.join(path)})"
 
 
 def _stuck(names: Sequence[str]) -> DeviceFault:

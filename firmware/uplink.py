@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from firmware.config import UplinkConfig
 from firmware.faults import DeviceFault, DocumentRejected, FaultBook, FaultCode
+from firmware.log_lines import Phrase
 from firmware.outbox import Outbox, Waiting
 from firmware.ports import Link, System
 from firmware.receipts import verify_receipt
@@ -88,6 +89,7 @@ class UplinkStage:
         self._unacked_since_s: dict[int, float] = {}  # by token
         self._send_at_s = -math.inf
         self._expire_at_s = -math.inf
+        self._told = ""  # the fault that the log has last
         link.listen(self.wake)
         outbox.listen(self.wake)
 
@@ -138,7 +140,7 @@ class UplinkStage:
                 self._on_received(topic, payload)
 
     def _on_connected(self, event: Connected, now_s: float) -> None:
-        LOG.info("connected to the broker, session %s", "kept" if event.session_present else "new")
+        LOG.info("connected to the broker, session %s", Phrase("kept" if event.session_present else "new"))
         self._connected = event
         self._connected_at_s = now_s
         self._connecting_until_s = math.inf
@@ -157,7 +159,7 @@ class UplinkStage:
         self._outbox.postpone(token, self._send_at_s)
 
     def _on_lost(self, reason: str, now_s: float) -> None:
-        LOG.info("not connected: %s", reason)
+        LOG.info("not connected: %s", Phrase(reason))
         self._offline(now_s, RETRY_BASE_S)
         if self._failures >= UNREACHABLE_AFTER:
             self._latch(DeviceFault(FaultCode.BROKER_UNREACHABLE, reason), now_s)
@@ -167,16 +169,16 @@ class UplinkStage:
             self._commands.put(payload)  # judged by the guard
             return
         if topic != receipt_topic(self._device_id):
-            self._reject("a message came on a topic that this unit did not ask for")
+            self._reject(DocumentRejected("it came on a topic that this unit did not ask for"))
             return
         try:
             receipt = verify_receipt(payload, self._receipt_key, self._device_id)
         except DocumentRejected as rejected:
-            self._reject(str(rejected))
+            self._reject(rejected)
         else:
             self.confirmed += self._outbox.confirm(receipt)
 
-    def _reject(self, cause: str) -> None:
+    def _reject(self, cause: DocumentRejected) -> None:
         self.rejected_receipts += 1
         LOG.warning("a message of the broker was dropped: %s", cause)
 
@@ -252,5 +254,7 @@ class UplinkStage:
         return min(self._ack_deadline_s(), max(due_s, self._send_at_s, now_s), self._expire_at_s)
 
     def _latch(self, fault: DeviceFault, now_s: float) -> None:
-        if self._faults.latch(fault, now_s):
+        """Latch `fault` and log it if it is new or has another cause: one mistake mended may show the next."""
+        if self._faults.latch(fault, now_s) or str(fault) != self._told:
             LOG.warning("%s", fault)
+            self._told = str(fault)

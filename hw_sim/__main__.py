@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import itertools
 import json
-import logging
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from firmware import app, config, erasure, identity
-from firmware.app import LOG_FORMAT, MODELS_FOLDER, Machine
+from firmware.app import MODELS_FOLDER, Machine
+from firmware.board import log_output
+from firmware.board.linux import forbid_dumps
+from firmware.board.log_output import LogFormat
 from firmware.command_line import EXIT_STOPPED, ended
 from firmware.reading import Recogniser
 from firmware.recognition import PlateReader
@@ -42,10 +44,17 @@ EXIT_INTERRUPTED = 130
 """128 and the number of SIGINT, as shells have it: a grid that is not complete must not pass for one."""
 
 
+def process() -> int:
+    """Be the whole process, kept as the service keeps its own: no core, no values of a bug. Returns as `main`."""
+    forbid_dumps()
+    log_output.catch_strays()
+    return main()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; return the exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=options.log_level.upper(), format=LOG_FORMAT)
+    log_output.begin(options.log_level, options.log_format, packages=(*log_output.OWN_PACKAGES, "hw_sim"))
     return ended("kestrel-sim", lambda: options.command(options))
 
 
@@ -67,7 +76,8 @@ def _device(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    return demonstration.run(_world(options), options.folder, with_view=options.view)
+    log_options = ["--log-level", options.log_level, "--log-format", options.log_format]
+    return demonstration.run(_world(options), options.folder, with_view=options.view, log_options=log_options)
 
 
 def _world(options: argparse.Namespace) -> World:
@@ -171,7 +181,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--mph", type=_mph, help="speed of all vehicles (default: 25 to 75)")
         _add_conditions(command)
         command.add_argument("--hour", type=_hour, help="traffic of a weekday from this hour on (default: steady)")
-        command.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default=level)
+        command.add_argument("--log-level", choices=log_output.LEVELS, default=level)
+        command.add_argument("--log-format", type=LogFormat, choices=list(LogFormat), default=LogFormat.AUTO)
     device.add_argument("--view", type=Path, metavar="DIR", help="write a page there that shows what the unit sees")
     run.add_argument("--view", action="store_true", help="write a page that shows what the unit sees, and say where")
     _add_grid(commands)
@@ -192,7 +203,7 @@ def _add_grid(commands: Any) -> None:
     grid.add_argument("--pir-delay-ms", type=_delay, help="a PIR this late; inf for a dead one (default: 100 to 1000)")
     grid.add_argument("--jobs", type=_count, help="processes (default: one a core)")
     grid.add_argument("--models", type=Path, default=MODELS_FOLDER, help="the networks (default: %(default)s)")
-    grid.set_defaults(command=_grid, log_level="warning")
+    grid.set_defaults(command=_grid, log_level="warning", log_format=LogFormat.TEXT)
 
 
 def _add_picture(commands: Any) -> None:
@@ -202,7 +213,7 @@ def _add_picture(commands: Any) -> None:
     picture.add_argument("--seed", type=_seed, default=1, help="default: 1")
     picture.add_argument("--sheet", action="store_true", help="one sheet of all lights and weathers instead")
     picture.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures")
-    picture.set_defaults(command=_picture, log_level="warning")
+    picture.set_defaults(command=_picture, log_level="warning", log_format=LogFormat.TEXT)
 
 
 def _add_conditions(command: argparse.ArgumentParser) -> None:
@@ -277,4 +288,4 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(process())

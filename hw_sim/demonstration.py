@@ -79,9 +79,10 @@ class Tally:
     rejected: int
 
 
-def run(world: World, folder: Path | None, *, with_view: bool) -> int:
+def run(world: World, folder: Path | None, *, with_view: bool, log_options: list[str]) -> int:
     """Show the whole system until the source ends or somebody stops it; return the exit code.
 
+    `log_options` go to the device as they are.
     Raises ConfigRejected, BrokerAbsent, PartEnded and StoreRefused, each with one clear sentence.
     """
     if world.source is not None:
@@ -95,7 +96,7 @@ def run(world: World, folder: Path | None, *, with_view: bool) -> int:
     with stop_requests() as stopping, ExitStack() as parts:
         parts.enter_context(Broker(places.fleet, places.folder))
         receiver = parts.enter_context(receiving(places))
-        code = _run_device(_device_command(places, world, with_view=with_view), receiver, stopping)
+        code = _run_device([*_device_command(places, world, with_view=with_view), *log_options], receiver, stopping)
         _deliver_rest(places)
     after = tally(places)
     if code and after == before:
@@ -211,7 +212,7 @@ def _texts(world: World, arrived: list[StoredRead]) -> list[str]:
 
 def _device_command(places: Places, world: World, *, with_view: bool) -> list[str]:
     command = [sys.executable, "-m", "hw_sim", "device", "--folder", str(places.unit)]
-    command += [*world.options(), "--log-level", "warning"]
+    command += world.options()
     return [*command, "--view", str(places.view)] if with_view else command
 
 

@@ -1,5 +1,7 @@
 """What all tests share: which board the contract tests run against, and a unit's configuration without secrets."""
 
+import logging
+
 import pytest
 from hypothesis import settings
 
@@ -30,3 +32,16 @@ def device_config():
         ),
         uplink=UplinkConfig(host="localhost"),
     )
+
+
+@pytest.fixture(autouse=True)
+def log_put_back():
+    """Put back where log lines go: a program's `main` that a test calls decides that for its process."""
+    loggers = [logging.getLogger(name) for name in (None, "firmware", "hw_sim")]
+    before = [(logger, logger.handlers[:], logger.level) for logger in loggers]
+    raises = logging.raiseExceptions
+    yield
+    for logger, handlers, level in before:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+    logging.raiseExceptions = raises

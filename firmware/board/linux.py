@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import socket
 import time
 from pathlib import Path
@@ -18,6 +19,21 @@ TIMEX_BYTES = 512
 """More than `struct timex` needs on any Linux (208 bytes on 64 bit). All zero means: change nothing, only tell."""
 
 PROC = Path("/proc")
+
+PR_SET_DUMPABLE = 4
+"""prctl(2)."""
+
+
+def forbid_dumps() -> None:
+    """Keep this process's memory, where reads are in the clear, out of core files and of other processes' reach.
+
+    RLIMIT_CORE does not hold where a program takes the cores (core(5)); PR_SET_DUMPABLE does, and besides keeps out
+    ptrace(2) by processes of the same user. Raises OSError if the kernel refuses.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE) is refused")
 
 
 class LinuxClock:

@@ -193,4 +193,4 @@ def test_the_receiver_hears_a_unit_s_last_word_and_nobody_else_s(broker, make_un
     assert made.run_until(lambda: "cause: tamper" in receiver.output.getvalue())
     receiver.stop()
     assert receiver.output.getvalue().count(f"{device_id} erased itself") == 2  # when it came, and in the summary
-    assert "rejected 1: retired notice: not signed by this unit" in receiver.output.getvalue()
+    assert "rejected 1: wrong-signature" in receiver.output.getvalue()

@@ -64,7 +64,8 @@ def test_a_connected_unit_is_silent_at_once_and_stays_out_while_another_goes_on(
     assert other.run_until(lambda: other.outbox.count() == 0)
     assert other.fault_hint(FaultCode.BROKER_REFUSED) == ""
     receiver.stop()
-    assert "5 stored, 0 duplicates, 0 rejected" in receiver.output.getvalue()
+    # what the broker took in the moment before it knew, the receiver has refused
+    assert "5 stored, 0 duplicates" in receiver.output.getvalue()
 
 
 def test_a_revoked_unit_stays_out_when_the_broker_starts_again(broker, make_unit, fleet_path, capsys):
@@ -119,7 +120,7 @@ def test_the_receiver_refuses_a_revoked_unit_that_the_broker_still_lets_in(
     other.put()
     assert other.run_until(lambda: other.outbox.count() == 0)
     receiver.stop()
-    assert "rejected 2: envelope: the unit is revoked" in receiver.output.getvalue()
+    assert "rejected 2: not-active" in receiver.output.getvalue()
     assert lost.outbox.count() == 2
     assert stored() == 2
 

@@ -36,8 +36,8 @@ class NobodyReads:
 def fill(outbox_path):
     """Write so many sealed reads, as one transaction: putting them one by one would take minutes."""
     with sqlite3.connect(outbox_path) as outbox:
-        first = outbox.execute("SELECT first_sequence FROM numbering").fetchone()[0]
-        outbox.execute("UPDATE numbering SET reserved_below = first_sequence + 10000")
+        first = outbox.execute("SELECT reserved_below FROM numbering").fetchone()[0]
+        outbox.execute("UPDATE numbering SET reserved_below = reserved_below + 10000")
         outbox.executemany(
             "INSERT INTO reads (sequence, urgent, wire) VALUES (?, 0, ?)",
             ((first + number, os.urandom(READ_BYTES)) for number in range(OUTBOX_MB * 1_000_000 // READ_BYTES)),

@@ -1,7 +1,12 @@
 import contextlib
 import os
+import resource
+import signal
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +64,42 @@ def test_a_kernel_without_a_camera_pool_says_so(tmp_path):
 
 def test_this_process_needs_memory():
     assert 10_000_000 < LinuxSystem().memory().resident_bytes < 10_000_000_000
+
+
+PROGRAM = """
+import ctypes, os, resource, sys
+from firmware.board.linux import LinuxSystem, forbid_dumps
+resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
+if sys.argv[1] == "forbid":
+    forbid_dumps()
+PR_GET_DUMPABLE = 3
+print(ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE), flush=True)
+assert LinuxSystem().memory().resident_bytes > 1_000_000
+os.abort()
+"""
+
+
+def aborted(folder, word):
+    """Let a process of ours abort in `folder`; return what it said and what it left."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    command = [sys.executable, "-c", PROGRAM, word]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, cwd=folder, env=environment)
+    assert done.returncode == -signal.SIGABRT, done.stderr
+    return done.stdout.strip(), [path.name for path in folder.iterdir()]
+
+
+def test_no_core_is_left_and_memory_can_still_be_measured(tmp_path):
+    assert aborted(tmp_path, "forbid") == ("0 (0, 0)", [])
+
+
+@pytest.mark.skipif(
+    Path("/proc/sys/kernel/core_pattern").read_text().startswith(("|", "/"))
+    or resource.getrlimit(resource.RLIMIT_CORE)[1] == 0,
+    reason="this machine puts no cores beside a process",
+)
+def test_without_that_a_core_is_left(tmp_path):
+    said, left = aborted(tmp_path, "allow")
+    assert said.startswith("1 ")
+    assert [name for name in left if name.startswith("core")]
+    for name in left:
+        (tmp_path / name).unlink()

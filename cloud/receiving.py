@@ -4,11 +4,13 @@ A message becomes a stored read or a counted cause; both are acknowledged to the
 again would not make them better.
 """
 
+import contextlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from cloud.opening import open_read
@@ -17,7 +19,7 @@ from cloud.store import Outcome, ReadStore
 from firmware import sealing
 from firmware.faults import ConfigRejected, DocumentRejected
 from firmware.receipts import MAX_RANGES, sign_receipt
-from firmware.records import Read, Receipt
+from firmware.records import Read, Receipt, SealedRead
 from firmware.topics import device_of_read_topic
 
 RECEIPT_PERIOD_S: Final = 1.0
@@ -56,7 +58,7 @@ class Receiving:
         Raises StoreRefused if the disk does: then the message must not be acknowledged.
         """
         try:
-            read = self._opened(topic, payload)
+            read = self._opened(topic, payload, received_utc_ms)
         except DocumentRejected as rejected:
             cause = str(rejected)
             self.rejected[cause] = self.rejected.get(cause, 0) + 1
@@ -89,18 +91,18 @@ class Receiving:
             default=math.inf,
         )
 
-    def _opened(self, topic: str, payload: bytes) -> Read:
+    def _opened(self, topic: str, payload: bytes, received_utc_ms: int) -> Read:
         """Return the read in a message; nothing of it is interpreted before its signature is good but its header."""
         sealed = sealing.from_wire(payload)
         if device_of_read_topic(topic) != sealed.device_id:
             raise DocumentRejected("envelope: it came on another unit's topic")
         try:
-            key = self._registry.key(sealed.device_id)
+            keys = self._registry.keys(sealed.device_id, received_utc_ms)
         except ConfigRejected as error:  # one bad entry must not stop the others' reads
             raise DocumentRejected("envelope: the unit's entry in the registry cannot be used") from error
-        if key is None:
+        if not keys:
             raise DocumentRejected("envelope: the unit is not in the registry")
-        sealing.verify(sealed, key)
+        _verify(sealed, keys)
         return open_read(sealed, self._opening_key)
 
     def _receipt(self, device_id: str, now_s: float, issued_utc_ms: int) -> bytes:
@@ -112,3 +114,15 @@ class Receiving:
             issued_utc_ms=issued_utc_ms,
         )
         return sign_receipt(receipt, self._receipt_key)
+
+
+def _verify(sealed: SealedRead, keys: Sequence[Ed25519PublicKey]) -> None:
+    """Return if one of `keys`, likeliest first, signed `sealed`: a unit that was given a new key has two for a time.
+
+    Raises DocumentRejected.
+    """
+    *likelier, last = keys
+    for key in likelier:
+        with contextlib.suppress(DocumentRejected):
+            return sealing.verify(sealed, key)
+    return sealing.verify(sealed, last)

@@ -4,9 +4,10 @@ provisioning writes it, the receiver reads it. It knows nothing of where a unit 
 """
 
 import base64
-import binascii
+import datetime as dt
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -14,6 +15,17 @@ from msgspec import Meta
 
 from firmware.config import DEVICE_ID_PATTERN, Base64Key
 from firmware.faults import ConfigRejected
+
+UTC_PATTERN: Final = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z\Z"
+EARLIER_KEYS_AT_MOST: Final = 16
+UTC_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class EarlierKey(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A key that a unit signed with before: what it sealed then may still lie in its outbox."""
+
+    public_key: Base64Key  # Ed25519, raw
+    accepted_until_utc: Annotated[str, Meta(pattern=UTC_PATTERN)]
 
 
 class Unit(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -23,14 +35,21 @@ class Unit(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     public_key: Base64Key  # Ed25519, raw
     certificate_serial: Annotated[str, Meta(pattern=r"^[0-9a-f]{1,40}\Z", description="hexadecimal")]
     site_name: Annotated[str, Meta(min_length=1, max_length=80)]
-    enrolled_utc: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z\Z")]
+    certificate_until_utc: Annotated[str, Meta(pattern=UTC_PATTERN)]
+    enrolled_utc: Annotated[str, Meta(pattern=UTC_PATTERN)]
+    earlier_keys: Annotated[tuple[EarlierKey, ...], Meta(max_length=EARLIER_KEYS_AT_MOST)] = ()
 
-    def verifying_key(self) -> Ed25519PublicKey:
-        """Return the key that checks this unit's signatures. Raises ConfigRejected."""
+    def verifying_keys(self) -> tuple[tuple[Ed25519PublicKey, float], ...]:
+        """Return the keys that check this unit's signatures, each with the moment until which it does.
+
+        Milliseconds since 1970, infinity for the present key, which comes first. Raises ConfigRejected.
+        """
         try:
-            return Ed25519PublicKey.from_public_bytes(base64.b64decode(self.public_key, validate=True))
-        except (binascii.Error, ValueError):
-            raise ConfigRejected(f"the registry's key of {self.device_id} is not an Ed25519 key") from None
+            present = _public_key(self.public_key)
+            earlier = [(_public_key(one.public_key), _utc_ms(one.accepted_until_utc)) for one in self.earlier_keys]
+        except ValueError:
+            raise ConfigRejected(f"the registry's keys of {self.device_id} are not Ed25519 keys with dates") from None
+        return ((present, math.inf), *earlier)
 
 
 class Registry:
@@ -38,26 +57,32 @@ class Registry:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._keys: dict[str, tuple[int, Ed25519PublicKey]] = {}  # by unit: when its entry changed, its key
+        # by unit: when its entry changed, its keys
+        self._keys: dict[str, tuple[int, tuple[tuple[Ed25519PublicKey, float], ...]]] = {}
 
     def path(self, device_id: str) -> Path:
         """Return where the unit's entry lies or will lie."""
         return self._folder / f"{device_id}.json"
 
-    def key(self, device_id: str) -> Ed25519PublicKey | None:
-        """Return the verifying key of a unit, or None if it is not of this fleet. Raises ConfigRejected.
+    def keys(self, device_id: str, utc_ms: int) -> tuple[Ed25519PublicKey, ...]:
+        """Return the keys with which a unit may have signed what arrives at `utc_ms`, the present one first.
 
-        `device_id` must have been checked: it becomes part of a path.
+        Empty if it is not of this fleet. Raises ConfigRejected. `device_id` must have been checked: it becomes part of
+        a path.
         """
         path = self.path(device_id)
         try:
             changed_ns = path.stat().st_mtime_ns
         except FileNotFoundError:
-            return None
+            return ()
         known = self._keys.get(device_id)
         if known is None or known[0] != changed_ns:
-            known = self._keys[device_id] = (changed_ns, _load(path).verifying_key())
-        return known[1]
+            known = self._keys[device_id] = (changed_ns, _load(path).verifying_keys())
+        return tuple(key for key, until_utc_ms in known[1] if utc_ms <= until_utc_ms)
+
+    def unit(self, device_id: str) -> Unit | None:
+        """Return the entry of one unit, or None if it is not of this fleet. Raises ConfigRejected."""
+        return _load(self.path(device_id)) if self.path(device_id).exists() else None
 
     def units(self) -> list[Unit]:
         """Return all units, by name. Raises ConfigRejected."""
@@ -67,6 +92,14 @@ class Registry:
 def encode(unit: Unit) -> bytes:
     """Return the file content of an entry."""
     return msgspec.json.format(msgspec.json.encode(unit), indent=2) + b"\n"
+
+
+def _public_key(text: str) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
+
+
+def _utc_ms(text: str) -> float:
+    return dt.datetime.strptime(text, UTC_FORMAT).replace(tzinfo=dt.UTC).timestamp() * 1000
 
 
 def _load(path: Path) -> Unit:

@@ -19,6 +19,7 @@ from firmware import identity
 from firmware.capture import CaptureStage
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
 from firmware.config import DeviceConfig
+from firmware.expiry import ExpiryStage
 from firmware.faults import DeviceFault, FaultBook, FaultCode, KestrelError
 from firmware.outbox import Outbox
 from firmware.ports import Board
@@ -70,7 +71,7 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
     Raises ConfigRejected (keys and certificates) and DeviceFault (STORAGE_REFUSED), each with a hint.
     """
     faults = FaultBook()
-    unit = identity.load(folder, config.device_id)
+    unit = identity.load(folder, config.device_id, board.keys)
     sealer = Sealer(config.device_id, unit.device_key, identity.agency_public_key(config.seal))
     receipt_key = identity.receipt_public_key(config.seal)
     outbox = Outbox(
@@ -99,8 +100,9 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         system=board.system,
         faults=faults,
     )
+    LOG.info("the unit's key: %s", unit.key_store)
     return Machine(
-        stages=(capture, reading, uplink),
+        stages=(capture, reading, uplink, ExpiryStage(unit.not_after_utc_ms, board.clock, faults)),
         capture=capture,
         reading=reading,
         uplink=uplink,

@@ -8,7 +8,7 @@ import ssl
 from pathlib import Path
 
 from firmware.faults import ConfigRejected
-from firmware.identity import MAKE_AGAIN
+from firmware.key_files import MAKE_AGAIN
 from firmware.records import Lost, Refused
 
 

@@ -11,6 +11,7 @@ from cloud.receiver import Receiver, ReceiverSettings
 from firmware import config, identity
 from firmware.board.linux import LinuxClock
 from firmware.board.mqtt_link import MqttLink
+from firmware.board.pkcs11_token import key_store
 from firmware.config import SiteConfig
 from firmware.faults import FaultBook
 from firmware.outbox import Outbox
@@ -27,7 +28,7 @@ class Unit:
 
     def __init__(self, folder):
         self.config = config.load(folder / "config.json")
-        self.identity = identity.load(folder, self.config.device_id)
+        self.identity = identity.load(folder, self.config.device_id, key_store(self.config.token, folder))
         self.sealer = Sealer(
             self.config.device_id, self.identity.device_key, identity.agency_public_key(self.config.seal)
         )

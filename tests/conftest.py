@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import settings
+from softhsm import token, token_labels  # noqa: F401  fixtures: one library, so one set of tokens, in a process
 
 from firmware.config import DeviceConfig, SealConfig, SiteConfig, UplinkConfig
 

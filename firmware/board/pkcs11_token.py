@@ -58,6 +58,24 @@ class _Pair:
             part.destroy()
 
 
+class _Login:
+    """The one session of this process with a token: PKCS #11 logs in the process and not the session (5.6 of 2.40)."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()  # a session does one thing at a time
+        self.session: Any = None
+
+    def close(self) -> None:
+        """Give up a session that failed, so that the next use logs in anew."""
+        session, self.session = self.session, None
+        if session is not None:
+            with contextlib.suppress(_pkcs11().PKCS11Error):
+                session.close()
+
+
+_LOGINS: Final[dict[tuple[str, str], _Login]] = {}  # by module and token label
+
+
 class TokenKeys:
     """The KeyStore port over one token. Safe to call from every thread."""
 
@@ -65,8 +83,7 @@ class TokenKeys:
         """Load the module, find the token and log in. Raises ConfigRejected and DeviceFault(KEY_UNUSABLE)."""
         self._config = config
         self._label, self._next_label = config.key_label, config.key_label + NEXT_SUFFIX
-        self._lock = threading.RLock()  # a PKCS #11 session does one thing at a time
-        self._session: Any = None
+        self._login = _LOGINS.setdefault((config.module, config.token_label), _Login())
         with self.session():
             pass
 
@@ -140,18 +157,17 @@ class TokenKeys:
         Raises ConfigRejected (library, PIN) and DeviceFault(KEY_UNUSABLE).
         """
         pkcs11 = _pkcs11()
-        with self._lock:
+        with self._login.lock:
             try:
-                if self._session is None:
-                    self._session = _open(self._config)
-                yield self._session
+                if self._login.session is None:
+                    self._login.session = _open(self._config)
+                yield self._login.session
             except pkcs11.PinIncorrect:
-                self._session = None
                 raise ConfigRejected(
                     f"{self._config.pin_file}: the token refuses this PIN; correct it before the token locks itself"
                 ) from None
             except pkcs11.PKCS11Error as error:
-                self._session = None
+                self._login.close()
                 raise _unusable(f"the token says {type(error).__name__}") from error
 
     def _pairs(self, session: Any) -> list[_Pair]:

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from cloud.opening import open_read
 from firmware.board.linux import LinuxSystem
+from firmware.board.pkcs11_token import TokenKeys
 from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.outbox import Outbox
 from firmware.reading import UNSTORED_AT_MOST, ReadingStage, is_picture
@@ -70,8 +71,8 @@ def bench_frame(number, image=PICTURE, *, rate_hz=8):
 
 
 class Bench:
-    def __init__(self, config, outbox, script):
-        self.agency_key, self.device_key = X25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    def __init__(self, config, outbox, script, device_key=None):
+        self.agency_key, self.device_key = X25519PrivateKey.generate(), device_key or Ed25519PrivateKey.generate()
         self.faults = FaultBook()
         self.outbox = outbox
         sealer = Sealer(config.device_id, self.device_key, self.agency_key.public_key())
@@ -224,3 +225,14 @@ def test_without_a_number_a_read_is_lost_and_counted(device_config):
     bench.stage.step(2.0)
     assert bench.stage.reads_lost == 1
     assert [report.code for report in bench.faults.reports()] == [FaultCode.STORAGE_REFUSED]
+
+
+def test_a_token_without_its_key_costs_the_read_and_not_the_service(device_config, outbox, token):
+    keys = TokenKeys(token)
+    bench = Bench(device_config, outbox, {0: PLATE, 1: PLATE}, keys.prepare(None))
+    keys.erase()
+    bench.show(0)
+    bench.show(1)
+    assert bench.stage.step(1.125) == NEVER_S
+    assert (bench.stage.reads_lost, bench.stage.reads_sealed, outbox.count()) == (1, 0, 0)
+    assert [report.code for report in bench.faults.reports()] == [FaultCode.KEY_UNUSABLE]

@@ -22,7 +22,7 @@ run: $(VENV)/.base mosquitto
 	@$(BIN)/python -m hw_sim run $(if $(SOURCE),--source "$(SOURCE)") $(if $(PASSES),--passes $(PASSES)) \
 	    $(if $(LIGHT),--light $(LIGHT)) $(if $(MPH),--mph $(MPH)) $(if $(RAIN),--rain $(RAIN)) $(if $(HOUR),--hour $(HOUR)) $(if $(VIEW),--view)
 
-test: $(VENV)/.dev mosquitto tools
+test: $(VENV)/.dev mosquitto tools softhsm
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -58,7 +58,7 @@ $(VENV)/.train: $(VENV)/.dev
 	@$(PIP) --editable '.[train]'
 	@touch $@
 
-.PHONY: mosquitto tools emulator python3-venv fonts
+.PHONY: mosquitto tools softhsm emulator python3-venv fonts
 # Debian starts a broker of its own when it installs one; nobody here asked for that one.
 mosquitto:
 	@command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || { \
@@ -73,6 +73,13 @@ tools:
 	@dpkg -s $(TOOLS) >/dev/null 2>&1 || { \
 	    echo "Installing Debian's $(TOOLS) (for tests only) ..."; \
 	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $(TOOLS); \
+	}
+
+# A PKCS #11 token in software, for the tests of keys in a secure element.
+softhsm:
+	@command -v softhsm2-util >/dev/null || { \
+	    echo "Installing Debian's softhsm2 (a PKCS #11 token in software) ..."; \
+	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends softhsm2; \
 	}
 
 emulator:

@@ -4,7 +4,10 @@ from setuptools import setup
 
 TRAIN = ["torch==2.13.0", "litert-torch==0.10.0", "ai-edge-quantizer==0.10.0", "pillow>=10"]
 
+PKCS11 = ["python-pkcs11>=0.9"]
+
 DEV = [
+    *PKCS11,
     "coverage>=7.6",
     "hypothesis>=6.100",
     "import-linter>=2.0",
@@ -44,6 +47,8 @@ setup(
         "pi": ["picamera2>=0.3.31", "simplejpeg>=1.9", "lgpio>=0.2.2; python_version < '3.13'"],
         # tflite-runtime fails on NumPy 2 when an interpreter is made, and has no wheel after Python 3.11.
         "tflite": ["tflite-runtime==2.14.0; python_version < '3.12'", "numpy<2"],
+        # Keys in a secure element: the module comes with the element or from Debian (softhsm2 for tests).
+        "pkcs11": PKCS11,
         "train": TRAIN,
         "dev": DEV,
     },

@@ -89,7 +89,7 @@ class Receiver:
 
         def take(message: Message) -> None:
             if (device_id := device_of_retired_topic(message.topic)) is not None:
-                notice = receiving.take_notice(device_id, message.payload)
+                notice = receiving.take_notice(device_id, message.payload, _utc_ms())
                 subscription.acknowledge(message)
                 if notice is not None:
                     self._say(last_word(device_id, notice.cause))

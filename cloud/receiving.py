@@ -6,8 +6,10 @@ receipt. A refused message is never confirmed, so that no forger can make a unit
 `RejectionCause`; store.py says what is too late, and why order alone is no reason to refuse.
 """
 
+import contextlib
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,7 +23,7 @@ from firmware import sealing
 from firmware.config import DEVICE_ID_PATTERN
 from firmware.faults import ConfigRejected, DocumentRejected, RejectionCause
 from firmware.receipts import MAX_RANGES, sign_receipt
-from firmware.records import Read, Receipt
+from firmware.records import Read, Receipt, SealedRead
 from firmware.retirement import Cause, RetiredNotice, verify_notice
 from firmware.topics import device_of_read_topic
 
@@ -62,7 +64,7 @@ class Receiving:
         Raises StoreRefused if the disk does: then the message must not be acknowledged.
         """
         try:
-            read = self._opened(topic, payload)
+            read = self._opened(topic, payload, received_utc_ms)
             outcome = self._store.put(read, received_utc_ms, payload)
         except DocumentRejected as rejected:
             self._count_rejected(rejected.cause)
@@ -73,10 +75,10 @@ class Receiving:
         self._owed.setdefault(read.device_id, set()).add(read.sequence)
         return Taken(read=read, outcome=outcome, received_utc_ms=received_utc_ms)
 
-    def take_notice(self, device_id: str, payload: bytes) -> RetiredNotice | None:
+    def take_notice(self, device_id: str, payload: bytes, received_utc_ms: int) -> RetiredNotice | None:
         """Take what came on a unit's topic of last words; return its notice, or None if it was rejected and counted."""
         try:
-            notice = verify_notice(payload, self._verifying_key(device_id), device_id)
+            notice = verify_notice(payload, self._verifying_keys(device_id, received_utc_ms), device_id)
         except DocumentRejected as rejected:
             self._count_rejected(rejected.cause)
             return None
@@ -103,27 +105,27 @@ class Receiving:
             default=math.inf,
         )
 
-    def _opened(self, topic: str, payload: bytes) -> Read:
+    def _opened(self, topic: str, payload: bytes, received_utc_ms: int) -> Read:
         """Return the read in a message; nothing of it is interpreted before its signature is good but its header."""
         sealed = sealing.from_wire(payload)
         if device_of_read_topic(topic) != sealed.device_id:
             raise DocumentRejected("envelope: it came on another unit's topic", RejectionCause.OTHER_DEVICE)
-        sealing.verify(sealed, self._verifying_key(sealed.device_id))
+        _verify(sealed, self._verifying_keys(sealed.device_id, received_utc_ms))
         return open_read(sealed, self._opening_keys)
 
-    def _verifying_key(self, device_id: str) -> Ed25519PublicKey:
-        """Return the key of a unit that may send. Raises DocumentRejected."""
+    def _verifying_keys(self, device_id: str, received_utc_ms: int) -> tuple[Ed25519PublicKey, ...]:
+        """Return the keys of a unit that may send, likeliest first. Raises DocumentRejected."""
         if not re.fullmatch(DEVICE_ID_PATTERN, device_id):  # before it becomes a path
             raise DocumentRejected("envelope: its topic names no unit")
         try:
-            key = self._registry.key(device_id)
+            keys = self._registry.keys(device_id, received_utc_ms)
         except ConfigRejected as error:  # one bad entry must not stop the others' reads
             raise DocumentRejected(
                 "envelope: the unit's entry in the registry cannot be used", RejectionCause.UNUSABLE_ENTRY
             ) from error
-        if key is None:
+        if not keys:
             raise DocumentRejected("envelope: the unit is not in the registry", RejectionCause.UNKNOWN_DEVICE)
-        return key
+        return keys
 
     def _count_rejected(self, cause: RejectionCause) -> None:
         self.rejected[cause] = self.rejected.get(cause, 0) + 1
@@ -138,3 +140,15 @@ class Receiving:
             issued_utc_ms=issued_utc_ms,
         )
         return sign_receipt(receipt, self._receipt_key)
+
+
+def _verify(sealed: SealedRead, keys: Sequence[Ed25519PublicKey]) -> None:
+    """Return if one of `keys`, likeliest first, signed `sealed`: a unit that was given a new key has two for a time.
+
+    Raises DocumentRejected.
+    """
+    *likelier, last = keys
+    for key in likelier:
+        with contextlib.suppress(DocumentRejected):
+            return sealing.verify(sealed, key)
+    return sealing.verify(sealed, last)

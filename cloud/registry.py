@@ -4,10 +4,11 @@ provisioning writes it, the receiver reads it. It knows nothing of where a unit 
 """
 
 import base64
-import binascii
+import datetime as dt
 import enum
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -27,24 +28,47 @@ class State(enum.StrEnum):
     RETIRED = "retired"  # it has erased its key
 
 
+Serial = Annotated[str, Meta(pattern=r"^[0-9a-f]{1,40}\Z", description="hexadecimal")]
+
+EARLIER_KEYS_AT_MOST: Final = 16
+SERIALS_AT_MOST: Final = 2 * (EARLIER_KEYS_AT_MOST + 1)
+"""All certificates of a unit: one for each key, two where one key lies in a token."""
+
+UTC_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
+
+
+class EarlierKey(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A key that a unit signed with before: what it sealed then may still lie in its outbox."""
+
+    public_key: Base64Key  # Ed25519, raw
+    accepted_until_utc: UtcText
+
+
 class Unit(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One unit of the fleet."""
 
     device_id: Annotated[str, Meta(pattern=DEVICE_ID_PATTERN)]
     public_key: Base64Key  # Ed25519, raw
-    certificate_serial: Annotated[str, Meta(pattern=r"^[0-9a-f]{1,40}\Z", description="hexadecimal")]
+    certificate_serials: Annotated[tuple[Serial, ...], Meta(min_length=1, max_length=SERIALS_AT_MOST)]  # newest first
     site_name: Annotated[str, Meta(min_length=1, max_length=80)]
+    certificate_until_utc: UtcText
     enrolled_utc: UtcText
+    earlier_keys: Annotated[tuple[EarlierKey, ...], Meta(max_length=EARLIER_KEYS_AT_MOST)] = ()
     state: State = State.ACTIVE
     ended_utc: UtcText | None = None  # when it ceased to be active
     reason: Annotated[str, Meta(max_length=80)] = ""
 
-    def verifying_key(self) -> Ed25519PublicKey:
-        """Return the key that checks this unit's signatures. Raises ConfigRejected."""
+    def verifying_keys(self) -> tuple[tuple[Ed25519PublicKey, float], ...]:
+        """Return the keys that check this unit's signatures, each with the moment until which it does.
+
+        Milliseconds since 1970, infinity for the present key, which comes first. Raises ConfigRejected.
+        """
         try:
-            return Ed25519PublicKey.from_public_bytes(base64.b64decode(self.public_key, validate=True))
-        except (binascii.Error, ValueError):
-            raise ConfigRejected(f"the registry's key of {self.device_id} is not an Ed25519 key") from None
+            present = _public_key(self.public_key)
+            earlier = [(_public_key(one.public_key), _utc_ms(one.accepted_until_utc)) for one in self.earlier_keys]
+        except ValueError:
+            raise ConfigRejected(f"the registry's keys of {self.device_id} are not Ed25519 keys with dates") from None
+        return ((present, math.inf), *earlier)
 
 
 class Registry:
@@ -52,35 +76,40 @@ class Registry:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._known: dict[str, tuple[int, State, Ed25519PublicKey]] = {}  # by unit; first when its entry changed
+        # by unit: when its entry changed, its state, its keys
+        self._known: dict[str, tuple[int, State, tuple[tuple[Ed25519PublicKey, float], ...]]] = {}
 
     def path(self, device_id: str) -> Path:
         """Return where the unit's entry lies or will lie."""
         return self._folder / f"{device_id}.json"
 
-    def key(self, device_id: str) -> Ed25519PublicKey | None:
-        """Return the verifying key of an active unit, or None if it is not of this fleet.
+    def keys(self, device_id: str, utc_ms: int) -> tuple[Ed25519PublicKey, ...]:
+        """Return the keys with which an active unit may have signed what arrives at `utc_ms`, the present one first.
 
-        `device_id` must have been checked: it becomes part of a path. Raises DocumentRejected if the unit is active no
-        more, and ConfigRejected.
+        Empty if it is not of this fleet. `device_id` must have been checked: it becomes part of a path. Raises
+        DocumentRejected if the unit is active no more, and ConfigRejected.
         """
         path = self.path(device_id)
         try:
             changed_ns = path.stat().st_mtime_ns
         except FileNotFoundError:
-            return None
+            return ()
         known = self._known.get(device_id)
         if known is None or known[0] != changed_ns:
             unit = _load(path)
-            known = self._known[device_id] = (changed_ns, unit.state, unit.verifying_key())
-        _, state, key = known
+            known = self._known[device_id] = (changed_ns, unit.state, unit.verifying_keys())
+        _, state, keys = known
         if state is not State.ACTIVE:
             raise DocumentRejected(f"envelope: the unit is {state}", RejectionCause.NOT_ACTIVE)
-        return key
+        return tuple(key for key, until_utc_ms in keys if utc_ms <= until_utc_ms)
 
     def unit(self, device_id: str) -> Unit:
         """Return a unit's entry. Raises ConfigRejected, also if there is none."""
         return _load(self.path(device_id))
+
+    def find(self, device_id: str) -> Unit | None:
+        """Return a unit's entry, or None if it is not of this fleet. Raises ConfigRejected."""
+        return self.unit(device_id) if self.path(device_id).exists() else None
 
     def units(self) -> list[Unit]:
         """Return all units, by name. Raises ConfigRejected."""
@@ -98,6 +127,14 @@ def checked(unit: Unit) -> Unit:
 def encode(unit: Unit) -> bytes:
     """Return the file content of an entry."""
     return msgspec.json.format(msgspec.json.encode(unit), indent=2) + b"\n"
+
+
+def _public_key(text: str) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
+
+
+def _utc_ms(text: str) -> float:
+    return dt.datetime.strptime(text, UTC_FORMAT).replace(tzinfo=dt.UTC).timestamp() * 1000
 
 
 def _load(path: Path) -> Unit:

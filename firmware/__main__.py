@@ -12,6 +12,7 @@ from firmware.board import host_facts, log_output
 from firmware.board.linux import LinuxClock, forbid_dumps
 from firmware.board.log_output import LogFormat
 from firmware.board.pi import open_board
+from firmware.board.pkcs11_token import key_store_in
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED, ended
 from firmware.recognition import PlateReader
 
@@ -46,7 +47,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     """Run the unit in the folder that the options name until it is asked to stop; return the exit code."""
-    with app.stop_requests() as request, erasure.unless_retired(options.folder):
+    with app.stop_requests() as request, erasure.unless_retired(options.folder, key_store_in):
         settings = config.load(options.folder / identity.CONFIG_NAME)
         board = open_board(settings, options.folder)
         reader = PlateReader.load(options.models, detection_score_ratio=settings.reading.detection_score_ratio)

@@ -19,6 +19,7 @@ from firmware import agency_keys, identity
 from firmware.capture import CaptureStage
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
 from firmware.config import DeviceConfig
+from firmware.expiry import ExpiryStage
 from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.guard import GuardStage
 from firmware.log_lines import Phrase, described
@@ -71,7 +72,7 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
     Raises ConfigRejected (keys and certificates) and DeviceFault (STORAGE_REFUSED), each with a hint.
     """
     faults = FaultBook()
-    unit = identity.load(folder, config.device_id)
+    unit = identity.load(folder, config.device_id, board.keys)
     sealer = Sealer(config.device_id, unit.device_key, agency_keys.load(config.seal))
     receipt_key = identity.receipt_public_key(config.seal)
     outbox = Outbox(
@@ -97,6 +98,7 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         board.link,
         device_id=config.device_id,
         device_key=unit.device_key,
+        keys=board.keys,
         retirement_key=identity.retirement_public_key(config.seal),
         clock=board.clock,
         faults=faults,
@@ -111,8 +113,9 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         system=board.system,
         faults=faults,
     )
+    LOG.info("the unit's key lies in a %s", Phrase("file" if config.token is None else "token"))
     return Machine(
-        stages=(capture, reading, uplink, guard),
+        stages=(capture, reading, uplink, guard, ExpiryStage(unit.not_after_utc_ms, board.clock, faults)),
         capture=capture,
         reading=reading,
         uplink=uplink,

@@ -150,6 +150,17 @@ class UplinkConfig(_Section, frozen=True, kw_only=True):
     outbox_mb: Annotated[int, Meta(ge=1, le=64000)] = 2000
 
 
+class TokenConfig(_Section, frozen=True, kw_only=True):
+    """A secure element behind PKCS #11 that holds the key with which reads are signed."""
+
+    module: Annotated[str, Meta(pattern=r"^/[0-9A-Za-z/._+-]{1,250}\.so(\.[0-9]+)*\Z", description="its library")]
+    token_label: Annotated[str, Meta(min_length=1, max_length=32)]
+    key_label: Annotated[str, Meta(pattern=r"^[0-9a-z-]{1,32}\Z")] = "kestrel"
+    pin_file: Annotated[str, Meta(pattern=r"^/[0-9A-Za-z/._@-]{1,250}\Z", description="never the PIN itself")] = (
+        "/run/credentials/kestrel.service/token-pin"
+    )
+
+
 class DeviceConfig(_Section, frozen=True, kw_only=True):
     """All that two units may differ in."""
 
@@ -161,6 +172,7 @@ class DeviceConfig(_Section, frozen=True, kw_only=True):
     capture: CaptureConfig = CaptureConfig()
     reading: ReadingConfig = ReadingConfig()
     guard: GuardConfig = GuardConfig()
+    token: TokenConfig | None = None
 
     def __post_init__(self) -> None:
         """Refuse a line with two uses. msgspec makes a ValidationError of it."""

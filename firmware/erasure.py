@@ -13,18 +13,21 @@ import contextlib
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from firmware import durable_files
 from firmware.faults import DeviceFault, FaultCode, Retired
-from firmware.identity import AUTHORITY_NAME, CERTIFICATE_NAME, CONFIG_NAME, KEY_NAME, OUTBOX_NAME
+from firmware.identity import AUTHORITY_NAME, CERTIFICATE_NAME, CONFIG_NAME, OUTBOX_NAME, SIGNING_CERTIFICATE_NAME
+from firmware.key_files import KEY_NAME, NEXT_KEY_NAME
+from firmware.ports import KeyStore
 from firmware.retirement import Cause
 
 MARK_NAME: Final = "retired"
 
-OTHER_NAMES: Final = (OUTBOX_NAME, CERTIFICATE_NAME, AUTHORITY_NAME, CONFIG_NAME)
-"""In this order: what the agency would miss least goes last."""
+OTHER_NAMES: Final = (OUTBOX_NAME, CERTIFICATE_NAME, SIGNING_CERTIFICATE_NAME, AUTHORITY_NAME)
+"""In this order: what the agency would miss least goes last. After them the configuration, which knows of the token."""
 
 LOG = logging.getLogger(__name__)
 
@@ -35,21 +38,35 @@ _WHY: Final = {
 }
 
 
-def erase(folder: Path, cause: Cause) -> None:
+def erase(folder: Path, cause: Cause, keys: KeyStore | None = None) -> None:
     """Erase the unit in `folder` and leave a mark that says why; what is erased already is no error.
 
-    Raises DeviceFault(STORAGE_REFUSED) if something of it cannot be erased; a later call goes on.
+    `keys` is where its key lies, if that is elsewhere. Raises DeviceFault (STORAGE_REFUSED, or KEY_UNUSABLE for a token
+    that does not answer) if something of it cannot be erased; all else is, and a later call goes on.
     """
     try:
         with contextlib.suppress(OSError):  # a full disk must not save the key; the mark is tried again below
             leave_mark(folder, cause)
         destroy_key(folder)
-        for name in OTHER_NAMES:
+        fault = _fault_of(keys)
+        for name in OTHER_NAMES if fault else (*OTHER_NAMES, CONFIG_NAME):
             _remove(folder, name, overwrite=False)
         leave_mark(folder, cause)
     except OSError as error:
         hint = f"the unit in {folder} cannot be erased ({error.strerror}); take its card out and destroy it"
         raise DeviceFault(FaultCode.STORAGE_REFUSED, hint) from error
+    if fault is not None:
+        raise fault
+
+
+def _fault_of(keys: KeyStore | None) -> DeviceFault | None:
+    """End the keys of a store; return what its token had to say against that."""
+    try:
+        if keys is not None:
+            keys.erase()
+    except DeviceFault as fault:
+        return fault
+    return None
 
 
 def leave_mark(folder: Path, cause: Cause) -> None:
@@ -62,32 +79,34 @@ def leave_mark(folder: Path, cause: Cause) -> None:
         file.write(f"{cause}: {_sentence(cause)}\n".encode())
         file.flush()
         os.fsync(file.fileno())
-    _synchronise(folder)
+    durable_files.synchronise_folder(folder)
 
 
 def destroy_key(folder: Path) -> None:
-    """Overwrite and remove the device key in `folder`, durably. Raises OSError."""
-    _remove(folder, KEY_NAME, overwrite=True)
+    """Overwrite and remove the keys in `folder`, the one that waits to be certified too, durably. Raises OSError."""
+    for name in (KEY_NAME, NEXT_KEY_NAME):
+        _remove(folder, name, overwrite=True)
 
 
 @contextlib.contextmanager
-def unless_retired(folder: Path) -> Iterator[None]:
+def unless_retired(folder: Path, keys_of: Callable[[Path], KeyStore | None] = lambda _folder: None) -> Iterator[None]:
     """Let the unit in `folder` run if it was not retired; if that happens meanwhile, erase what it left in the end.
 
-    Raises Retired in both cases, and DeviceFault(STORAGE_REFUSED) if something cannot be erased.
+    `keys_of` finds where the key of the unit in a folder lies. Raises Retired in both cases, and DeviceFault
+    (STORAGE_REFUSED, KEY_UNUSABLE) if something cannot be erased.
     """
-    _refuse_if_retired(folder)
+    _refuse_if_retired(folder, keys_of)
     try:
         yield
     finally:
-        _refuse_if_retired(folder)
+        _refuse_if_retired(folder, keys_of)
 
 
-def _refuse_if_retired(folder: Path) -> None:
+def _refuse_if_retired(folder: Path, keys_of: Callable[[Path], KeyStore | None]) -> None:
     mark = folder / MARK_NAME
     if not mark.exists():
         return
-    erase(folder, _cause_in(mark))
+    erase(folder, _cause_in(mark), keys_of(folder))
     raise Retired(f"{folder}: {_sentence(_cause_in(mark))}")
 
 
@@ -113,25 +132,8 @@ def _remove(folder: Path, name: str, *, overwrite: bool) -> None:
     found = [path for path in folder.iterdir() if name in path.name and not stat.S_ISDIR(path.lstat().st_mode)]
     for path in found:
         if overwrite and stat.S_ISREG(path.lstat().st_mode):
-            _overwrite(path)
+            path.chmod(0o600)  # one that its owner may not write
+            durable_files.erase(path)
         path.unlink(missing_ok=True)
     if found:
-        _synchronise(folder)
-
-
-def _overwrite(path: Path) -> None:
-    """Write zeros over a file, in place and durably. A file that its owner may not write is made writable first."""
-    path.chmod(0o600)
-    with path.open("r+b") as file:
-        file.write(bytes(path.stat().st_size))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _synchronise(folder: Path) -> None:
-    """Make it durable that files came or went: it is the folder that changed."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        durable_files.synchronise_folder(folder)

@@ -64,6 +64,8 @@ class FaultCode(enum.StrEnum):
     BROKER_UNREACHABLE = "broker-unreachable"
     STAGE_STUCK = "stage-stuck"
     MEMORY_GROWS = "memory-grows"
+    KEY_UNUSABLE = "key-unusable"
+    CERTIFICATE_EXPIRING = "certificate-expiring"
 
 
 class DeviceFault(KestrelError):

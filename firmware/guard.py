@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from firmware import erasure
 from firmware.faults import DeviceFault, DocumentRejected, FaultBook, FaultCode
-from firmware.ports import Clock, Link, TamperContact
+from firmware.ports import Clock, KeyStore, Link, TamperContact
 from firmware.retirement import Cause, RetiredNotice, sign_notice, verify_command
 from firmware.stage import Mailbox
 from firmware.topics import retired_topic
@@ -59,6 +59,7 @@ class GuardStage:
         *,
         device_id: str,
         device_key: Ed25519PrivateKey,
+        keys: KeyStore,
         retirement_key: Ed25519PublicKey,
         clock: Clock,
         faults: FaultBook,
@@ -71,6 +72,7 @@ class GuardStage:
         self._contact = contact
         self._link = link
         self._device_id = device_id
+        self._keys = keys
         self._sign: Callable[[bytes], bytes] = device_key.sign
         self._own_key = device_key.public_key()
         self._retirement_key = retirement_key
@@ -145,7 +147,7 @@ class GuardStage:
     def _erase(self, cause: Cause, now_s: float) -> float:
         """Erase, again if the disk refused; then there is nothing left to guard."""
         try:
-            erasure.erase(self._folder, cause)
+            erasure.erase(self._folder, cause, self._keys)
         except DeviceFault as fault:
             self._faults.tell(fault, now_s, LOG)
             return now_s + ERASE_AGAIN_S

@@ -2,29 +2,29 @@
 
 The folder holds config.json, device.key (Ed25519, PKCS #8 PEM, mode 0600), device.crt, fleet-ca.crt and outbox.db. One
 key signs the reads and authenticates the TLS connection, so that the broker and the receiver cannot disagree on who
-is who.
+is who. With a token (`token` in config.json) the key that signs lies in it, certified by signing.crt, and device.key is
+for TLS alone: OpenSSL of Debian 12 cannot use a token's key. Both certificates are of the same name.
+
+The certificate says which key is the unit's: a new pair is taken into use by replacing the certificate, in one rename.
 """
 
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from firmware.config import SealConfig, key_bytes
 from firmware.faults import ConfigRejected
+from firmware.key_files import KEY_NAME, MAKE_AGAIN, KeyFiles
+from firmware.ports import KeyStore
 
 CONFIG_NAME = "config.json"
-KEY_NAME = "device.key"
 CERTIFICATE_NAME = "device.crt"
+SIGNING_CERTIFICATE_NAME = "signing.crt"
 AUTHORITY_NAME = "fleet-ca.crt"
 OUTBOX_NAME = "outbox.db"
-
-MAKE_AGAIN = "make the unit's folder again with `kestrel-provision unit new`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,55 +32,72 @@ class Identity:
     """A unit's key, and where the files lie that TLS wants to read by itself."""
 
     device_id: str
-    device_key: Ed25519PrivateKey = field(repr=False)
+    device_key: Ed25519PrivateKey = field(repr=False)  # signs reads; a token's key has no bytes to be read
     key_path: Path
     certificate_path: Path
     authority_path: Path
+    key_store: str  # what holds `device_key`: `file`, or `pkcs11: ` and the token's label
+    not_after_utc_ms: int  # when the first of the unit's certificates runs out
 
 
-def load(folder: Path, device_id: str) -> Identity:
-    """Return the identity in `folder`, checked to be whole and to be `device_id`'s.
+def load(folder: Path, device_id: str, keys: KeyStore | None = None) -> Identity:
+    """Return the identity in `folder`, checked to be whole and to be `device_id`'s; None: its key is a file there.
 
     Raises ConfigRejected with one sentence for a technician: a file is missing or unreadable, the key is readable by
-    others than its owner, or key, certificate and configuration do not belong together.
+    others than its owner, or key, certificate and configuration do not belong together. Raises
+    DeviceFault(KEY_UNUSABLE) for a token that does not answer.
     """
-    key_path, certificate_path = folder / KEY_NAME, folder / CERTIFICATE_NAME
-    device_key = load_device_key(key_path)
-    certificate = load_certificate(certificate_path)
+    files = KeyFiles(folder)
+    signing_keys = keys or files
+    certificates = own_certificates(folder, signing_keys)
     load_certificate(folder / AUTHORITY_NAME)
-    if common_name(certificate) != device_id:
-        raise ConfigRejected(f"{certificate_path}: it is not the certificate of {device_id}; {MAKE_AGAIN}")
-    if certificate.public_key() != device_key.public_key():
-        raise ConfigRejected(f"{certificate_path}: it does not belong to {KEY_NAME}; {MAKE_AGAIN}")
+    for path, certificate in certificates.items():
+        if common_name(certificate) != device_id:
+            raise ConfigRejected(f"{path}: it is not the certificate of {device_id}; {MAKE_AGAIN}")
+    *_, (signing_path, signing_certificate) = certificates.items()
+    key_path = files.path_of(public_key_of(certificates[folder / CERTIFICATE_NAME]))
+    device_key = signing_keys.find(public_key_of(signing_certificate))
+    if key_path is None:
+        raise ConfigRejected(f"{folder / CERTIFICATE_NAME}: it does not belong to {KEY_NAME}; {MAKE_AGAIN}")
+    if device_key is None:
+        raise ConfigRejected(f"{signing_path}: its key is not in {signing_keys.describe()}; {MAKE_AGAIN}")
     return Identity(
         device_id=device_id,
         device_key=device_key,
         key_path=key_path,
-        certificate_path=certificate_path,
+        certificate_path=folder / CERTIFICATE_NAME,
         authority_path=folder / AUTHORITY_NAME,
+        key_store=signing_keys.describe(),
+        not_after_utc_ms=min(round(one.not_valid_after_utc.timestamp() * 1000) for one in certificates.values()),
     )
 
 
-def load_device_key(path: Path) -> Ed25519PrivateKey:
-    """Return the Ed25519 key at `path`. Raises ConfigRejected; anything but the owner's access is refused."""
-    data = _content(path)
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise ConfigRejected(f"{path}: other users may read this key; run `chmod 600 {path}`")
-    try:
-        key = load_pem_private_key(data, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise ConfigRejected(f"{path}: not a private key in PEM; {MAKE_AGAIN}") from None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigRejected(f"{path}: not an Ed25519 key; {MAKE_AGAIN}")
-    return key
+def certificate_names(keys: KeyStore) -> tuple[str, ...]:
+    """Return the names of a unit's certificate files: the one for TLS first, the one of the key that signs last."""
+    return (CERTIFICATE_NAME,) if isinstance(keys, KeyFiles) else (CERTIFICATE_NAME, SIGNING_CERTIFICATE_NAME)
+
+
+def own_certificates(folder: Path, keys: KeyStore) -> dict[Path, x509.Certificate]:
+    """Return the unit's certificates by path, in the order of `certificate_names`. Raises ConfigRejected."""
+    return {folder / name: load_certificate(folder / name) for name in certificate_names(keys)}
 
 
 def load_certificate(path: Path) -> x509.Certificate:
     """Return the certificate at `path`. Raises ConfigRejected."""
     try:
-        return x509.load_pem_x509_certificate(_content(path))
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except OSError as error:
+        raise ConfigRejected(f"{path}: cannot be read ({error.strerror}); {MAKE_AGAIN}") from error
     except ValueError:
         raise ConfigRejected(f"{path}: not a certificate in PEM; {MAKE_AGAIN}") from None
+
+
+def public_key_of(certificate: x509.Certificate) -> Ed25519PublicKey:
+    """Return the key that `certificate` certifies. Raises ConfigRejected if it is not of a unit's kind."""
+    key = certificate.public_key()
+    if not isinstance(key, Ed25519PublicKey):
+        raise ConfigRejected(f"the unit's certificate is not of an Ed25519 key; {MAKE_AGAIN}")
+    return key
 
 
 def common_name(certificate: x509.Certificate) -> str:
@@ -97,10 +114,3 @@ def receipt_public_key(seal: SealConfig) -> Ed25519PublicKey:
 def retirement_public_key(seal: SealConfig) -> Ed25519PublicKey:
     """Return the key with which the fleet signs the command to erase. Raises ConfigRejected."""
     return Ed25519PublicKey.from_public_bytes(key_bytes(seal.retirement_key))
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigRejected(f"{path}: cannot be read ({error.strerror}); {MAKE_AGAIN}") from error

@@ -8,6 +8,8 @@ import threading
 from dataclasses import dataclass
 from typing import Protocol
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
 from firmware.records import Frame, Grey, Light, LinkEvent, MemoryUse, TriggerEdge
 
 
@@ -133,6 +135,40 @@ class Link(Protocol):
         ...
 
 
+class KeyStore(Protocol):
+    """Where the unit's private key lies: made there, used there, ended there.
+
+    Two places: one for the unit's key, and one for a new key until its certificate is in place. The certificate
+    decides which is which, so that one rename swaps both.
+    """
+
+    def find(self, public_key: Ed25519PublicKey) -> Ed25519PrivateKey | None:
+        """Return the private key of `public_key`, to sign with; None if it does not lie here.
+
+        Raises ConfigRejected and DeviceFault(KEY_UNUSABLE), and so does the key's `sign`.
+        """
+        ...
+
+    def prepare(self, current: Ed25519PublicKey | None) -> Ed25519PrivateKey:
+        """Return the key that waits beside `current` to be certified; make it if there is none.
+
+        Raises ConfigRejected, DeviceFault(KEY_UNUSABLE) and OSError.
+        """
+        ...
+
+    def settle(self, current: Ed25519PublicKey) -> None:
+        """End the key that `current` has replaced, now that its certificate is in place. Raises as `prepare`."""
+        ...
+
+    def erase(self) -> None:
+        """End every key of the unit in this store, for good. Raises DeviceFault(KEY_UNUSABLE) and OSError."""
+        ...
+
+    def describe(self) -> str:
+        """Return what kind of store this is, for health and self-check: `file`, or `pkcs11: ` and the token's label."""
+        ...
+
+
 class Clock(Protocol):
     """The only source of time."""
 
@@ -173,6 +209,7 @@ class Board:
     lamp: IrLamp | None
     triggers: tuple[TriggerInput, ...]
     link: Link
+    keys: KeyStore
     clock: Clock
     system: System
     tamper: TamperContact | None = None

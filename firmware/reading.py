@@ -121,12 +121,13 @@ class ReadingStage:
         """Seal each passage and put it on disk."""
         for passage in passages:
             try:
-                sequence = self._outbox.reserve_sequence()
-            except DeviceFault as fault:
+                sealed = self._sealer.seal(self._read_of(passage, self._outbox.reserve_sequence()))
+            except DeviceFault as fault:  # the disk, or the token that holds the key
                 self._faults.tell(fault, now_s, LOG)
                 self.reads_lost += 1
                 continue
-            self._unstored.append(self._sealer.seal(self._read_of(passage, sequence)))
+            self._faults.clear(FaultCode.KEY_UNUSABLE)
+            self._unstored.append(sealed)
             self.reads_sealed += 1
         if passages:
             self._store(now_s)

@@ -5,9 +5,10 @@ one of the same name, says nothing to this one. A command is good for a week, so
 withheld is not a weapon for ever; a unit whose clock cannot be trusted takes it all the same.
 """
 
+import contextlib
 import enum
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -123,10 +124,16 @@ def sign_notice(notice: RetiredNotice, sign: Callable[[bytes], bytes]) -> bytes:
     return signed_document.signed(_notice_body(notice), NOTICE_PREFIX, sign)
 
 
-def verify_notice(data: bytes, public_key: Ed25519PublicKey, device_id: str) -> RetiredNotice:
-    """Return the notice in `data` if this unit signed it. Raises DocumentRejected."""
+def verify_notice(data: bytes, public_keys: Sequence[Ed25519PublicKey], device_id: str) -> RetiredNotice:
+    """Return the notice in `data` if this unit, which may have these keys, signed it. Raises DocumentRejected."""
     name = "retired notice"
-    body = _verified(data, NOTICE_PREFIX, public_key, name, "this unit")
+    *likelier, last = public_keys
+    for key in likelier:
+        with contextlib.suppress(DocumentRejected):
+            body = _verified(data, NOTICE_PREFIX, key, name, "this unit")
+            break
+    else:
+        body = _verified(data, NOTICE_PREFIX, last, name, "this unit")
     fields = wire.Fields(wire.decode(body, name), NoticeKey, name)
     _check_version(fields.integer(NoticeKey.VERSION, 0, wire.MAX_SEQUENCE), name)
     notice = RetiredNotice(

@@ -15,6 +15,7 @@ from firmware.app import MODELS_FOLDER, Machine
 from firmware.board import log_output
 from firmware.board.linux import forbid_dumps
 from firmware.board.log_output import LogFormat
+from firmware.board.pkcs11_token import key_store_in
 from firmware.command_line import EXIT_STOPPED, ended
 from firmware.reading import Recogniser
 from firmware.recognition import PlateReader
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _device(options: argparse.Namespace) -> int:
     """Run the service as `python -m firmware` does, on the simulated board, until all has been shown and confirmed."""
-    with app.stop_requests() as request, erasure.unless_retired(options.folder):
+    with app.stop_requests() as request, erasure.unless_retired(options.folder, key_store_in):
         settings = config.load(options.folder / identity.CONFIG_NAME)
         unit = open_unit(settings, options.folder, _world(options))
         reader: Recogniser = PlateReader.load(

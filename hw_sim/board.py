@@ -20,6 +20,7 @@ from firmware.board.gpio_pins import GpioLamp, Timer
 from firmware.board.linux import LinuxClock, LinuxSystem
 from firmware.board.mqtt_link import MqttLink
 from firmware.board.pi_camera import PiCamera
+from firmware.board.pkcs11_token import key_store
 from firmware.config import CaptureConfig, DeviceConfig
 from firmware.ports import Board, Camera, Clock, IrLamp, TriggerInput
 from firmware.stage import NEVER_S
@@ -69,7 +70,8 @@ def open_unit(config: DeviceConfig, folder: Path, world: World) -> SimulatedUnit
     Raises ConfigRejected: keys and certificates, or no pictures.
     """
     clock = PausingClock(LinuxClock())
-    link = MqttLink(config.uplink, identity.load(folder, config.device_id))
+    keys = key_store(config.token, folder)
+    link = MqttLink(config.uplink, identity.load(folder, config.device_id, keys))
     if world.source is not None:
         scene: Scene = open_scene(world.source, hold_s=PHOTOGRAPH_HOLD_S, gap_s=PHOTOGRAPH_GAP_S)
     else:
@@ -81,6 +83,7 @@ def open_unit(config: DeviceConfig, folder: Path, world: World) -> SimulatedUnit
         lamp=parts.lamp,
         triggers=parts.triggers,
         link=link,
+        keys=keys,
         clock=clock,
         system=LinuxSystem(os.environ.get("NOTIFY_SOCKET", "")),
         tamper=pi.tamper_contact(config.guard, pin_factory=lid_pins),

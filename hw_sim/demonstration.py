@@ -24,6 +24,7 @@ from firmware import config, identity
 from firmware.app import BYTES_PER_MB, SECONDS_PER_DAY
 from firmware.board.linux import LinuxClock, LinuxSystem
 from firmware.board.mqtt_link import MqttLink
+from firmware.board.pkcs11_token import key_store
 from firmware.config import DeviceConfig, SiteConfig
 from firmware.faults import FaultBook, KestrelError
 from firmware.outbox import Outbox
@@ -234,7 +235,10 @@ def _deliver_rest(places: Places) -> None:
     clock, deadline_s = LinuxClock(), time.monotonic() + DELIVERY_LIMIT_S
     with _outbox(places, settings) as outbox:
         uplink = UplinkStage(
-            MqttLink(settings.uplink, identity.load(places.unit, settings.device_id)),
+            MqttLink(
+                settings.uplink,
+                identity.load(places.unit, settings.device_id, key_store(settings.token, places.unit)),
+            ),
             outbox,
             settings.uplink,
             device_id=settings.device_id,

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from firmware.faults import ConfigRejected
 
 SubjectKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
@@ -59,7 +62,7 @@ def revocation_list_pem(revoked: x509.CertificateRevocationList) -> bytes:
 def new_authority(now: dt.datetime) -> Authority:
     """Return a new self-signed authority that can sign leaf certificates and nothing deeper."""
     key = new_tls_key()
-    name = _name("Kestrel fleet authority")
+    name = name_of("Kestrel fleet authority")
     builder = (
         _builder(name, name, key.public_key(), now, AUTHORITY_DAYS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -72,7 +75,22 @@ def new_authority(now: dt.datetime) -> Authority:
 def signing_request(key: SubjectKey, common_name: str) -> x509.CertificateSigningRequest:
     """Return the request that leaves a unit: its name and public key, signed. The private key stays where it is."""
     algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
-    return x509.CertificateSigningRequestBuilder().subject_name(_name(common_name)).sign(key, algorithm)
+    return x509.CertificateSigningRequestBuilder().subject_name(name_of(common_name)).sign(key, algorithm)
+
+
+def request_pem(request: x509.CertificateSigningRequest) -> str:
+    """Return a signing request as PEM."""
+    return request.public_bytes(Encoding.PEM).decode()
+
+
+def check_issued(certificate: x509.Certificate, authority_pem: bytes) -> None:
+    """Return if the authority of `authority_pem` issued `certificate`. Raises ConfigRejected."""
+    try:
+        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority_pem))
+    except (ValueError, TypeError, InvalidSignature):
+        raise ConfigRejected(
+            "a certificate of the answer is not of this unit's fleet; bring the right answer"
+        ) from None
 
 
 def client_certificate(
@@ -82,7 +100,7 @@ def client_certificate(
 
     Raises ValueError if the request is not signed by its own key or asks for another name than `common_name`.
     """
-    if not request.is_signature_valid or request.subject != _name(common_name):
+    if not request.is_signature_valid or request.subject != name_of(common_name):
         raise ValueError("the signing request is not what it should be")
     return _leaf(authority, request, now, days, ExtendedKeyUsageOID.CLIENT_AUTH).sign(authority.key, hashes.SHA256())
 
@@ -182,7 +200,8 @@ def _key_usage(*, is_authority: bool) -> x509.KeyUsage:
     )
 
 
-def _name(common_name: str) -> x509.Name:
+def name_of(common_name: str) -> x509.Name:
+    """Return the subject that has nothing but a common name."""
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 

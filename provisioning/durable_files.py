@@ -1,17 +1,14 @@
-"""Files that are there whole or not at all, and that nobody but their owner can read.
+"""The technician's files: firmware.durable_files writes them, and what is there already is left alone."""
 
-A technician's laptop loses power too: each file is written beside its place, synchronised, and renamed.
-"""
-
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from firmware.durable_files import write
 from firmware.faults import ConfigRejected
 
-PRIVATE: Final = 0o600
+__all__ = ["PRIVATE_FOLDER", "make_folder", "refuse_to_replace", "write"]
+
 PRIVATE_FOLDER: Final = 0o700
 
 
@@ -25,27 +22,3 @@ def refuse_to_replace(paths: Iterable[Path]) -> None:
     for path in paths:
         if path.exists():
             raise ConfigRejected(f"{path} is there already, from an earlier attempt; move it away first")
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, mode 0600, replacing what was there at once and durably. Raises OSError."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _synchronise_folder(path.parent)
-
-
-def _synchronise_folder(folder: Path) -> None:
-    """Make a rename durable: it is the folder that changed."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,7 +9,7 @@ import datetime as dt
 import ssl
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +23,9 @@ from cloud import fleet_folder
 from cloud.broker_files import OPERATOR_USER
 from cloud.fleet_folder import Fleet
 from cloud.registry import Registry, State
-from firmware import config, erasure, identity
+from firmware import config, erasure, identity, key_files
 from firmware.board.mqtt_loop import move_bytes, properties_of, send_at_once
+from firmware.board.pkcs11_token import key_store, key_store_in
 from firmware.board.tls import tls_context, unreachable
 from firmware.faults import ConfigRejected, DocumentRejected, KestrelError
 from firmware.retirement import Cause, RetireCommand, RetiredNotice, key_hash, sign_command, verify_notice
@@ -49,11 +50,16 @@ def command(fleet_path: Path, device_id: str, now: dt.datetime, *, wait_s: float
     entry = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER).unit(device_id)
     if entry.state is not State.ACTIVE:
         raise ConfigRejected(f"{device_id}: the unit is {entry.state} already, and the broker tells it nothing more")
-    unit_key = entry.verifying_key()
-    order = RetireCommand(device_id=device_id, key_hash=key_hash(unit_key), issued_utc_ms=round(now.timestamp() * 1000))
-    document = sign_command(order, fleet_folder.retirement_key(fleet_path))
+    unit_keys = [key for key, _ in entry.verifying_keys()]  # it may not have installed its newest yet
+    retirement_key, issued_utc_ms = fleet_folder.retirement_key(fleet_path), round(now.timestamp() * 1000)
+    documents = [
+        sign_command(
+            RetireCommand(device_id=device_id, key_hash=key_hash(key), issued_utc_ms=issued_utc_ms), retirement_key
+        )
+        for key in unit_keys
+    ]
     with _operator(fleet_path, now) as tls:
-        return _Call(shared, tls, device_id, unit_key).make(document, wait_s)
+        return _Call(shared, tls, device_id, unit_keys).make(documents, wait_s)
 
 
 def by_hand(fleet_path: Path, unit_folder: Path, reason: str, now: dt.datetime) -> str:
@@ -63,12 +69,13 @@ def by_hand(fleet_path: Path, unit_folder: Path, reason: str, now: dt.datetime) 
     Raises ConfigRejected if it is no unit of this fleet, Retired if it is one no more, DeviceFault(STORAGE_REFUSED),
     and OSError.
     """
-    with erasure.unless_retired(unit_folder):  # its first lines go on with what a power cut left
+    with erasure.unless_retired(unit_folder, key_store_in):  # its first lines go on with what a power cut left
         settings = config.load(unit_folder / identity.CONFIG_NAME)
+        keys = key_store(settings.token, unit_folder)
     if settings.seal.retirement_key != fleet_folder.load(fleet_path).retirement_key:
         raise ConfigRejected(f"{unit_folder}: the unit is of another fleet; name the fleet's own folder")
     revocation.end(fleet_path, settings.device_id, State.RETIRED, reason, now)
-    erasure.erase(unit_folder, Cause.TECHNICIAN)
+    erasure.erase(unit_folder, Cause.TECHNICIAN, keys)
     return settings.device_id
 
 
@@ -81,13 +88,13 @@ def _operator(fleet_path: Path, now: dt.datetime) -> Iterator[ssl.SSLContext]:
     certificate = certificates.client_certificate(authority, request, OPERATOR_USER, now, days=1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)  # mode 0700
-        durable_files.write(folder / identity.KEY_NAME, certificates.key_pem(key))
+        durable_files.write(folder / key_files.KEY_NAME, certificates.key_pem(key))
         durable_files.write(folder / identity.CERTIFICATE_NAME, certificates.certificate_pem(certificate))
         try:
             yield tls_context(
                 fleet_path / fleet_folder.AUTHORITY_CERTIFICATE,
                 folder / identity.CERTIFICATE_NAME,
-                folder / identity.KEY_NAME,
+                folder / key_files.KEY_NAME,
             )
         finally:
             erasure.destroy_key(folder)
@@ -96,12 +103,14 @@ def _operator(fleet_path: Path, now: dt.datetime) -> Iterator[ssl.SSLContext]:
 class _Call:
     """One call of the broker: subscribe to the unit's last word, then send the command."""
 
-    def __init__(self, shared: Fleet, tls: ssl.SSLContext, device_id: str, unit_key: Ed25519PublicKey) -> None:
+    def __init__(
+        self, shared: Fleet, tls: ssl.SSLContext, device_id: str, unit_keys: Sequence[Ed25519PublicKey]
+    ) -> None:
         self._shared = shared
         self._device_id = device_id
-        self._unit_key = unit_key
+        self._unit_keys = unit_keys
         self._is_hearing = False
-        self._is_taken = False
+        self._taken = 0
         self._refusal = ""
         self._notice: RetiredNotice | None = None
         self._client = Client(
@@ -118,8 +127,8 @@ class _Call:
         self._client.on_publish = self._on_publish
         self._client.on_message = self._on_message
 
-    def make(self, document: bytes, wait_s: float) -> RetiredNotice | None:
-        """Send `document`; return the unit's last word or, after `wait_s`, None. Raises BrokerDeaf."""
+    def make(self, documents: Sequence[bytes], wait_s: float) -> RetiredNotice | None:
+        """Send the commands; return the unit's last word or, after `wait_s`, None. Raises BrokerDeaf."""
         host, port = self._shared.host, self._shared.port
         try:
             self._client.connect(host, port, clean_start=True)
@@ -130,8 +139,9 @@ class _Call:
                 raise BrokerDeaf(f"{host} took the connection and then said nothing; look at the broker's log")
             properties = properties_of(PacketTypes.PUBLISH)
             properties.MessageExpiryInterval = COMMAND_EXPIRY_S
-            self._client.publish(command_topic(self._device_id), document, qos=1, properties=properties)
-            if not self._serve(lambda: self._is_taken, CONNECT_LIMIT_S):
+            for document in documents:
+                self._client.publish(command_topic(self._device_id), document, qos=1, properties=properties)
+            if not self._serve(lambda: self._taken == len(documents), CONNECT_LIMIT_S):
                 raise BrokerDeaf(f"{host} did not take the command; look at the broker's log")
             self._serve(lambda: self._notice is not None, wait_s)
         finally:
@@ -167,8 +177,8 @@ class _Call:
 
     def _on_publish(self, _client: Client, _userdata: Any, _mid: int, reason: Any, _properties: Any) -> None:
         self._refusal = str(reason) if reason.is_failure else self._refusal
-        self._is_taken = True
+        self._taken += 1
 
     def _on_message(self, _client: Client, _userdata: Any, message: Any) -> None:
         with contextlib.suppress(DocumentRejected):  # not the unit's word: go on waiting for it
-            self._notice = verify_notice(bytes(message.payload), self._unit_key, self._device_id)
+            self._notice = verify_notice(bytes(message.payload), self._unit_keys, self._device_id)

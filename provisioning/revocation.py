@@ -13,14 +13,12 @@ import msgspec
 from cryptography import x509
 
 from cloud import broker_files, fleet_folder, registry
-from cloud.registry import Registry, State, Unit
+from cloud.registry import UTC_FORMAT, Registry, State, Unit
 from firmware.faults import ConfigRejected
 from provisioning import certificates, durable_files, fleet
 
 WARN_DAYS: Final = 2 * 365
 """So long before the authority and its list run out, `fleet list` says so: a new fleet takes time to roll out."""
-
-UTC_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def end(fleet_path: Path, device_id: str, state: State, reason: str, now: dt.datetime) -> Unit:
@@ -52,7 +50,7 @@ def renew(fleet_path: Path, now: dt.datetime) -> x509.CertificateRevocationList:
     ]
     revoked = certificates.revocation_list(
         authority,
-        {int(unit.certificate_serial, 16): _date(unit) for unit in ended},
+        {int(serial, 16): _date(unit) for unit in ended for serial in unit.certificate_serials},
         current(fleet_path),
         now,
     )

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 from hypothesis import settings
+from softhsm import token, token_labels  # noqa: F401  fixtures: one library, so one set of tokens, in a process
 
 from firmware.config import AgencyKeyConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
 

@@ -11,6 +11,7 @@ from cloud.receiver import Receiver, ReceiverSettings
 from firmware import agency_keys, config, identity
 from firmware.board.linux import LinuxClock
 from firmware.board.mqtt_link import MqttLink
+from firmware.board.pkcs11_token import key_store
 from firmware.config import SiteConfig
 from firmware.faults import FaultBook
 from firmware.guard import GuardStage
@@ -28,7 +29,8 @@ class Unit:
 
     def __init__(self, folder):
         self.config = config.load(folder / "config.json")
-        self.identity = identity.load(folder, self.config.device_id)
+        keys = key_store(self.config.token, folder)
+        self.identity = identity.load(folder, self.config.device_id, keys)
         self.sealer = Sealer(self.config.device_id, self.identity.device_key, agency_keys.load(self.config.seal))
         self.faults = FaultBook()
         self.outbox = Outbox(
@@ -45,6 +47,7 @@ class Unit:
             self.link,
             device_id=self.config.device_id,
             device_key=self.identity.device_key,
+            keys=keys,
             retirement_key=identity.retirement_public_key(self.config.seal),
             clock=SetClock(CLOCK.utc_ms()),  # set by NTP, as a unit's clock is
             faults=self.faults,

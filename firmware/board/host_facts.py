@@ -19,9 +19,11 @@ import numpy as np
 
 from firmware import identity
 from firmware.board.linux import PROC
+from firmware.board.pkcs11_token import key_store
 from firmware.board.sockets import waiting_sockets
 from firmware.config import DeviceConfig
 from firmware.faults import ConfigRejected, DeviceFault
+from firmware.key_files import KEY_NAME, MAKE_AGAIN
 from firmware.ports import Clock
 from firmware.self_check import (
     CertificateFacts,
@@ -52,7 +54,7 @@ def look(config: DeviceConfig, folder: Path, models: Path, clock: Clock, *, proc
         time_service_uid=_uid_of(TIME_SERVICE_USER),
         sockets=waiting_sockets(proc),
         ruleset=ruleset(),
-        key=key(folder, config.device_id),
+        key=key(config, folder),
         certificate=certificate(folder),
         disk=disk(folder),
         models=tuple(_networks(models, clock)),
@@ -75,20 +77,23 @@ def ruleset() -> bytes | Unseen:
     return done.stdout
 
 
-def key(folder: Path, device_id: str) -> KeyFacts | Unseen:
-    """Return where the unit's key is and whether it can be used: the one place that knows how keys are kept."""
-    path = folder / identity.KEY_NAME
+def key(config: DeviceConfig, folder: Path) -> KeyFacts | Unseen:
+    """Return where the unit's key is and whether it can be used."""
+    path = folder / KEY_NAME
     try:
         mode = path.stat().st_mode & 0o7777
-        identity.load(folder, device_id)
+        unit = identity.load(folder, config.device_id, key_store(config.token, folder))
     except PermissionError:
         return _hidden(path)
     except FileNotFoundError:
-        return KeyFacts(kind="none", mode=0, problem=f"{path}: there is no key; {identity.MAKE_AGAIN}")
+        return KeyFacts(kind="none", mode=0, problem=f"{path}: there is no key; {MAKE_AGAIN}")
     except ConfigRejected as error:
         is_hidden = isinstance(error.__cause__, PermissionError) and not mode & 0o077
         return _hidden(path) if is_hidden else KeyFacts(kind="file", mode=mode, problem=str(error))
-    return KeyFacts(kind="a file, in no secure element", mode=mode, problem="")
+    except DeviceFault as fault:
+        return KeyFacts(kind="token", mode=mode, problem=str(fault))
+    kind = "a file, in no secure element" if config.token is None else unit.key_store
+    return KeyFacts(kind=kind, mode=mode, problem="")
 
 
 def certificate(folder: Path) -> CertificateFacts | Unseen:

@@ -9,6 +9,7 @@ from firmware.board.gpio_pins import GpioContact, GpioLamp, GpioTrigger
 from firmware.board.linux import LinuxClock, LinuxSystem
 from firmware.board.mqtt_link import MqttLink
 from firmware.board.pi_camera import PiCamera
+from firmware.board.pkcs11_token import key_store
 from firmware.config import CaptureConfig, DeviceConfig, GuardConfig
 from firmware.ports import Board, Clock, IrLamp, TamperContact, TriggerInput
 from firmware.records import TriggerSource
@@ -17,14 +18,17 @@ from firmware.records import TriggerSource
 def open_board(config: DeviceConfig, folder: Path) -> Board:
     """Return the parts of the unit whose folder this is. No part is started yet.
 
-    Raises DeviceFault(CAMERA_ABSENT) without picamera2, and ConfigRejected for keys and certificates.
+    Raises DeviceFault(CAMERA_ABSENT) without picamera2, DeviceFault(KEY_UNUSABLE) without the token
+    that holds the key, and ConfigRejected for keys and certificates.
     """
     clock = LinuxClock()
+    keys = key_store(config.token, folder)
     return Board(
         camera=PiCamera(clock),
         lamp=lamp(config.capture),
         triggers=triggers(config.capture, clock),
-        link=MqttLink(config.uplink, identity.load(folder, config.device_id)),
+        link=MqttLink(config.uplink, identity.load(folder, config.device_id, keys)),
+        keys=keys,
         clock=clock,
         system=LinuxSystem(os.environ.get("NOTIFY_SOCKET", "")),
         tamper=tamper_contact(config.guard),

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from firmware.faults import ConfigRejected
-from firmware.identity import MAKE_AGAIN
+from firmware.key_files import MAKE_AGAIN
 from firmware.records import Lost, Refused
 
 REVOKED_SUFFIX: Final = ".crl"
@@ -81,15 +81,19 @@ def tls_context(authority: Path, certificate: Path, key: Path) -> ssl.SSLContext
     return context
 
 
-def _only_certificate(path: Path) -> bytes:
-    """Return the one certificate of a file as DER: a second one in it would be a second authority, unseen."""
+def _only_certificate(path: Path) -> str:
+    """Return the one certificate of a file as PEM: a second one in it would be a second authority, unseen.
+
+    Not as DER, after whose end the ssl module takes any older error that OpenSSL still remembers for its own, and a
+    PKCS #11 library in this process leaves some.
+    """
     try:
         certificates = x509.load_pem_x509_certificates(path.read_bytes())
     except (ValueError, OSError):
         raise ConfigRejected(f"{path}: not a certificate in PEM; {MAKE_AGAIN}") from None
     if len(certificates) != 1:
         raise ConfigRejected(f"{path}: holds {len(certificates)} certificates in place of one; {MAKE_AGAIN}")
-    return certificates[0].public_bytes(Encoding.DER)
+    return certificates[0].public_bytes(Encoding.PEM).decode()
 
 
 def _check_list(path: Path) -> None:

@@ -16,6 +16,7 @@ from cloud import fleet_folder
 from firmware import config, identity, sealing
 from firmware.board.tls import tls_context
 from firmware.faults import FaultCode
+from firmware.key_files import load_key
 from firmware.topics import read_topic, receipt_topic
 from hw_sim.broker import Broker, BrokerAbsent, free_port, is_listening
 from provisioning import certificates, durable_files, fleet, unit
@@ -30,7 +31,7 @@ def other_fleet(tmp_path):
 
 def give_certificate(unit_folder, authority, *, now=NOW, days=10):
     """Replace a unit's certificate by one that `authority` signs for the unit's own key."""
-    key = identity.load_device_key(unit_folder / identity.KEY_NAME)
+    key = load_key(unit_folder / identity.KEY_NAME)
     device_id = config.load(unit_folder / identity.CONFIG_NAME).device_id
     request = certificates.signing_request(key, device_id)
     made = certificates.client_certificate(authority, request, device_id, now, days)

@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 
 from cloud import fleet_folder
 from cloud.opening_keys import OpeningKey
-from firmware import identity
+from firmware import identity, key_files
 from firmware.board.mqtt_loop import move_bytes
 from firmware.config import SiteConfig
 from firmware.faults import FaultCode
@@ -232,7 +232,7 @@ def fill(path):
 
 def keys_of(places):
     """Return the raw private keys, by name: the unit's own, and those that no unit ever sees."""
-    device = identity.load_device_key(places.unit / identity.KEY_NAME)
+    device = key_files.load_key(places.unit / identity.KEY_NAME)
     authority = fleet.load_authority(places.fleet).key
     (opening_path,) = (places.fleet / fleet_folder.OPENING_FOLDER).iterdir()
     return {

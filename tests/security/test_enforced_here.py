@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from network_spaces import need_root_and, run
 
-from firmware import config
+from firmware import config, key_files
 from firmware.board import host_facts
 from firmware.board.linux import LinuxClock
 from firmware.config import SiteConfig
@@ -135,7 +135,7 @@ def certify(unit_folder, days):
     """Give the unit a certificate of its own fleet that ends in so many days from now."""
     authority = fleet.load_authority(unit_folder.parent / "fleet")
     settings = config.load(unit_folder / "config.json")
-    key = host_facts.identity.load_device_key(unit_folder / "device.key")
+    key = key_files.load_key(unit_folder / "device.key")
     request = certificates.signing_request(key, settings.device_id)
     begun = NOW - dt.timedelta(days=100)
     made = certificates.client_certificate(authority, request, settings.device_id, begun, 100 + days)

@@ -34,7 +34,8 @@ def registry_path(tmp_path):
         entry = registry.Unit(
             device_id=device_id,
             public_key=base64.b64encode(key.public_key().public_bytes_raw()).decode(),
-            certificate_serial="7f",
+            certificate_serials=("7f",),
+            certificate_until_utc="2037-01-15T08:00:00Z",
             site_name="Test Street",
             enrolled_utc="2027-01-15T08:00:00Z",
         )

@@ -125,7 +125,7 @@ def test_forged_foreign_replayed_and_old_commands_are_refused_and_counted(broker
     shared = fleet_folder.load(fleet_path)
     with retiring._operator(fleet_path, NOW) as tls:
         for number, document in enumerate(bad, start=1):
-            assert retiring._Call(shared, tls, device_id, own_key).make(document, 0.0) is None
+            assert retiring._Call(shared, tls, device_id, [own_key]).make([document], 0.0) is None
             assert made.run_until(lambda number=number: made.guard.rejected_commands == number)
     assert not made.guard.is_over.is_set()
     assert identity.load(tmp_path / "unit", device_id).device_id == device_id

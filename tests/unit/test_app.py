@@ -53,7 +53,9 @@ class ScriptedStage:
 
 
 def a_board():
-    return Board(camera=None, lamp=None, triggers=(), link=None, clock=LinuxClock(), system=RecordingSystem())
+    return Board(
+        camera=None, lamp=None, triggers=(), link=None, keys=None, clock=LinuxClock(), system=RecordingSystem()
+    )
 
 
 def a_machine(*stages):
@@ -126,7 +128,7 @@ def test_the_watchdog_is_fed_while_all_is_well():
             if state == "WATCHDOG=1":
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    board = Board(camera=None, lamp=None, triggers=(), link=None, clock=LinuxClock(), system=Feeding())
+    board = Board(camera=None, lamp=None, triggers=(), link=None, keys=None, clock=LinuxClock(), system=Feeding())
     assert run(board, a_machine(ScriptedStage("capture", []))) == 0
     assert board.system.states == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
 
@@ -138,7 +140,7 @@ def test_a_service_manager_that_is_gone_still_stops_the_stages():
 
     order = []
     machine = a_machine(ScriptedStage("capture", order))
-    board = Board(camera=None, lamp=None, triggers=(), link=None, clock=LinuxClock(), system=Gone())
+    board = Board(camera=None, lamp=None, triggers=(), link=None, keys=None, clock=LinuxClock(), system=Gone())
     with pytest.raises(OSError, match="gone"):
         run(board, machine)
     assert "capture closes" in order

@@ -14,6 +14,7 @@ from firmware.board.gpio_pins import GpioContact
 from firmware.config import GuardConfig
 from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.guard import HELD_S, LOOK_AGAIN_S, LOOK_S, GuardStage
+from firmware.key_files import KeyFiles
 from firmware.retirement import Cause, RetireCommand, key_hash, sign_command, verify_notice
 from firmware.topics import retired_topic
 from hw_sim.lid import ContactPin, SimLid
@@ -46,6 +47,7 @@ class Bench:
             self.link,
             device_id=DEVICE,
             device_key=UNIT_KEY,
+            keys=KeyFiles(folder),
             retirement_key=FLEET_KEY.public_key(),
             clock=self.clock,
             faults=self.faults,
@@ -169,7 +171,7 @@ def test_the_order_is_mark_last_word_key_and_the_rest(bench, lid):
     ((topic, document, state),) = bench.link.said
     assert topic == retired_topic(DEVICE)
     assert state == {"device.key": True, "retired": True}
-    notice = verify_notice(document, UNIT_KEY.public_key(), DEVICE)
+    notice = verify_notice(document, [UNIT_KEY.public_key()], DEVICE)
     assert (notice.cause, notice.at_utc_ms) == (Cause.TAMPER, START_UTC_MS)
 
 

@@ -52,7 +52,7 @@ def test_a_unit_reads_what_was_made_for_it(fleet_path, tmp_path):
     assert settings.seal.agency_keys == shared.agency_keys
     tls_context(loaded.authority_path, loaded.certificate_path, loaded.key_path)
     registered = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER)
-    assert registered.key(settings.device_id) == loaded.device_key.public_key()
+    assert registered.keys(settings.device_id, START_UTC_MS) == (loaded.device_key.public_key(),)
     assert [entry.site_name for entry in registered.units()] == ["Test Street"]
 
 
@@ -305,16 +305,16 @@ def test_keys_that_are_there_are_never_replaced(fleet_path):
 
 def test_a_unit_whose_entry_is_removed_is_unknown_at_once(fleet_path, unit_path):
     units = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER)
-    assert units.key("k-bridge7") is not None
+    assert units.keys("k-bridge7", START_UTC_MS)
     units.path("k-bridge7").unlink()
-    assert units.key("k-bridge7") is None
+    assert units.keys("k-bridge7", START_UTC_MS) == ()
 
 
 def test_a_registry_entry_under_another_name_is_refused(fleet_path, unit_path):
     folder = fleet_path / fleet_folder.REGISTRY_FOLDER
     (folder / "k-bridge7.json").rename(folder / "k-other001.json")
     with pytest.raises(ConfigRejected, match="the entry is for k-bridge7"):
-        Registry(folder).key("k-other001")
+        Registry(folder).keys("k-other001", START_UTC_MS)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path):

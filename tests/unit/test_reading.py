@@ -9,6 +9,7 @@ from cloud.opening import open_read
 from cloud.opening_keys import OpeningKey, OpeningKeys
 from firmware.agency_keys import SuiteNumber
 from firmware.board.linux import LinuxSystem
+from firmware.board.pkcs11_token import TokenKeys
 from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.outbox import Outbox
 from firmware.reading import UNSTORED_AT_MOST, ReadingStage, is_picture
@@ -72,8 +73,11 @@ def bench_frame(number, image=PICTURE, *, rate_hz=8):
 
 
 class Bench:
-    def __init__(self, config, outbox, script):
-        opening_key, self.device_key = OpeningKey.generate(SuiteNumber.X25519), Ed25519PrivateKey.generate()
+    def __init__(self, config, outbox, script, device_key=None):
+        opening_key, self.device_key = (
+            OpeningKey.generate(SuiteNumber.X25519),
+            device_key or Ed25519PrivateKey.generate(),
+        )
         self.opening_keys = OpeningKeys([opening_key])
         self.faults = FaultBook()
         self.outbox = outbox
@@ -227,3 +231,14 @@ def test_without_a_number_a_read_is_lost_and_counted(device_config):
     bench.stage.step(2.0)
     assert bench.stage.reads_lost == 1
     assert [report.code for report in bench.faults.reports()] == [FaultCode.STORAGE_REFUSED]
+
+
+def test_a_token_without_its_key_costs_the_read_and_not_the_service(device_config, outbox, token):
+    keys = TokenKeys(token)
+    bench = Bench(device_config, outbox, {0: PLATE, 1: PLATE}, keys.prepare(None))
+    keys.erase()
+    bench.show(0)
+    bench.show(1)
+    assert bench.stage.step(1.125) == NEVER_S
+    assert (bench.stage.reads_lost, bench.stage.reads_sealed, outbox.count()) == (1, 0, 0)
+    assert [report.code for report in bench.faults.reports()] == [FaultCode.KEY_UNUSABLE]

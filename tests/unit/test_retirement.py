@@ -84,7 +84,7 @@ def test_one_document_is_never_another():
     command, notice = sign_command(COMMAND, FLEET_KEY), sign_notice(NOTICE, FLEET_KEY.sign)
     public = FLEET_KEY.public_key()
     with pytest.raises(DocumentRejected, match="not signed"):
-        verify_notice(command, public, DEVICE)
+        verify_notice(command, [public], DEVICE)
     with pytest.raises(DocumentRejected, match="not signed"):
         verified(notice)
     with pytest.raises(DocumentRejected, match="not signed"):
@@ -104,18 +104,18 @@ def test_no_bytes_do_more_than_be_rejected(data):
     with pytest.raises(DocumentRejected):
         verified(data)
     with pytest.raises(DocumentRejected):
-        verify_notice(data, UNIT_KEY.public_key(), DEVICE)
+        verify_notice(data, [UNIT_KEY.public_key()], DEVICE)
 
 
 @pytest.mark.parametrize("cause", list(Cause))
 def test_a_notice_says_who_and_why(cause):
     notice = dataclasses.replace(NOTICE, cause=cause)
-    assert verify_notice(sign_notice(notice, UNIT_KEY.sign), UNIT_KEY.public_key(), DEVICE) == notice
+    assert verify_notice(sign_notice(notice, UNIT_KEY.sign), [UNIT_KEY.public_key()], DEVICE) == notice
 
 
 def test_a_notice_of_another_unit_is_rejected():
     document = sign_notice(NOTICE, UNIT_KEY.sign)
     with pytest.raises(DocumentRejected, match="not signed by this unit"):
-        verify_notice(document, OTHER_KEY.public_key(), DEVICE)
+        verify_notice(document, [OTHER_KEY.public_key()], DEVICE)
     with pytest.raises(DocumentRejected, match="another unit's"):
-        verify_notice(document, UNIT_KEY.public_key(), "k-other001")
+        verify_notice(document, [UNIT_KEY.public_key()], "k-other001")

@@ -56,17 +56,17 @@ def test_a_revoked_unit_is_in_both_lists_and_its_reads_are_refused(fleet_path, t
     assert access_list(fleet_path).endswith("\nuser k-lost0001\ntopic deny kestrel/v1/#\n")
     units = units_of(fleet_path)
     with pytest.raises(DocumentRejected, match="the unit is revoked"):
-        units.key("k-lost0001")
-    assert units.key("k-kept0001") is not None
+        units.keys("k-lost0001", START_UTC_MS)
+    assert units.keys("k-kept0001", START_UTC_MS)
     assert units.unit("k-lost0001").ended_utc == NOW.strftime(revocation.UTC_FORMAT)
 
 
 def test_a_receiver_that_knew_the_unit_refuses_it_from_then_on(fleet_path):
     units = units_of(fleet_path)
-    assert units.key("k-lost0001") is not None
+    assert units.keys("k-lost0001", START_UTC_MS)
     revocation.end(fleet_path, "k-lost0001", State.REVOKED, "stolen", NOW)
     with pytest.raises(DocumentRejected, match="the unit is revoked"):
-        units.key("k-lost0001")
+        units.keys("k-lost0001", START_UTC_MS)
 
 
 def test_what_was_revoked_stays_so_whatever_becomes_of_its_entry(fleet_path, tmp_path):

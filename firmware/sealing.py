@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from firmware import wire
 from firmware.faults import DocumentRejected
-from firmware.records import Read, SealedRead
+from firmware.records import MessageClass, Read, SealedRead
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Of header and payload. Whoever changes a key of either raises it: a receiver takes one version."""
 
 SUITE_X25519_AES256GCM: Final = 1
@@ -55,7 +55,7 @@ class HeaderKey(enum.IntEnum):
     KEY_ID = 4
     SUITE = 5
     CREATED_UTC_MS = 6
-    URGENT = 7
+    MESSAGE_CLASS = 7
 
 
 class PayloadKey(enum.IntEnum):
@@ -113,7 +113,7 @@ def header(sealed: SealedRead) -> bytes:
             HeaderKey.KEY_ID: sealed.key_id,
             HeaderKey.SUITE: sealed.suite,
             HeaderKey.CREATED_UTC_MS: sealed.created_utc_ms,
-            HeaderKey.URGENT: sealed.urgent,
+            HeaderKey.MESSAGE_CLASS: int(sealed.message_class),
         }
     )
 
@@ -139,7 +139,7 @@ def from_wire(data: bytes) -> SealedRead:
         read_id=uuid.UUID(bytes=fields.octets(HeaderKey.READ_ID, _READ_ID_BYTES, _READ_ID_BYTES)),
         device_id=fields.device_id(HeaderKey.DEVICE_ID),
         sequence=fields.integer(HeaderKey.SEQUENCE, 0, wire.MAX_SEQUENCE),
-        urgent=fields.boolean(HeaderKey.URGENT),
+        message_class=MessageClass(fields.integer(HeaderKey.MESSAGE_CLASS, 0, max(MessageClass))),
         created_utc_ms=fields.integer(HeaderKey.CREATED_UTC_MS, 0, wire.MAX_UTC_MS),
         key_id=fields.octets(HeaderKey.KEY_ID, _KEY_ID_BYTES, _KEY_ID_BYTES),
         suite=SUITE_X25519_AES256GCM,
@@ -219,14 +219,16 @@ class Sealer:
         self._key_id = key_id(agency_public_key)
         self._suite = suite()
 
-    def seal(self, read: Read, *, urgent: bool = False) -> SealedRead:
+    def seal(self, read: Read, *, message_class: MessageClass = MessageClass.READ) -> SealedRead:
         """Return `read` sealed to the agency and signed by this unit; its time in the clear is the passage's last.
 
-        Raises ValueError for what the receiver would have to reject: another unit's read, a picture above
-        MAX_PLATE_JPEG_BYTES, a text above MAX_TEXT_CHARACTERS.
+        Raises ValueError for what the receiver would have to reject: another unit's read, a read as a health message,
+        a picture above MAX_PLATE_JPEG_BYTES, a text above MAX_TEXT_CHARACTERS.
         """
         if read.device_id != self._device_id:
             raise ValueError("a unit seals only its own reads")
+        if message_class is MessageClass.HEALTH:
+            raise ValueError("a read is no health message")
         if len(read.passage.plate_jpeg) > MAX_PLATE_JPEG_BYTES:
             raise ValueError(f"a plate picture must stay below {MAX_PLATE_JPEG_BYTES} bytes")
         texts = (read.site.name, read.passage.region or "", read.model_version)
@@ -236,7 +238,7 @@ class Sealer:
             read_id=read.read_id,
             device_id=read.device_id,
             sequence=read.sequence,
-            urgent=urgent,
+            message_class=message_class,
             created_utc_ms=read.passage.last_utc_ms,
             key_id=self._key_id,
             suite=SUITE_X25519_AES256GCM,

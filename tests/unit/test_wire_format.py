@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from made_reads import START_UTC_MS, made_read, made_sealer
 
 from firmware.receipts import verify_receipt
+from firmware.records import MessageClass
 from firmware.sealing import to_wire
 
 KEM_ID = b"KEM" + (0x0020).to_bytes(2, "big")
@@ -47,7 +48,7 @@ def open_hpke(ciphertext, private_key, info):
 
 def test_a_stranger_s_receiver_opens_a_read():
     device_key, agency_key = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
-    wire = to_wire(made_sealer(device_key, agency_key).seal(made_read(7), urgent=True))
+    wire = to_wire(made_sealer(device_key, agency_key).seal(made_read(7), message_class=MessageClass.ALERT))
 
     header, ciphertext, signature = cbor2.loads(wire)
     signed = b"kestrel/envelope/v1\x00" + len(header).to_bytes(4, "big") + header + ciphertext
@@ -58,14 +59,14 @@ def test_a_stranger_s_receiver_opens_a_read():
     digest = hashes.Hash(hashes.SHA256())
     digest.update(agency_key.public_key().public_bytes_raw())
     assert fields == {
-        0: 2,
+        0: 3,
         1: "k-test0001",
         2: fields[2],
         3: 7,
         4: digest.finalize()[:8],
         5: 1,
         6: START_UTC_MS,
-        7: True,
+        7: 2,
     }
     assert len(fields[2]) == 16
     assert payload == {

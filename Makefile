@@ -1,5 +1,5 @@
 # The two commands of README (`make run`, `make test`) and what they stand on. Everything that is installed goes into
-# $(VENV); only Debian's mosquitto is installed on the system, and only if it is missing.
+# $(VENV); only Debian's mosquitto and, for the tests, gcc are installed on the system, and only if they are missing.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -22,7 +22,7 @@ run: $(VENV)/.base mosquitto
 	@$(BIN)/python -m hw_sim run $(if $(SOURCE),--source "$(SOURCE)") $(if $(PASSES),--passes $(PASSES)) \
 	    $(if $(LIGHT),--light $(LIGHT)) $(if $(MPH),--mph $(MPH)) $(if $(RAIN),--rain $(RAIN)) $(if $(HOUR),--hour $(HOUR)) $(if $(VIEW),--view)
 
-test: $(VENV)/.dev mosquitto
+test: $(VENV)/.dev mosquitto compiler
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -58,13 +58,20 @@ $(VENV)/.train: $(VENV)/.dev
 	@$(PIP) --editable '.[train]'
 	@touch $@
 
-.PHONY: mosquitto emulator python3-venv fonts
+.PHONY: mosquitto compiler emulator python3-venv fonts
 # Debian starts a broker of its own when it installs one; nobody here asked for that one.
 mosquitto:
 	@command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || { \
 	    echo "Installing Debian's mosquitto (the MQTT broker) ..."; \
 	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends mosquitto && \
 	    { $(SUDO) systemctl disable --now mosquitto >/dev/null 2>&1 || true; }; \
+	}
+
+# For the shim between a process and its disk (tests/faults).
+compiler:
+	@command -v cc >/dev/null || { \
+	    echo "Installing Debian's gcc (for the tests of a failing disk) ..."; \
+	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends gcc libc6-dev; \
 	}
 
 emulator:

@@ -44,12 +44,16 @@ def open_file(path: Path) -> sqlite3.Connection:
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
-    connection = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
+    # psow=0: a card may spoil the whole sector that it is writing when the power goes. SQLite then fills up the sector of
+    # each commit, so that no later write touches it (sqlite.org/psow.html)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?psow=0", uri=True, timeout=5.0, check_same_thread=False)
     try:
         _refuse_another_version(connection, path)
         connection.execute("PRAGMA temp_store = MEMORY")  # `flights` must not wear the card
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        # what the last run left in the log goes into the file first: a cut may have spoilt the sector that filled it up
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.executescript(_SCHEMA)
     except BaseException:
         connection.close()

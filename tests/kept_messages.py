@@ -13,13 +13,15 @@ DEVICE_KEY, AGENCY_KEY = Ed25519PrivateKey.generate(), X25519PrivateKey.generate
 SEALER = made_sealer(DEVICE_KEY, AGENCY_KEY)
 
 
-def sealed(sequence, message_class=MessageClass.READ, *, jpeg=b""):
+def of_class(message_class, read, sealer, device_key):
     """A message of any class. What is in a health message is not defined yet: here it is a read, signed as health."""
-    if message_class is not MessageClass.HEALTH:
-        return SEALER.seal(made_read(sequence, jpeg=jpeg), message_class=message_class)
-    health = dataclasses.replace(SEALER.seal(made_read(sequence, jpeg=jpeg)), message_class=message_class)
-    signature = DEVICE_KEY.sign(sealing.signed_bytes(sealing.header(health), health.ciphertext))
-    return dataclasses.replace(health, signature=signature)
+    unsigned = dataclasses.replace(sealer.seal(read), message_class=message_class)
+    signature = device_key.sign(sealing.signed_bytes(sealing.header(unsigned), unsigned.ciphertext))
+    return dataclasses.replace(unsigned, signature=signature)
+
+
+def sealed(sequence, message_class=MessageClass.READ, *, jpeg=b""):
+    return of_class(message_class, made_read(sequence, jpeg=jpeg), SEALER, DEVICE_KEY)
 
 
 def put(outbox, count=1, message_class=MessageClass.READ):

@@ -9,6 +9,7 @@ Used from two stages. One connection, one lock around each transaction; no call 
 """
 
 import contextlib
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterable
@@ -17,12 +18,15 @@ from pathlib import Path
 from typing import Final
 
 from firmware import sealing
-from firmware.outbox_file import open_file, refusals_translated
+from firmware.outbox_file import open_file, refusals_translated, refuse_if_nearly_full
 from firmware.ports import Clock, System
 from firmware.records import MessageClass, Receipt, SealedRead
 
-SEQUENCE_BLOCK: Final = 32
-"""Numbers are persisted ahead in blocks of this size: one write for 32 reads, and at most 31 lost in a crash."""
+SEQUENCE_BLOCK: Final = 256
+"""Numbers are persisted ahead in blocks of this size: one write for 256 reads, and a crash loses less than two."""
+
+SEQUENCES_IN_HAND: Final = 128
+"""A new block is asked for when fewer are left, so that reads can be numbered for a while on a disk that refuses."""
 
 RECEIPT_WAIT_S: Final = 120.0
 """A receipt usually follows the PUBACK within seconds. Without one a read goes again after this, doubling each time."""
@@ -37,6 +41,9 @@ HEALTH_SHARE: Final = 0.01
 
 HEALTH_RETENTION_S: Final = 7 * 86_400.0
 """How a unit fared longer ago than this helps nobody."""
+
+_FORGOTTEN_AT_ONCE: Final = 64
+"""In one transaction: its log must fit in what is kept free on the disk."""
 
 _Row = tuple[int, int, int]
 """Sequence, class and bytes of a message, for the books."""
@@ -86,10 +93,13 @@ class Outbox:
     def reserve_sequence(self) -> int:
         """Return the next sequence number; never twice, whatever crashes. Raises DeviceFault(STORAGE_REFUSED)."""
         with self._lock, refusals_translated(self._path):
-            if self._next_sequence == self._reserved_below:
-                with self._connection:
-                    self._reserve_below(self._next_sequence + SEQUENCE_BLOCK)
-                self._reserved_below += SEQUENCE_BLOCK
+            in_hand = self._reserved_below - self._next_sequence
+            if in_hand < SEQUENCES_IN_HAND:
+                try:
+                    self._reserve_block()
+                except sqlite3.OperationalError:
+                    if not in_hand:
+                        raise  # else the `put` that follows meets the same disk, and tells
             self._next_sequence += 1
             return self._next_sequence - 1
 
@@ -109,6 +119,7 @@ class Outbox:
             if victims is None:
                 self.dropped[sealed.message_class] += 1
                 return False
+            refuse_if_nearly_full(self._connection, self._path, len(wire))
             with self._connection:
                 self._connection.executemany("DELETE FROM messages WHERE sequence = ?", [row[:1] for row in victims])
                 # a `put` that is tried again after a fault may find its own row: an error after the commit
@@ -180,16 +191,10 @@ class Outbox:
     def confirm(self, receipt: Receipt) -> int:
         """Forget the messages that `receipt` (already verified) names; return how many. Raises DeviceFault."""
         with self._lock, refusals_translated(self._path):
-            gone: list[_Row] = []
-            with self._connection:
-                for pair in receipt.ranges:
-                    gone += self._connection.execute(
-                        """DELETE FROM messages WHERE sequence BETWEEN ? AND ?
-                           RETURNING sequence, class, LENGTH(wire)""",
-                        pair,
-                    )
-                self._land(gone)
-            return self._written_off(gone).total()
+            confirmed: Counter[MessageClass] = Counter()
+            for pair in receipt.ranges:
+                self._forget(confirmed, "sequence BETWEEN ? AND ?", *pair)
+            return confirmed.total()
 
     def expire(self) -> int:
         """Forget the messages older than their class may be; return how many. Raises DeviceFault(STORAGE_REFUSED).
@@ -200,21 +205,15 @@ class Outbox:
             return 0
         now_utc_ms = self._clock.utc_ms()
         with self._lock, refusals_translated(self._path):
-            gone: list[_Row] = []
             with self._connection:
                 self._connection.execute(
                     "UPDATE messages SET kept_since_utc_ms = ? WHERE kept_since_utc_ms IS NULL", (now_utc_ms,)
                 )
-                for message_class, retention_s in self._retention_s.items():
-                    gone += self._connection.execute(
-                        """DELETE FROM messages WHERE class = ? AND kept_since_utc_ms < ?
-                           RETURNING sequence, class, LENGTH(wire)""",
-                        (int(message_class), now_utc_ms - int(retention_s * 1000)),
-                    )
-                self._land(gone)
-            expired = self._written_off(gone)
-            self.expired += expired
-            return expired.total()
+            before = self.expired.total()
+            for message_class, retention_s in self._retention_s.items():
+                oldest_utc_ms = now_utc_ms - int(retention_s * 1000)
+                self._forget(self.expired, "class = ? AND kept_since_utc_ms < ?", message_class, oldest_utc_ms)
+            return self.expired.total() - before
 
     def next_due_s(self) -> float:
         """Return when the next message without a receipt goes again (monotonic seconds); infinity if none waits."""
@@ -228,7 +227,7 @@ class Outbox:
             return self._number("SELECT COUNT(*) FROM messages")
 
     def reserved(self) -> int:
-        """Return how many sequence numbers this outbox has ever given out (after a crash: up to a block too many)."""
+        """Return how many sequence numbers this outbox has ever given out; up to two blocks too many after a crash."""
         with self._lock, refusals_translated(self._path):
             return self._next_sequence - self._number("SELECT first_sequence FROM numbering")
 
@@ -252,6 +251,11 @@ class Outbox:
             self._connection.execute("INSERT OR IGNORE INTO numbering VALUES (0, ?, ?)", (first, first))
         self._reserved_below = self._number("SELECT reserved_below FROM numbering")
         self._next_sequence = self._reserved_below
+
+    def _reserve_block(self) -> None:
+        with self._connection:
+            self._reserve_below(self._reserved_below + SEQUENCE_BLOCK)
+        self._reserved_below += SEQUENCE_BLOCK
 
     def _reserve_below(self, sequence: int) -> None:
         self._connection.execute("UPDATE numbering SET reserved_below = ?", (sequence,))
@@ -284,6 +288,21 @@ class Outbox:
                 excess_bytes -= row[2]
             rows.close()
         return victims if excess_bytes <= 0 else None
+
+    def _forget(self, counted: Counter[MessageClass], condition: str, *values: int) -> None:
+        """Delete the messages that meet `condition`, some at a time, and count them."""
+        is_more_to_come = True
+        while is_more_to_come:
+            with self._connection:
+                gone = self._connection.execute(
+                    f"""DELETE FROM messages WHERE sequence IN
+                        (SELECT sequence FROM messages WHERE {condition} LIMIT {_FORGOTTEN_AT_ONCE})
+                        RETURNING sequence, class, LENGTH(wire)""",  # noqa: S608  the conditions are this file's own
+                    values,
+                ).fetchall()
+                self._land(gone)
+            counted.update(self._written_off(gone))
+            is_more_to_come = len(gone) == _FORGOTTEN_AT_ONCE
 
     def _land(self, gone: Iterable[_Row]) -> None:
         """Forget, within the transaction that deletes these messages, that they were on their way."""

@@ -122,7 +122,7 @@ class Disk:
         names = dict(self._lasting)
         lucky = random.choice([0.0, 0.5, 1.0, random.random()])  # how much of the unsynced has reached the disk
         names |= {name: file for name, file in self._renamed if random.random() < lucky}
-        how = random.choice(["whole", "torn at 512", "torn at 4096", "spoilt"])
+        how = random.choice(["whole", "torn at 512", "torn at 4096", "spoilt", "spoilt"])
         return {name: _content(file, lucky, how, random) for name, file in names.items() if file is not None}
 
 

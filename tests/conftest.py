@@ -14,7 +14,7 @@ settings.load_profile("same")
 
 def pytest_addoption(parser):
     parser.addoption("--board", choices=["sim", "pi"], default="sim", help="whose parts the contract tests run against")
-    parser.addoption("--fault-rounds", type=int, default=100, help="how often the outbox is cut off and killed")
+    parser.addoption("--fault-rounds", type=int, default=100, help="power cuts of the outbox; half as many kills")
 
 
 @pytest.fixture

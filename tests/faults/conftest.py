@@ -15,7 +15,7 @@ def shim_library(tmp_path_factory):
 
 @pytest.fixture
 def fault_rounds(request):
-    """How many power cuts, and how many kills, a test is to try."""
+    """How many power cuts a test is to try."""
     return request.config.getoption("--fault-rounds")
 
 

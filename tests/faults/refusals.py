@@ -127,10 +127,29 @@ def recovered(bench, action, *, is_done):
     bench.outbox.close()
 
 
+def check_that_names_last(folder, shim):
+    """An outbox whose folder cannot be synced does not open: what it would promise could go with the log's name."""
+    bench = Bench(folder)
+    bench.outbox.close()
+    shim.fail("S", errno.EIO)
+    try:
+        bench.opened()
+    except DeviceFault:
+        refused = True
+    else:
+        refused = False
+    shim.heal()
+    assert refused
+    bench.outbox = bench.opened()
+    bench.check()
+    bench.outbox.close()
+
+
 def main():
     folder, shim = Path(sys.argv[1]), Shim()
     folder.mkdir(exist_ok=True)
     shim.watch(folder / ".")
+    check_that_names_last(folder / "disk", shim)
     counts = {}
     for fault in FAULTS:
         for action in ("put", "confirm", "expire", "reserve", "close"):

@@ -22,7 +22,7 @@ run: $(VENV)/.base mosquitto
 	@$(BIN)/python -m hw_sim run $(if $(SOURCE),--source "$(SOURCE)") $(if $(PASSES),--passes $(PASSES)) \
 	    $(if $(LIGHT),--light $(LIGHT)) $(if $(MPH),--mph $(MPH)) $(if $(RAIN),--rain $(RAIN)) $(if $(HOUR),--hour $(HOUR)) $(if $(VIEW),--view)
 
-test: $(VENV)/.dev mosquitto tools softhsm
+test: $(VENV)/.dev mosquitto tools softhsm compiler
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -58,7 +58,7 @@ $(VENV)/.train: $(VENV)/.dev
 	@$(PIP) --editable '.[train]'
 	@touch $@
 
-.PHONY: mosquitto tools softhsm emulator python3-venv fonts
+.PHONY: mosquitto tools softhsm compiler emulator python3-venv fonts
 # Debian starts a broker of its own when it installs one; nobody here asked for that one.
 mosquitto:
 	@command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || { \
@@ -80,6 +80,13 @@ softhsm:
 	@command -v softhsm2-util >/dev/null || { \
 	    echo "Installing Debian's softhsm2 (a PKCS #11 token in software) ..."; \
 	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends softhsm2; \
+	}
+
+# For the shim between a process and its disk (tests/faults).
+compiler:
+	@command -v cc >/dev/null || { \
+	    echo "Installing Debian's gcc (for the tests of a failing disk) ..."; \
+	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends gcc libc6-dev; \
 	}
 
 emulator:

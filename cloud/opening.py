@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cloud.opening_keys import OpeningKeys
 from firmware import agency_keys, sealing, wire
 from firmware.faults import DocumentRejected, RejectionCause
-from firmware.records import Direction, Passage, PlateText, Read, SealedRead, Site
+from firmware.records import Direction, MessageClass, Passage, PlateText, Read, SealedRead, Site
 from firmware.sealing import PayloadKey
 
 MAX_CHARACTERS: Final = 16
@@ -26,6 +26,8 @@ def open_read(sealed: SealedRead, keys: OpeningKeys) -> Read:
 
     Raises DocumentRejected: sealed to other keys only, altered, moved under another header, or not a read inside.
     """
+    if sealed.message_class is MessageClass.HEALTH:
+        raise DocumentRejected("payload: health messages have no definition yet; update this receiver")
     plaintext = _decrypted(sealed, keys)
     try:
         return _parsed(sealed, plaintext)

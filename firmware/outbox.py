@@ -1,29 +1,33 @@
-"""The outbox: sealed reads on disk until the receiver's receipt. Disk first, whole or not at all.
+"""The outbox: sealed messages on disk until the receiver's receipt. Disk first, whole or not at all.
 
 SQLite with WAL and synchronous=FULL, so what `put` returned for survives a pulled battery. It takes only SealedRead:
-nothing readable ever lies here. What is on its way (sent, acknowledged by the broker) is kept in memory only: after a
-restart everything without a receipt goes again, and the receiver counts it once.
+nothing readable ever lies here. Alerts displace reads and reads displace health messages, never the other way round.
+What is on its way (sent, acknowledged by the broker) is kept in memory only: after a restart everything without a
+receipt goes again, and the receiver counts it once.
 
 Used from two stages. One connection, one lock around each transaction; no call waits for the network.
 """
 
 import contextlib
-import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from firmware import sealing
-from firmware.faults import DeviceFault, FaultCode
+from firmware.outbox_file import open_file, refusals_translated, refuse_if_nearly_full
 from firmware.ports import Clock, System
-from firmware.records import Receipt, SealedRead
+from firmware.records import MessageClass, Receipt, SealedRead
 from firmware.wire import MAX_SEQUENCE
 
-SEQUENCE_BLOCK: Final = 32
-"""Numbers are persisted ahead in blocks of this size: one write for 32 reads, and at most 31 lost in a crash."""
+SEQUENCE_BLOCK: Final = 256
+"""Numbers are persisted ahead in blocks of this size: one write for 256 reads, and a crash loses less than two."""
+
+SEQUENCES_IN_HAND: Final = 128
+"""A new block is asked for when fewer are left, so that reads can be numbered for a while on a disk that refuses."""
 
 SEQUENCE_LEAP_BITS: Final = 44
 """The first block after each start begins up to 2**44 further on, by chance. What lies on a card cannot tell a card
@@ -37,203 +41,211 @@ RECEIPT_WAIT_S: Final = 120.0
 RECEIPT_WAIT_LIMIT_S: Final = 6 * 3600.0
 
 UNRECEIPTED_MAX: Final = 200
-"""More than this on its way without a receipt and only urgent reads go: a dead receiver must not cost the data plan."""
+"""With more than this on its way without a receipt only alerts go: a dead receiver must not cost the data plan."""
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS reads (
-    sequence INTEGER PRIMARY KEY,
-    urgent INTEGER NOT NULL,
-    kept_since_utc_ms INTEGER,  -- NULL until the clock could be trusted
-    wire BLOB NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS reads_in_order ON reads (urgent DESC, sequence);
-CREATE TABLE IF NOT EXISTS numbering (
-    only_row INTEGER PRIMARY KEY CHECK (only_row = 0),
-    given INTEGER NOT NULL,  -- how many numbers in all
-    reserved_below INTEGER NOT NULL
-) STRICT;
-CREATE TEMP TABLE flights (
-    sequence INTEGER PRIMARY KEY,
-    sends INTEGER NOT NULL,
-    due_s REAL  -- when to send again without a receipt; NULL while the broker has not acknowledged
-) STRICT;
-"""
+HEALTH_SHARE: Final = 0.01
+"""Health messages may take this much of the capacity; above it the oldest of them goes."""
+
+HEALTH_RETENTION_S: Final = 7 * 86_400.0
+"""How a unit fared longer ago than this helps nobody."""
+
+_FORGOTTEN_AT_ONCE: Final = 64
+"""In one transaction: its log must fit in what is kept free on the disk."""
+
+_Row = tuple[int, int, int]
+"""Sequence, class and bytes of a message, for the books."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """One read to be sent: `token` names it to the link and back, `wire` is the envelope."""
+    """One message to be sent: `token` names it to the link and back, `wire` is the envelope."""
 
     token: int
-    urgent: bool
+    message_class: MessageClass
     wire: bytes = field(repr=False)
 
 
 class Outbox:
-    """The sealed reads of one unit that the receiver has not yet confirmed. Safe to use from several stages."""
+    """The sealed messages of one unit that the receiver has not yet confirmed. Safe to use from several stages.
+
+    Counters for the health report, by class: `dropped` because the outbox was full, `expired` because they were old.
+    """
 
     def __init__(self, path: Path, *, capacity_bytes: int, retention_s: float, clock: Clock, system: System) -> None:
         """Open or make the outbox at `path`. Raises DeviceFault(STORAGE_REFUSED)."""
-        self.dropped = 0  # reads given up because the outbox was full
-        self.expired = 0  # reads given up because they were older than the retention time
+        self.dropped: Counter[MessageClass] = Counter()
+        self.expired: Counter[MessageClass] = Counter()
         self._path = path
         self._capacity_bytes = capacity_bytes
-        self._retention_ms = int(retention_s * 1000)
+        self._retention_s = dict.fromkeys(MessageClass, retention_s)
+        self._retention_s[MessageClass.HEALTH] = min(retention_s, HEALTH_RETENTION_S)
         self._clock = clock
         self._next_sequence = 0
         self._reserved_below = 0  # nothing is reserved before the first read: a start that reads nothing costs none
         self._wake: threading.Event | None = None
         self._lock = threading.Lock()
-        with self._translated(), contextlib.ExitStack() as unless_whole:
-            self._connection = _open(path)
+        with refusals_translated(path), contextlib.ExitStack() as unless_whole:
+            self._connection = open_file(path)
             unless_whole.callback(self._connection.close)
             self._open_numbering(system)
-            self._bytes = self._number("SELECT COALESCE(SUM(LENGTH(wire)), 0) FROM reads")
+            self._bytes = {message_class: self._bytes_on_disk(message_class) for message_class in MessageClass}
             unless_whole.pop_all()
 
     def listen(self, wake: threading.Event) -> None:
         """Set `wake` at every `put` from now on."""
         self._wake = wake
 
+    def retention_s(self, message_class: MessageClass) -> float:
+        """Return after how many seconds a message of this class is forgotten, delivered or not."""
+        return self._retention_s[message_class]
+
     def reserve_sequence(self) -> int:
         """Return the next sequence number; never twice, whatever crashes or is copied.
 
         Raises DeviceFault(STORAGE_REFUSED).
         """
-        with self._lock, self._translated():
-            if self._next_sequence == self._reserved_below:
-                with self._connection:
-                    reserved_below = self._reserve_block()
-                self._next_sequence, self._reserved_below = reserved_below - SEQUENCE_BLOCK, reserved_below
-                self._leap = 0
+        with self._lock, refusals_translated(self._path):
+            in_hand = self._reserved_below - self._next_sequence
+            if in_hand < SEQUENCES_IN_HAND:
+                try:
+                    self._reserve_block()
+                except sqlite3.OperationalError:
+                    if not in_hand:
+                        raise  # else the `put` that follows meets the same disk, and tells
             self._next_sequence += 1
             return self._next_sequence - 1
 
     def put(self, sealed: SealedRead) -> bool:
         """Keep `sealed`; when this returns True it is on the disk.
 
-        If the outbox would grow above its capacity, the oldest reads of the lowest class make room and are counted in
-        `dropped`; that may be `sealed` itself, and then this returns False.
+        If the outbox would grow above its capacity, the oldest messages of the lowest class make room and are counted
+        in `dropped`; that may be `sealed` itself, and then this returns False.
         Raises DeviceFault(STORAGE_REFUSED): nothing kept before is lost.
         """
         if not isinstance(sealed, SealedRead):
             raise TypeError("the outbox takes sealed reads only")
         wire = sealing.to_wire(sealed)
         kept_since = self._clock.utc_ms() if self._clock.is_trusted() else None
-        row = (sealed.sequence, int(sealed.urgent), kept_since, wire)
-        with self._lock, self._translated():
-            victims = self._victims(self._bytes + len(wire) - self._capacity_bytes, row[1])
+        with self._lock, refusals_translated(self._path):
+            victims = self._victims(sealed.message_class, len(wire))
             if victims is None:
-                self.dropped += 1
+                self.dropped[sealed.message_class] += 1
                 return False
+            refuse_if_nearly_full(self._connection, self._path, len(wire))
             with self._connection:
-                self._connection.executemany("DELETE FROM reads WHERE sequence = ?", [(token,) for token in victims])
+                self._connection.executemany("DELETE FROM messages WHERE sequence = ?", [row[:1] for row in victims])
                 # a `put` that is tried again after a fault may find its own row: an error after the commit
-                kept = self._connection.execute("INSERT INTO reads VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
-                self._connection.executemany("DELETE FROM flights WHERE sequence = ?", [(token,) for token in victims])
-            self._bytes += len(wire) * kept.rowcount - sum(victims.values())
-            self.dropped += len(victims)
+                kept = self._connection.execute(
+                    "INSERT INTO messages VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    (sealed.sequence, int(sealed.message_class), kept_since, wire),
+                )
+                self._land(victims)
+            self._bytes[sealed.message_class] += len(wire) * kept.rowcount
+            self.dropped += self._written_off(victims)
         if self._wake:
             self._wake.set()
         return True
 
     def next_unsent(self, limit: int, now_s: float) -> list[Waiting]:
-        """Return up to `limit` reads that should be sent now, urgent ones first, then in order of sequence.
+        """Return up to `limit` messages that should be sent now: alerts, reads, health, each in order of sequence.
 
         Raises DeviceFault(STORAGE_REFUSED).
         """
-        with self._lock, self._translated():
-            on_their_way = self._number("SELECT COUNT(*) FROM flights")
+        with self._lock, refusals_translated(self._path):
             again = self._connection.execute(
-                "SELECT sequence, urgent, wire FROM flights JOIN reads USING (sequence) WHERE due_s <= ?", (now_s,)
+                "SELECT sequence, messages.class, wire FROM flights JOIN messages USING (sequence) WHERE due_s <= ?",
+                (now_s,),
             )
             anew = self._connection.execute(
-                """SELECT sequence, urgent, wire FROM reads
-                   WHERE urgent >= ? AND sequence NOT IN (SELECT sequence FROM flights)
-                   ORDER BY urgent DESC, sequence LIMIT ?""",
-                (int(on_their_way >= UNRECEIPTED_MAX), limit),
+                """SELECT sequence, class, wire FROM messages
+                   WHERE class >= ? AND sequence NOT IN (SELECT sequence FROM flights)
+                   ORDER BY class DESC, sequence LIMIT ?""",
+                (self._lowest_to_send(), limit),
             )
-            waiting = [Waiting(token=token, urgent=bool(urgent), wire=wire) for token, urgent, wire in (*again, *anew)]
-        return sorted(waiting, key=lambda read: (not read.urgent, read.token))[:limit]
+            waiting = [
+                Waiting(token=token, message_class=MessageClass(number), wire=wire)
+                for token, number, wire in (*again, *anew)
+            ]
+        return sorted(waiting, key=lambda message: (-message.message_class, message.token))[:limit]
 
     def mark_sent(self, token: int) -> None:
-        """Note that this read was handed to the link: it is not sent again until the outcome is known."""
-        with self._lock, self._translated(), self._connection:
+        """Note that this message was handed to the link: it is not sent again until the outcome is known."""
+        with self._lock, refusals_translated(self._path), self._connection:
             self._connection.execute(
-                """INSERT INTO flights VALUES (?, 1, NULL)
+                """INSERT INTO flights SELECT sequence, class, 1, NULL FROM messages WHERE sequence = ?
                    ON CONFLICT (sequence) DO UPDATE SET sends = sends + 1, due_s = NULL""",
                 (token,),
             )
 
     def acked(self, token: int, now_s: float) -> None:
-        """Note the broker's PUBACK. The read stays: it goes again if no receipt comes in time."""
-        with self._lock, self._translated(), self._connection:
+        """Note the broker's PUBACK. The message stays: it goes again if no receipt comes in time."""
+        with self._lock, refusals_translated(self._path), self._connection:
             self._connection.execute(
                 "UPDATE flights SET due_s = ? + MIN(?, ? * (1 << MIN(sends - 1, 20))) WHERE sequence = ?",
                 (now_s, RECEIPT_WAIT_LIMIT_S, RECEIPT_WAIT_S, token),
             )
 
     def postpone(self, token: int, until_s: float) -> None:
-        """Note that the broker refused this read: it stays, and goes again at `until_s` at the earliest."""
-        with self._lock, self._translated(), self._connection:
+        """Note that the broker refused this message: it stays, and goes again at `until_s` at the earliest."""
+        with self._lock, refusals_translated(self._path), self._connection:
             self._connection.execute("UPDATE flights SET due_s = ? WHERE sequence = ?", (until_s, token))
 
     def connection_lost(self) -> None:
         """Note that what the broker has not acknowledged is lost and must go again."""
-        with self._lock, self._translated(), self._connection:
+        with self._lock, refusals_translated(self._path), self._connection:
             self._connection.execute("DELETE FROM flights WHERE due_s IS NULL")
 
     def session_lost(self) -> None:
         """Note that the broker has forgotten this unit, and maybe what it had acknowledged: all must go again."""
-        with self._lock, self._translated(), self._connection:
+        with self._lock, refusals_translated(self._path), self._connection:
             self._connection.execute("DELETE FROM flights")
 
     def confirm(self, receipt: Receipt) -> int:
-        """Forget the reads that `receipt` (already verified) names; return how many. Raises DeviceFault."""
-        with self._lock, self._translated(), self._connection:
-            return sum(
-                self._forget("DELETE FROM reads WHERE sequence BETWEEN ? AND ? RETURNING sequence, LENGTH(wire)", *pair)
-                for pair in receipt.ranges
-            )
+        """Forget the messages that `receipt` (already verified) names; return how many. Raises DeviceFault."""
+        with self._lock, refusals_translated(self._path):
+            confirmed: Counter[MessageClass] = Counter()
+            for pair in receipt.ranges:
+                self._forget(confirmed, "sequence BETWEEN ? AND ?", *pair)
+            return confirmed.total()
 
     def expire(self) -> int:
-        """Forget the reads older than the retention time; return how many. Raises DeviceFault(STORAGE_REFUSED).
+        """Forget the messages older than their class may be; return how many. Raises DeviceFault(STORAGE_REFUSED).
 
         Age counts from when the clock could be trusted, or a unit that wakes with a wrong date would forget all.
         """
         if not self._clock.is_trusted():
             return 0
         now_utc_ms = self._clock.utc_ms()
-        with self._lock, self._translated(), self._connection:
-            self._connection.execute(
-                "UPDATE reads SET kept_since_utc_ms = ? WHERE kept_since_utc_ms IS NULL", (now_utc_ms,)
-            )
-            expired = self._forget(
-                "DELETE FROM reads WHERE kept_since_utc_ms < ? RETURNING sequence, LENGTH(wire)",
-                now_utc_ms - self._retention_ms,
-            )
-            self.expired += expired
-            return expired
+        with self._lock, refusals_translated(self._path):
+            with self._connection:
+                self._connection.execute(
+                    "UPDATE messages SET kept_since_utc_ms = ? WHERE kept_since_utc_ms IS NULL", (now_utc_ms,)
+                )
+            before = self.expired.total()
+            for message_class, retention_s in self._retention_s.items():
+                oldest_utc_ms = now_utc_ms - int(retention_s * 1000)
+                self._forget(self.expired, "class = ? AND kept_since_utc_ms < ?", message_class, oldest_utc_ms)
+            return self.expired.total() - before
 
     def next_due_s(self) -> float:
-        """Return when the next read without a receipt goes again (monotonic seconds); infinity if none waits."""
-        with self._lock, self._translated():
+        """Return when the next message without a receipt goes again (monotonic seconds); infinity if none waits."""
+        with self._lock, refusals_translated(self._path):
             (due_s,) = self._connection.execute("SELECT MIN(due_s) FROM flights").fetchone()
             return float("inf") if due_s is None else float(due_s)
 
     def count(self) -> int:
-        """Return how many reads wait for their receipt."""
-        with self._lock, self._translated():
-            return self._number("SELECT COUNT(*) FROM reads")
+        """Return how many messages wait for their receipt."""
+        with self._lock, refusals_translated(self._path):
+            return self._number("SELECT COUNT(*) FROM messages")
 
     def reserved(self) -> int:
-        """Return how many sequence numbers this outbox has ever given out (after a crash: up to a block too many)."""
-        with self._lock, self._translated():
+        """Return how many sequence numbers this outbox has ever given out; up to two blocks too many after a crash."""
+        with self._lock, refusals_translated(self._path):
             return self._number("SELECT given FROM numbering") - (self._reserved_below - self._next_sequence)
 
     def close(self) -> None:
         """Take the numbers that nobody used out of the count, and close the file. Nothing works after this."""
-        with self._lock, self._translated():
+        with self._lock, refusals_translated(self._path):
             try:
                 with self._connection:
                     unused = self._reserved_below - self._next_sequence
@@ -252,78 +264,75 @@ class Outbox:
             self._connection.execute("INSERT OR IGNORE INTO numbering VALUES (0, 0, ?)", (first,))
         self._leap = 1 + (int.from_bytes(system.random_bytes(8), "big") >> (64 - SEQUENCE_LEAP_BITS))
 
-    def _reserve_block(self) -> int:
-        """Reserve the next block in the running transaction, from what is on the disk on; return where it ends."""
-        ((reserved_below,),) = self._connection.execute(
-            """UPDATE numbering SET given = given + ?,
-                   reserved_below = (reserved_below + ?) % ? + ? RETURNING reserved_below""",
-            (SEQUENCE_BLOCK, self._leap, MAX_SEQUENCE + 1 - SEQUENCE_BLOCK, SEQUENCE_BLOCK),
-        ).fetchall()
-        return int(reserved_below)
+    def _reserve_block(self) -> None:
+        """Reserve the next block from what is on the disk on. The first of a start lies a leap further."""
+        with self._connection:
+            ((reserved_below,),) = self._connection.execute(
+                """UPDATE numbering SET given = given + ?,
+                       reserved_below = (reserved_below + ?) % ? + ? RETURNING reserved_below""",
+                (SEQUENCE_BLOCK, self._leap, MAX_SEQUENCE + 1 - SEQUENCE_BLOCK, SEQUENCE_BLOCK),
+            ).fetchall()
+        begins_at = reserved_below - SEQUENCE_BLOCK
+        if begins_at != self._reserved_below:  # after a leap, or from below again
+            self._next_sequence = begins_at
+        self._reserved_below, self._leap = reserved_below, 0
 
-    def _victims(self, excess_bytes: int, newcomer_urgent: int) -> dict[int, int] | None:
-        """Return sequence and bytes of the reads that make room for `excess_bytes`: oldest of the lowest class first.
+    def _lowest_to_send(self) -> MessageClass:
+        """Return the lowest class that may go for the first time, by how much is on its way without a receipt."""
+        if self._number("SELECT COUNT(*) FROM flights WHERE class > ?", MessageClass.HEALTH) >= UNRECEIPTED_MAX:
+            return MessageClass.ALERT
+        if self._number("SELECT COUNT(*) FROM flights") >= UNRECEIPTED_MAX:
+            return MessageClass.READ  # what holds health messages back must not hold back reads
+        return MessageClass.HEALTH
 
-        An urgent read never gives way to a newcomer that is not urgent; None if so no room can be made.
+    def _victims(self, newcomer: MessageClass, size_bytes: int) -> list[_Row] | None:
+        """Return what makes room for a newcomer of `size_bytes`: the oldest of the lowest class first.
+
+        Nothing gives way to a newcomer of a lower class, and health messages also keep within their share; None if so
+        no room can be made.
         """
-        victims: dict[int, int] = {}
-        for urgent in range(newcomer_urgent + 1):
-            if excess_bytes <= 0:
-                break
+        excess_bytes = sum(self._bytes.values()) + size_bytes - self._capacity_bytes
+        if newcomer is MessageClass.HEALTH:
+            health_bytes = self._bytes[newcomer] + size_bytes
+            excess_bytes = max(excess_bytes, health_bytes - int(self._capacity_bytes * HEALTH_SHARE))
+        victims: list[_Row] = []
+        for lower in range(newcomer + 1):
             rows = self._connection.execute(
-                "SELECT sequence, LENGTH(wire) FROM reads WHERE urgent = ? ORDER BY sequence", (urgent,)
+                "SELECT sequence, class, LENGTH(wire) FROM messages WHERE class = ? ORDER BY sequence", (lower,)
             )
             while excess_bytes > 0 and (row := rows.fetchone()):
-                victims[row[0]] = row[1]
-                excess_bytes -= row[1]
+                victims.append(row)
+                excess_bytes -= row[2]
             rows.close()
         return victims if excess_bytes <= 0 else None
 
-    def _forget(self, deletion: str, *values: int) -> int:
-        """Run a DELETE ... RETURNING sequence, LENGTH(wire) and keep the books; return how many rows went."""
-        gone = self._connection.execute(deletion, values).fetchall()
+    def _forget(self, counted: Counter[MessageClass], condition: str, *values: int) -> None:
+        """Delete the messages that meet `condition`, some at a time, and count them."""
+        is_more_to_come = True
+        while is_more_to_come:
+            with self._connection:
+                gone = self._connection.execute(
+                    f"""DELETE FROM messages WHERE sequence IN
+                        (SELECT sequence FROM messages WHERE {condition} LIMIT {_FORGOTTEN_AT_ONCE})
+                        RETURNING sequence, class, LENGTH(wire)""",  # noqa: S608  the conditions are this file's own
+                    values,
+                ).fetchall()
+                self._land(gone)
+            counted.update(self._written_off(gone))
+            is_more_to_come = len(gone) == _FORGOTTEN_AT_ONCE
+
+    def _land(self, gone: Iterable[_Row]) -> None:
+        """Forget, within the transaction that deletes these messages, that they were on their way."""
         self._connection.executemany("DELETE FROM flights WHERE sequence = ?", [row[:1] for row in gone])
-        self._bytes -= sum(size_bytes for _, size_bytes in gone)
-        return len(gone)
+
+    def _written_off(self, gone: Iterable[_Row]) -> Counter[MessageClass]:
+        """Take messages off the books, once their deletion is on the disk; return how many of each class."""
+        for _, number, size_bytes in gone:
+            self._bytes[MessageClass(number)] -= size_bytes
+        return Counter(MessageClass(number) for _, number, _ in gone)
+
+    def _bytes_on_disk(self, message_class: MessageClass) -> int:
+        return self._number("SELECT COALESCE(SUM(LENGTH(wire)), 0) FROM messages WHERE class = ?", message_class)
 
     def _number(self, query: str, *values: int) -> int:
         return int(self._connection.execute(query, values).fetchone()[0])
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn what SQLite and the file system say into one fault with a hint."""
-        try:
-            yield
-        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
-            raise  # a bug of this program, not a fault of the disk
-        except (sqlite3.Error, OSError) as error:
-            raise DeviceFault(FaultCode.STORAGE_REFUSED, _hint(self._path, error)) from error
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """Open or make the database, for its owner's eyes only. SQLite gives its other two files the same mode."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    path.chmod(0o600)
-    connection = sqlite3.connect(path, timeout=5.0, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA temp_store = MEMORY")  # `flights` must not wear the card
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(_SCHEMA)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _hint(path: Path, error: Exception) -> str:
-    """Return the sentence that tells a technician what to do."""
-    code = getattr(error, "sqlite_errorcode", None)
-    primary = code & 0xFF if code is not None else None
-    if primary == sqlite3.SQLITE_FULL:
-        return f"the disk of {path} is full; free space, or lower uplink.outbox_mb"
-    if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return f"{path} is damaged; move it away, keep it for recovery, check the card, and start again"
-    if primary == sqlite3.SQLITE_READONLY:
-        return f"{path} cannot be written; check the owner of the folder, and the card: a worn one turns read-only"
-    return f"{path} cannot be used ({error}); check the folder, its owner and the card"

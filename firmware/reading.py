@@ -163,12 +163,12 @@ class ReadingStage:
             sealed = self._unstored.popleft()
             if not is_kept:
                 self.reads_lost += 1
-                LOG.warning("read %s is given up: the outbox is full of more urgent ones", sealed.read_id)
+                LOG.warning("read %s is given up: the outbox is full of what comes first", sealed.read_id)
                 continue
             latency_s = now_s - (sealed.created_utc_ms - self._wall_offset_ms) / 1000
             LOG.info("read %s is sealed and stored %.1f s after its vehicle was last seen", sealed.read_id, latency_s)
         while len(self._unstored) > UNSTORED_AT_MOST:
-            self._unstored.popleft()
+            self._unstored.remove(min(self._unstored, key=lambda sealed: (sealed.message_class, sealed.sequence)))
             self.reads_lost += 1
 
 

@@ -179,6 +179,14 @@ class Read:
     config_version: int
 
 
+class MessageClass(enum.IntEnum):
+    """What a message gives way to, on the disk and on the link: the higher one goes first and stays longer."""
+
+    HEALTH = 0
+    READ = 1
+    ALERT = 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
     """One agency that can open a read: by which of its keys, under which suite, and the content key sealed to it."""
@@ -195,7 +203,7 @@ class SealedRead:
     read_id: uuid.UUID
     device_id: str
     sequence: int
-    urgent: bool
+    message_class: MessageClass
     created_utc_ms: int
     recipients: tuple[Recipient, ...]
     ciphertext: bytes = field(repr=False)

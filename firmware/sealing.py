@@ -32,7 +32,7 @@ from firmware import agency_keys, wire
 from firmware.agency_keys import AgencyKey, SuiteNumber
 from firmware.config import AGENCY_KEYS_AT_MOST
 from firmware.faults import DocumentRejected, RejectionCause
-from firmware.records import Read, Recipient, SealedRead
+from firmware.records import MessageClass, Read, Recipient, SealedRead
 
 SCHEMA_VERSION: Final = 3
 """Of header and payload. Whoever changes a key of either raises it: a receiver takes one version."""
@@ -63,7 +63,7 @@ class HeaderKey(enum.IntEnum):
     SEQUENCE = 3
     RECIPIENTS = 4  # [[key id, suite], ...], ascending by key id
     CREATED_UTC_MS = 6
-    URGENT = 7
+    MESSAGE_CLASS = 7
 
 
 class PayloadKey(enum.IntEnum):
@@ -110,7 +110,7 @@ def header(sealed: SealedRead) -> bytes:
             HeaderKey.SEQUENCE: sealed.sequence,
             HeaderKey.RECIPIENTS: [[one.key_id, one.suite] for one in sealed.recipients],
             HeaderKey.CREATED_UTC_MS: sealed.created_utc_ms,
-            HeaderKey.URGENT: sealed.urgent,
+            HeaderKey.MESSAGE_CLASS: int(sealed.message_class),
         }
     )
 
@@ -135,7 +135,7 @@ def from_wire(data: bytes) -> SealedRead:
         read_id=uuid.UUID(bytes=fields.octets(HeaderKey.READ_ID, _READ_ID_BYTES, _READ_ID_BYTES)),
         device_id=fields.device_id(HeaderKey.DEVICE_ID),
         sequence=fields.integer(HeaderKey.SEQUENCE, 0, wire.MAX_SEQUENCE),
-        urgent=fields.boolean(HeaderKey.URGENT),
+        message_class=MessageClass(fields.integer(HeaderKey.MESSAGE_CLASS, 0, max(MessageClass))),
         created_utc_ms=fields.integer(HeaderKey.CREATED_UTC_MS, 0, wire.MAX_UTC_MS),
         recipients=_recipients(fields.array(HeaderKey.RECIPIENTS, AGENCY_KEYS_AT_MOST), wrapped_keys),
         ciphertext=ciphertext,
@@ -261,14 +261,16 @@ class Sealer:
         self._device_key = device_key
         self._keys = tuple(keys)
 
-    def seal(self, read: Read, *, urgent: bool = False) -> SealedRead:
+    def seal(self, read: Read, *, message_class: MessageClass = MessageClass.READ) -> SealedRead:
         """Return `read` sealed to the agencies whose keys are valid at the passage's last moment, and signed.
 
         That moment travels in the clear. Raises ValueError for what the receiver would have to reject: another unit's
-        read, a picture above MAX_PLATE_JPEG_BYTES, a text above MAX_TEXT_CHARACTERS.
+        read, a read as a health message, a picture above MAX_PLATE_JPEG_BYTES, a text above MAX_TEXT_CHARACTERS.
         """
         if read.device_id != self._device_id:
             raise ValueError("a unit seals only its own reads")
+        if message_class is MessageClass.HEALTH:
+            raise ValueError("a read is no health message")
         if len(read.passage.plate_jpeg) > MAX_PLATE_JPEG_BYTES:
             raise ValueError(f"a plate picture must stay below {MAX_PLATE_JPEG_BYTES} bytes")
         texts = (read.site.name, read.passage.region or "", read.model_version)
@@ -280,7 +282,7 @@ class Sealer:
             read_id=read.read_id,
             device_id=read.device_id,
             sequence=read.sequence,
-            urgent=urgent,
+            message_class=message_class,
             created_utc_ms=created_utc_ms,
             recipients=tuple(Recipient(key_id=key.key_id, suite=key.suite) for key in keys),
             ciphertext=b"",

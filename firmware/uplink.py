@@ -79,7 +79,6 @@ class UplinkStage:
         self._system = system
         self._faults = faults
         self._config_window = config.window
-        self._message_expiry_s = config.retention_days * 86_400
         self._connect_at_s = -math.inf
         self._connecting_until_s = math.inf  # finite while a connection is being made
         self._connected: Connected | None = None
@@ -201,7 +200,7 @@ class UplinkStage:
             self._expire_at_s = now_s + EXPIRY_PERIOD_S
             expired = self._outbox.expire()
             if expired:
-                LOG.warning("%d reads were older than the retention time and are gone", expired)
+                LOG.warning("%d messages were older than the retention time and are gone", expired)
 
     def _watch_deadlines(self, now_s: float) -> None:
         """Give up a connection that does not come about, and one that has gone silent."""
@@ -241,7 +240,8 @@ class UplinkStage:
             hint = f"it takes messages of at most {broker.maximum_packet_bytes} bytes; raise max_packet_size there"
             self._latch(DeviceFault(FaultCode.BROKER_REFUSED, hint), now_s)
             return True
-        if not self._link.publish(read_topic(self._device_id), waiting.wire, waiting.token, self._message_expiry_s):
+        expiry_s = int(self._outbox.retention_s(waiting.message_class))
+        if not self._link.publish(read_topic(self._device_id), waiting.wire, waiting.token, expiry_s):
             self._link.disconnect()
             self._on_lost("the connection went away while sending", now_s)
             return False

@@ -4,11 +4,8 @@ import logging
 
 import pytest
 from hypothesis import settings
+from made_reads import made_config
 from softhsm import token, token_labels  # noqa: F401  fixtures: one library, so one set of tokens, in a process
-
-from firmware.config import AgencyKeyConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
-
-NOBODYS_KEY = "A" * 43 + "="
 
 # A busy machine is slow and not wrong. The same examples each time, so that a change fails by its own fault only; to
 # look for others: `pytest --hypothesis-profile=search -n 0`.
@@ -19,20 +16,12 @@ settings.load_profile("same")
 
 def pytest_addoption(parser):
     parser.addoption("--board", choices=["sim", "pi"], default="sim", help="whose parts the contract tests run against")
+    parser.addoption("--fault-rounds", type=int, default=100, help="power cuts of the outbox; half as many kills")
 
 
 @pytest.fixture
 def device_config():
-    """A configuration whose keys are well formed and open nothing."""
-    return DeviceConfig(
-        version=1,
-        device_id="k-test0001",
-        site=SiteConfig(name="Test Street", latitude_deg=37.0, longitude_deg=-122.0),
-        seal=SealConfig(
-            agency_keys=(AgencyKeyConfig(key=NOBODYS_KEY),), receipt_key=NOBODYS_KEY, retirement_key=NOBODYS_KEY
-        ),
-        uplink=UplinkConfig(host="localhost"),
-    )
+    return made_config()
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from firmware.config import SiteConfig
 from firmware.faults import FaultBook
 from firmware.guard import GuardStage
 from firmware.outbox import Outbox
+from firmware.records import MessageClass
 from firmware.sealing import Sealer
 from firmware.uplink import UplinkStage
 
@@ -65,7 +66,7 @@ class Unit:
         self._is_closed = False
         self.skipped_s = 0.0  # virtual seconds that the test has jumped over
 
-    def put(self, count=1, *, urgent=False, plate=PLATE):
+    def put(self, count=1, *, message_class=MessageClass.READ, plate=PLATE):
         sealed = []
         for _ in range(count):
             read = made_read(
@@ -74,7 +75,7 @@ class Unit:
                 plate=plate,
                 at_utc_ms=CLOCK.utc_ms(),
             )
-            sealed.append(self.sealer.seal(read, urgent=urgent))
+            sealed.append(self.sealer.seal(read, message_class=message_class))
             self.outbox.put(sealed[-1])
         return sealed
 

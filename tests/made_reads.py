@@ -5,12 +5,27 @@ import os
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from firmware.agency_keys import AgencyKey, SuiteNumber
+from firmware.config import AgencyKeyConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
 from firmware.records import Direction, Passage, PlateText, Read, Site
 from firmware.sealing import Sealer, uuid7
 
 PLATE = "TEST123"
 SITE = Site(name="Test Street", latitude_deg=37.25, longitude_deg=-122.1, bearing_deg=90.0)
 START_UTC_MS = 1_800_000_000_000
+NOBODYS_KEY = "A" * 43 + "="
+
+
+def made_config():
+    """A unit's configuration, whose keys are well formed and open nothing."""
+    return DeviceConfig(
+        version=1,
+        device_id="k-test0001",
+        site=SiteConfig(name="Test Street", latitude_deg=37.0, longitude_deg=-122.0),
+        seal=SealConfig(
+            agency_keys=(AgencyKeyConfig(key=NOBODYS_KEY),), receipt_key=NOBODYS_KEY, retirement_key=NOBODYS_KEY
+        ),
+        uplink=UplinkConfig(host="localhost"),
+    )
 
 
 def made_read(sequence=1, *, device_id="k-test0001", plate=PLATE, at_utc_ms=START_UTC_MS, jpeg=b"\xff\xd8crop\xff\xd9"):

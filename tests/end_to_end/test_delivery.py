@@ -8,6 +8,7 @@ from made_reads import PLATE
 
 from cloud.store import ReadStore
 from firmware import sealing
+from firmware.records import MessageClass
 from firmware.topics import read_topic
 
 
@@ -24,14 +25,14 @@ def test_a_read_arrives_is_stored_and_its_receipt_empties_the_outbox(broker, mak
     assert PLATE.encode() not in b"".join(path.read_bytes() for path in (tmp_path / "unit").iterdir())
 
 
-def test_a_backlog_goes_urgent_first_and_never_more_than_the_window(broker, make_unit, start_receiver):
+def test_a_backlog_goes_alerts_first_and_never_more_than_the_window(broker, make_unit, start_receiver):
     unit, receiver = make_unit(), start_receiver(count=62)
     unit.put(60)
-    unit.put(2, urgent=True, plate="URGENT")
+    unit.put(2, message_class=MessageClass.ALERT, plate="ALERT1")
     assert unit.run_until(lambda: unit.outbox.count() == 0)
     receiver.join()
     lines = receiver.output.getvalue().splitlines()
-    assert ["URGENT" in line for line in lines[2:5]] == [True, True, False]
+    assert ["ALERT1" in line for line in lines[2:5]] == [True, True, False]
     assert "62 stored" in lines[-1]
 
 

@@ -17,6 +17,7 @@ from cloud.opening_keys import OpeningKey, OpeningKeys
 from firmware import sealing
 from firmware.agency_keys import WRAPPED_KEY_BYTES, SuiteNumber, hpke_suite
 from firmware.faults import DocumentRejected, RejectionCause
+from firmware.records import MessageClass
 from firmware.sealing import Sealer
 
 DEVICE_KEY = Ed25519PrivateKey.generate()
@@ -39,12 +40,12 @@ def sealed_to(*keys, **read):
     st.binary(max_size=600),
     st.none() | st.text("ABCXYZ0189", min_size=2, max_size=10),
     st.integers(0, 2**62 - 1),
-    st.booleans(),
+    st.sampled_from((MessageClass.READ, MessageClass.ALERT)),
 )
-def test_every_recipient_alone_opens_what_was_sealed(suites, jpeg, plate, sequence, urgent):
+def test_every_recipient_alone_opens_what_was_sealed(suites, jpeg, plate, sequence, message_class):
     keys = [KEYS[suite][position] for position, suite in enumerate(suites)]
     read = made_read(sequence, jpeg=jpeg, plate=plate)
-    sealed = sealing.from_wire(sealing.to_wire(made_sealer(DEVICE_KEY, *keys).seal(read, urgent=urgent)))
+    sealed = sealing.from_wire(sealing.to_wire(made_sealer(DEVICE_KEY, *keys).seal(read, message_class=message_class)))
     sealing.verify(sealed, DEVICE_KEY.public_key())
     assert len(sealed.recipients) == len(suites)
     for key in keys:
@@ -126,7 +127,13 @@ def test_associated_data_binds_unit_number_schema_time_and_recipients(suite):
                 with pytest.raises(DocumentRejected) as rejected:
                     open_read(mixed, ring)
                 assert rejected.value.cause is RejectionCause.CANNOT_OPEN
-    changes = {"read_id": other.read_id, "device_id": "k-other001", "sequence": 2, "urgent": True, "created_utc_ms": 1}
+    changes = {
+        "read_id": other.read_id,
+        "device_id": "k-other001",
+        "sequence": 2,
+        "message_class": MessageClass.ALERT,
+        "created_utc_ms": 1,
+    }
     for field, value in changes.items():
         with pytest.raises(DocumentRejected, match="under another header"):
             open_read(dataclasses.replace(one, **{field: value}), ring)

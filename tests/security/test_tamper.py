@@ -39,7 +39,7 @@ def fill(outbox_path):
         first = outbox.execute("SELECT reserved_below FROM numbering").fetchone()[0]
         outbox.execute("UPDATE numbering SET reserved_below = reserved_below + 10000")
         outbox.executemany(
-            "INSERT INTO reads (sequence, urgent, wire) VALUES (?, 0, ?)",
+            "INSERT INTO messages (sequence, class, wire) VALUES (?, 1, ?)",
             ((first + number, os.urandom(READ_BYTES)) for number in range(OUTBOX_MB * 1_000_000 // READ_BYTES)),
         )
     outbox.close()

@@ -1,8 +1,10 @@
-"""The simulated sensor in virtual time, as the tests of the sensor and of its stand-in for picamera2 need it."""
+"""The simulated sensor in virtual time, and outboxes that end as in a crash."""
 
 import pytest
+from made_reads import KernelRandom, SetClock
 from simulated_sensor import SIZE_PX, START_S, Wall
 
+from firmware.outbox import Outbox
 from hw_sim.camera import SimCamera
 from hw_sim.runner import VirtualClock
 
@@ -20,3 +22,25 @@ def scene():
 @pytest.fixture
 def world(scene, clock):
     return SimCamera(scene, clock, size_px=SIZE_PX, self_paced=False)
+
+
+@pytest.fixture
+def wall_clock():
+    return SetClock()
+
+
+@pytest.fixture
+def open_outbox(tmp_path, wall_clock):
+    opened = []
+
+    def open_one(*, capacity_bytes=1_000_000, path=tmp_path / "outbox.db"):
+        opened.append(
+            Outbox(
+                path, capacity_bytes=capacity_bytes, retention_s=30 * 86_400, clock=wall_clock, system=KernelRandom()
+            )
+        )
+        return opened[-1]
+
+    yield open_one
+    for outbox in opened:
+        outbox._connection.close()  # as a crash does: `close` would tidy up first

@@ -1,5 +1,6 @@
 import logging
 
+import kept_messages
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,7 +14,7 @@ from firmware.board.pkcs11_token import TokenKeys
 from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.outbox import Outbox
 from firmware.reading import UNSTORED_AT_MOST, ReadingStage, is_picture
-from firmware.records import Box, Character, Reading
+from firmware.records import Box, Character, MessageClass, Reading
 from firmware.sealing import from_wire
 from firmware.stage import NEVER_S
 from firmware.tracking import ENOUGH_READINGS
@@ -221,6 +222,18 @@ def test_memory_for_unstored_reads_is_bounded_and_losses_are_counted(device_conf
     assert len(outbox.kept) == UNSTORED_AT_MOST
     assert bench.stage.reads_lost == 5
     assert [sealed.sequence for sealed in outbox.kept] == list(range(6, passes + 1))
+
+
+def test_of_what_waits_in_memory_the_oldest_of_the_lowest_class_is_given_up(device_config):
+    outbox = RefusingOutbox()
+    bench = Bench(device_config, outbox, {})
+    classes = [MessageClass.ALERT, MessageClass.READ] * (UNSTORED_AT_MOST // 2) + [MessageClass.ALERT] * 3
+    bench.stage._unstored.extend(kept_messages.sealed(number, one) for number, one in enumerate(classes))
+    bench.stage._store(0.0)
+    outbox.is_full = False
+    bench.stage._store(10.0)
+    assert bench.stage.reads_lost == 3
+    assert [sealed.sequence for sealed in outbox.kept] == [n for n in range(len(classes)) if n not in (1, 3, 5)]
 
 
 def test_without_a_number_a_read_is_lost_and_counted(device_config):

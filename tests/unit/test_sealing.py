@@ -17,7 +17,7 @@ from cloud.opening_keys import OpeningKey, OpeningKeys
 from firmware import sealing
 from firmware.agency_keys import SuiteNumber, hpke_suite
 from firmware.faults import DocumentRejected, RejectionCause
-from firmware.records import Direction, Passage, PlateText, Read, Site
+from firmware.records import Direction, MessageClass, Passage, PlateText, Read, Site
 
 AGENCY_KEY = OpeningKey.generate(SuiteNumber.X25519)
 RING = OpeningKeys([AGENCY_KEY])
@@ -66,12 +66,12 @@ def reads(draw):
     )
 
 
-@given(reads(), st.booleans())
-def test_what_is_sealed_is_what_the_agency_opens(read, urgent):
-    sealed = sealing.from_wire(sealing.to_wire(SEALER.seal(read, urgent=urgent)))
+@given(reads(), st.sampled_from([MessageClass.READ, MessageClass.ALERT]))
+def test_what_is_sealed_is_what_the_agency_opens(read, message_class):
+    sealed = sealing.from_wire(sealing.to_wire(SEALER.seal(read, message_class=message_class)))
     sealing.verify(sealed, DEVICE_KEY.public_key())
     assert open_read(sealed, RING) == read
-    assert sealed.urgent is urgent
+    assert sealed.message_class is message_class
     assert sealed.created_utc_ms == read.passage.last_utc_ms
 
 
@@ -95,7 +95,7 @@ def test_scores_outside_0_to_1_are_pulled_in():
         {"device_id": "k-other001"},
         {"read_id": uuid.UUID(int=1)},
         {"created_utc_ms": 1},
-        {"urgent": True},
+        {"message_class": MessageClass.ALERT},
     ],
 )
 def test_a_swapped_header_is_rejected_by_signature_and_by_encryption(change):
@@ -171,8 +171,10 @@ def header_with(**changes):
         {"sequence": 2**62},
         {"sequence": 1.0},
         {"created_utc_ms": 2**48},
-        {"urgent": 1},
-        {"urgent": None},
+        {"message_class": True},
+        {"message_class": None},
+        {"message_class": -1},
+        {"message_class": 3},
     ],
 )
 def test_each_field_of_the_header_has_its_type_and_range(changes):
@@ -203,6 +205,15 @@ def test_an_envelope_above_the_limit_is_rejected_and_never_made():
 def test_a_text_that_the_receiver_would_reject_is_never_sealed():
     with pytest.raises(ValueError, match="at most 80"):
         SEALER.seal(dataclasses.replace(made_read(), model_version="m" * 81))
+
+
+def test_a_health_message_is_reserved():
+    with pytest.raises(ValueError, match="no health message"):
+        SEALER.seal(made_read(), message_class=MessageClass.HEALTH)
+    health = sealing.from_wire(header_with(message_class=0))
+    assert health.message_class is MessageClass.HEALTH
+    with pytest.raises(DocumentRejected, match="health messages have no definition yet"):
+        open_read(health, RING)
 
 
 def test_a_unit_seals_only_its_own_reads():

@@ -16,7 +16,7 @@ from firmware.config import UplinkConfig
 from firmware.faults import FaultBook, FaultCode
 from firmware.outbox import RECEIPT_WAIT_S, Outbox
 from firmware.receipts import sign_receipt
-from firmware.records import Acked, Connected, Lost, Receipt, Received, Refused
+from firmware.records import Acked, Connected, Lost, MessageClass, Receipt, Received, Refused
 from firmware.stage import Mailbox
 from firmware.topics import command_topic, device_of_read_topic, read_topic, receipt_topic
 from firmware.uplink import ACK_LIMIT_S, CONNECT_LIMIT_S, RETRY_LIMIT_S, UplinkStage, full_jitter_s
@@ -71,7 +71,7 @@ class Bench:
     def __init__(self, folder, **config):
         self.link, self.faults = PlayedLink(), FaultBook()
         self.outbox = Outbox(
-            folder / "outbox.db", capacity_bytes=10**7, retention_s=1e6, clock=SetClock(), system=KernelRandom()
+            folder / "outbox.db", capacity_bytes=10**7, retention_s=30 * 86_400, clock=SetClock(), system=KernelRandom()
         )
         self.commands = Mailbox(threading.Event(), 8)
         self.stage = UplinkStage(
@@ -85,10 +85,10 @@ class Bench:
             faults=self.faults,
         )
 
-    def put(self, count=1, *, urgent=False):
+    def put(self, count=1, *, message_class=MessageClass.READ):
         tokens = [self.outbox.reserve_sequence() for _ in range(count)]
         for token in tokens:
-            self.outbox.put(SEALER.seal(made_read(token), urgent=urgent))
+            self.outbox.put(SEALER.seal(made_read(token), message_class=message_class))
         return tokens
 
     def step(self, now_s, *events):
@@ -144,16 +144,16 @@ def test_with_nothing_to_do_it_sleeps_until_it_is_woken(bench):
     assert bench.stage.wake.is_set()
 
 
-def test_no_more_than_the_window_is_unacknowledged_and_urgent_reads_go_first(narrow_bench):
+def test_no_more_than_the_window_is_unacknowledged_and_alerts_go_first(narrow_bench):
     usual = narrow_bench.put(5)
     narrow_bench.step(0.0)
     narrow_bench.step(1.0, CONNECTED)
     assert narrow_bench.link.take_tokens() == usual[:3]
-    urgent = narrow_bench.put(urgent=True)
+    alert = narrow_bench.put(message_class=MessageClass.ALERT)
     narrow_bench.step(2.0)
     assert narrow_bench.link.take_tokens() == []
     narrow_bench.step(3.0, Acked(usual[0]))
-    assert narrow_bench.link.take_tokens() == urgent
+    assert narrow_bench.link.take_tokens() == alert
     narrow_bench.step(4.0, Acked(usual[1]), Acked(usual[2]))
     assert narrow_bench.link.take_tokens() == usual[3:]
 
@@ -324,10 +324,10 @@ def test_a_link_that_goes_away_while_sending_is_a_loss(bench):
 def test_a_disk_that_fails_is_a_fault_and_the_session_goes_on(bench):
     bench.put()
     bench.step(0.0)
-    bench.outbox._connection.execute("ALTER TABLE reads RENAME TO moved")  # SQLite's "no such table" is a disk's error
+    bench.outbox._connection.execute("ALTER TABLE messages RENAME TO moved")  # "no such table" is a disk's error
     assert bench.step(1.0, CONNECTED) == 1.0 + uplink_module.STORAGE_RETRY_S
     assert bench.codes() == [FaultCode.STORAGE_REFUSED]
-    bench.outbox._connection.execute("ALTER TABLE moved RENAME TO reads")
+    bench.outbox._connection.execute("ALTER TABLE moved RENAME TO messages")
     bench.step(31.0)
     assert len(bench.link.take_tokens()) == 1
 

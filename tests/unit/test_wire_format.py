@@ -20,6 +20,7 @@ from pyhpke import AEADId, CipherSuite, KDFId, KEMId, KEMKey, OpenError
 from cloud.opening_keys import OpeningKey
 from firmware.agency_keys import SuiteNumber
 from firmware.receipts import verify_receipt
+from firmware.records import MessageClass
 from firmware.sealing import to_wire
 
 X_WING_HPKE = b"HPKE" + b"".join(number.to_bytes(2, "big") for number in (0x647A, 0x0001, 0x0002))
@@ -86,7 +87,7 @@ def open_envelope(wire, device_public_key, wanted_id, open_key):
 
 def test_a_stranger_s_receiver_opens_a_read():
     device_key, agency_key = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
-    wire = to_wire(made_sealer(device_key, agency_key).seal(made_read(7), urgent=True))
+    wire = to_wire(made_sealer(device_key, agency_key).seal(made_read(7), message_class=MessageClass.ALERT))
 
     own_id = key_id(agency_key.public_key().public_bytes_raw())
     fields, payload = open_envelope(
@@ -99,7 +100,7 @@ def test_a_stranger_s_receiver_opens_a_read():
         3: 7,
         4: [[own_id, 1]],
         6: START_UTC_MS,
-        7: True,
+        7: 2,
     }
     assert len(fields[2]) == 16
     assert payload == {

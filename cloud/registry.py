@@ -12,8 +12,9 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
+from firmware import strict_json
 from firmware.config import DEVICE_ID_PATTERN, Base64Key
-from firmware.faults import ConfigRejected
+from firmware.faults import ConfigRejected, DocumentRejected
 
 
 class Unit(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -71,10 +72,10 @@ def encode(unit: Unit) -> bytes:
 
 def _load(path: Path) -> Unit:
     try:
-        unit = msgspec.json.decode(path.read_bytes(), type=Unit)
+        unit = strict_json.read(path, Unit)
     except OSError as error:
         raise ConfigRejected(f"{path}: cannot be read ({error.strerror})") from error
-    except msgspec.DecodeError as error:
+    except DocumentRejected as error:
         raise ConfigRejected(f"{path}: {error}; correct or remove this entry") from error
     if unit.device_id != path.stem:
         raise ConfigRejected(f"{path}: the entry is for {unit.device_id}; rename or remove it")

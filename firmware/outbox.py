@@ -20,6 +20,7 @@ from firmware import sealing
 from firmware.faults import DeviceFault, FaultCode
 from firmware.ports import Clock, System
 from firmware.records import Receipt, SealedRead
+from firmware.wire import MAX_SEQUENCE
 
 SEQUENCE_BLOCK: Final = 32
 """Numbers are persisted ahead in blocks of this size: one write for 32 reads, and at most 31 lost in a crash."""
@@ -237,6 +238,8 @@ class Outbox:
             first = int.from_bytes(system.random_bytes(4), "big") >> 2 << 32  # below 2**62
             self._connection.execute("INSERT OR IGNORE INTO numbering VALUES (0, ?, ?)", (first, first))
         self._reserved_below = self._number("SELECT reserved_below FROM numbering")
+        if not 0 <= self._reserved_below <= MAX_SEQUENCE - SEQUENCE_BLOCK:
+            raise DeviceFault(FaultCode.STORAGE_REFUSED, _damaged(self._path))
         self._next_sequence = self._reserved_below
 
     def _reserve_below(self, sequence: int) -> None:
@@ -268,7 +271,10 @@ class Outbox:
         return len(gone)
 
     def _number(self, query: str, *values: int) -> int:
-        return int(self._connection.execute(query, values).fetchone()[0])
+        row = self._connection.execute(query, values).fetchone()
+        if row is None or type(row[0]) is not int:  # not what this program wrote
+            raise DeviceFault(FaultCode.STORAGE_REFUSED, _damaged(self._path))
+        return row[0]
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -297,6 +303,10 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _damaged(path: Path) -> str:
+    return f"{path} is damaged; move it away, keep it for recovery, check the card, and start again"
+
+
 def _hint(path: Path, error: Exception) -> str:
     """Return the sentence that tells a technician what to do."""
     code = getattr(error, "sqlite_errorcode", None)
@@ -304,7 +314,7 @@ def _hint(path: Path, error: Exception) -> str:
     if primary == sqlite3.SQLITE_FULL:
         return f"the disk of {path} is full; free space, or lower uplink.outbox_mb"
     if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return f"{path} is damaged; move it away, keep it for recovery, check the card, and start again"
+        return _damaged(path)
     if primary == sqlite3.SQLITE_READONLY:
         return f"{path} cannot be written; check the owner of the folder, and the card: a worn one turns read-only"
     return f"{path} cannot be used ({error}); check the folder, its owner and the card"

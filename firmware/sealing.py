@@ -30,7 +30,7 @@ SUITE_X25519_AES256GCM: Final = 1
 INFO_PREFIX: Final = b"kestrel/read/v1\x00"
 SIGNATURE_PREFIX: Final = b"kestrel/envelope/v1\x00"
 
-MAX_WIRE_BYTES: Final = 65_536
+MAX_WIRE_BYTES: Final = wire.MAX_DOCUMENT_BYTES
 """Half of the smallest limit of the brokers in use (128 KiB a message), and far above a read with its plate crop."""
 
 MAX_PLATE_JPEG_BYTES: Final = 32_768

@@ -79,9 +79,11 @@ def load_device_key(path: Path) -> Ed25519PrivateKey:
 def load_certificate(path: Path) -> x509.Certificate:
     """Return the certificate at `path`. Raises ConfigRejected."""
     try:
-        return x509.load_pem_x509_certificate(_content(path))
-    except ValueError:
+        certificate = x509.load_pem_x509_certificate(_content(path))
+        _ = certificate.subject, certificate.public_key()  # these are parsed only when asked for
+    except (ValueError, UnsupportedAlgorithm):
         raise ConfigRejected(f"{path}: not a certificate in PEM; {MAKE_AGAIN}") from None
+    return certificate
 
 
 def common_name(certificate: x509.Certificate) -> str:

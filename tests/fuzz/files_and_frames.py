@@ -99,6 +99,8 @@ def _array(data: bytes) -> Any:
     if kind % 2 == 0:
         sides = ((48, 64, 3), (18, 16), (18, 24), (48, 64, 3))[rank % 4]
     strides = [(0, 1, 3, -1, -3, 192, 64, 2**40)[step % 8] for step in rest[4 : 4 + len(sides)]]
+    if math.prod(sides) > 2**40:  # numpy itself makes no such array
+        return None
     if kind % 4 == 1:
         return np.lib.stride_tricks.as_strided(np.zeros(1, np.uint8), tuple(sides), strides)
     if math.prod(sides) > 2**20:

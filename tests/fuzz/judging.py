@@ -80,9 +80,10 @@ def _judge_message(message: str, may_tell: str) -> None:
     for public in (
         r"\S*kestrel-fuzz-\w+",
         r"\bk-[0-9a-z]{4,24}\b",
+        r"\bSQLITE_[A-Z_]+\b",
         r"unknown field `[a-z_]{1,32}`",
         may_tell,
-    ):  # a path, a unit, a misspelt key
+    ):  # a path, a unit, an error's name, a misspelt key
         message = re.sub(public, "", message) if public else message
     strangers = [word for word in re.findall(r"\w+", message) if not _is_ours(word)]
     if strangers:
@@ -99,4 +100,5 @@ def _vocabulary() -> frozenset[str]:
     sources.append(Path(reasoncodes.__file__))  # the names that MQTT gives to refusals
     words = {word for path in sources for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
     numbers = {word.replace("_", "") for word in words if word[0].isdigit()}
-    return frozenset(words | numbers | LIBRARY_WORDS)
+    names = {word.lower() for word in words}  # fields are told by the small names of their keys
+    return frozenset(words | names | numbers | LIBRARY_WORDS)

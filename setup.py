@@ -4,6 +4,8 @@ from setuptools import setup
 
 TRAIN = ["torch==2.13.0", "litert-torch==0.10.0", "ai-edge-quantizer==0.10.0", "pillow>=10"]
 
+FUZZ = ["atheris>=3.0"]  # libFuzzer for Python; no wheel for arm64
+
 DEV = [
     "coverage>=7.6",
     "hypothesis>=6.100",
@@ -41,6 +43,7 @@ setup(
         "tflite": ["tflite-runtime==2.14.0; python_version < '3.12'", "numpy<2"],
         "train": TRAIN,
         "dev": DEV,
+        "fuzz": FUZZ,
     },
     entry_points={
         "console_scripts": [

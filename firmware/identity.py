@@ -81,7 +81,7 @@ def load_certificate(path: Path) -> x509.Certificate:
     try:
         certificate = x509.load_pem_x509_certificate(_content(path))
         _ = certificate.subject, certificate.public_key()  # these are parsed only when asked for
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise ConfigRejected(f"{path}: not a certificate in PEM; {MAKE_AGAIN}") from None
     return certificate
 

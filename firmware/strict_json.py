@@ -22,6 +22,7 @@ MAX_DEPTH: Final = 16
 
 _TEXT_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _UNKNOWN_KEY: Final = re.compile(r"unknown field `(.*?)`(?= - at `[^`]*`\Z|\Z)", re.DOTALL)
+_NONE_OF_A_SET: Final = re.compile(r"\AInvalid (?:enum )?value .*?( - at `[^`]*`)?\Z", re.DOTALL)
 _SHOWN_KEY: Final = re.compile(r"[a-z_]{1,32}")  # a key's misspelling, and never a plate, a number or a key's bytes
 
 
@@ -44,7 +45,7 @@ def decoded(data: bytes, kind: type[T]) -> T:
         record = msgspec.json.decode(data, type=kind)
         json.loads(data, object_pairs_hook=_without_twins)  # msgspec takes the last of two without a word
     except msgspec.MsgspecError as error:
-        raise DocumentRejected(_UNKNOWN_KEY.sub(_shown, str(error))) from None
+        raise DocumentRejected(_worded(str(error))) from None
     except UnicodeDecodeError:
         raise DocumentRejected("not UTF-8") from None
     except (ValueError, RecursionError):
@@ -65,6 +66,11 @@ def _depth(data: bytes) -> int:
 def _without_twins(pairs: list[tuple[str, object]]) -> None:
     if len({key for key, _ in pairs}) < len(pairs):
         raise DocumentRejected("a key is there twice")
+
+
+def _worded(message: str) -> str:
+    """Return msgspec's message without what it quotes of the document: a strange key, a value that is none of a set."""
+    return _NONE_OF_A_SET.sub(r"Not one of the known values\1", _UNKNOWN_KEY.sub(_shown, message))
 
 
 def _shown(match: re.Match[str]) -> str:

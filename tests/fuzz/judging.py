@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARY_WORDS = frozenset(
     # the sentences of msgspec, SQLite and the operating system
     """
+    unicode escaped escape pair least most to utf
     a access array at attempt bool byte CBORDecodeEOF CBORDecodeError character characters column comma
     constraint contains control data database datatype decoding denied Directory directory disk during encoding
     end error escape exists Expected failed few field file File float format got has hex image in Input int

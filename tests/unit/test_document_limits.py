@@ -3,6 +3,7 @@
 import json
 import time
 import tracemalloc
+from typing import Literal
 
 import cbor2
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 
 from firmware import config, strict_json, wire
 from firmware.config import DeviceConfig
+from firmware.exposure import Phase
 from firmware.faults import ConfigRejected, DocumentRejected
 from tests.fuzz.judging import judge
 from tests.fuzz.table import TARGETS
@@ -167,6 +169,17 @@ def refusal(document):
     with pytest.raises(DocumentRejected) as refused:
         strict_json.decoded(json.dumps(document).encode(), DeviceConfig)
     return str(refused.value)
+
+
+class Lamp(msgspec.Struct):
+    light: Literal["on", "off"]
+    colour: Phase | None = None
+
+
+def test_a_value_that_is_none_of_a_set_is_not_repeated():
+    for document in ({"light": "ABC1234"}, {"light": "on", "colour": "ABC1234"}):
+        with pytest.raises(DocumentRejected, match=r"^Not one of the known values - at `\$\.\w+`$"):
+            strict_json.decoded(json.dumps(document).encode(), Lamp)
 
 
 def test_every_text_and_list_of_the_configuration_has_a_bound():

@@ -107,6 +107,7 @@ def publication(topic: str, payload: bytes, properties: bytes = b"") -> bytes:
 
 CONNACK = packet(0x20, b"\x01\x00" + b"\x08" + b"\x21\x00\x0a" + b"\x27\x00\x01\x00\x00")
 SUBACK = packet(0x90, b"\x00\x01\x00\x01")
+NO_UTF_8 = packet(0x32, b"\x00\x01\xff\x00\x09\x00payload")  # a topic that is none
 PUBACK = packet(0x40, b"\x00\x01\x00\x00")
 
 
@@ -114,13 +115,13 @@ def _unit_seeds() -> list[bytes]:
     receipt = publication(receipt_topic(DEVICE), sign_receipt(a_receipt(), device_key()))
     refused = packet(0x20, b"\x00\x87\x00")
     goodbye = packet(0xE0, b"\x8e\x00")
-    return [CONNACK + SUBACK + PUBACK + receipt, refused, CONNACK + goodbye, packet(0xD0, b"")]
+    return [CONNACK + SUBACK + PUBACK + receipt, refused, CONNACK + goodbye, packet(0xD0, b""), CONNACK + NO_UTF_8]
 
 
 def _receiver_seeds() -> list[bytes]:
     read = publication(read_topic(DEVICE), sealing.to_wire(sealed_read()))
     expiring = publication(read_topic(DEVICE), b"", properties=b"\x02\x00\x00\x00\x3c")
-    return [CONNACK + SUBACK + read, CONNACK + SUBACK + expiring]
+    return [CONNACK + SUBACK + read, CONNACK + SUBACK + expiring, CONNACK + SUBACK + NO_UTF_8]
 
 
 STREAMS = (

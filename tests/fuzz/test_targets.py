@@ -66,6 +66,23 @@ def test_a_seed_goes_all_the_way(target):
             target.feed(SEEDS[target.name][0])
     else:
         assert judge(target, SEEDS[target.name][0])
+    for other in SEEDS[target.name][1:]:
+        judge(target, other)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x04"),  # version 5, which is none
+        (b"\x0c\x0ak-test0001", b"\x0c\x0a\xff-test0001"),  # a name that is no UTF-8
+        (b"\x06\x03\x2b\x65\x70\x03\x21", b"\x06\x03\x2b\x65\x10\x03\x21"),  # a key of a kind that nobody knows
+    ],
+    ids=["version", "name", "key"],
+)
+def test_a_certificate_is_refused_for_each_of_its_parts(good, bad):
+    (certificate, *_) = SEEDS["certificate"]
+    assert good in certificate
+    assert not judge(TARGETS["certificate"], certificate.replace(good, bad))
 
 
 @pytest.mark.parametrize(

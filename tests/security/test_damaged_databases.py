@@ -23,6 +23,9 @@ CHANGES = {
     "no column for what is sealed": "DROP TABLE reads;"
     " CREATE TABLE reads (sequence INTEGER PRIMARY KEY, urgent, other)",
     "a view instead of reads": "DROP TABLE reads; CREATE VIEW reads AS SELECT 1 AS sequence",
+    "a schema that SQLite quotes and Python cannot decode": "PRAGMA writable_schema = ON;"
+    "UPDATE sqlite_master SET sql = 'CREATE ' || CAST(x'c9ff' AS TEXT) || ' x'"
+    " WHERE name = 'reads'",
     "a trigger that refuses": "CREATE TRIGGER t BEFORE INSERT ON reads BEGIN SELECT RAISE(ABORT, 'no'); END",
 }
 

@@ -171,6 +171,11 @@ def refusal(document):
     return str(refused.value)
 
 
+def test_what_is_no_utf_8_is_said_to_be_none():
+    with pytest.raises(DocumentRejected, match=r"^not UTF-8$"):
+        strict_json.decoded(b'{"light":"\xff"}', Lamp)
+
+
 class Lamp(msgspec.Struct):
     light: Literal["on", "off"]
     colour: Phase | None = None

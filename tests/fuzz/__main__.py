@@ -7,9 +7,11 @@ it. Exit codes: 0 nothing found, 1 a finding, 2 usage.
 
 import argparse
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.fuzz.documents import work_folder
@@ -47,10 +49,17 @@ def _is_clean(name: str, seconds: int) -> bool:
                "-print_final_stats=1",
                f"-max_len={TARGETS[name].longest_bytes}", f"-artifact_prefix={found}/"]  # fmt: skip
     log = BUILD / f"{name}.log"
-    with log.open("wb") as output:
+    # libFuzzer ends its process at once, so what that leaves behind goes with a folder of ours
+    with log.open("wb") as output, tempfile.TemporaryDirectory(dir=work_folder()) as scratch:
         try:
             ended = subprocess.run(
-                command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, check=False, timeout=seconds + GRACE_S
+                command,
+                env=os.environ | {"TMPDIR": scratch},
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+                timeout=seconds + GRACE_S,
             ).returncode
         except subprocess.TimeoutExpired:
             ended = None

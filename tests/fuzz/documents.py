@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import datetime as dt
 import functools
+import os
 import tempfile
 from pathlib import Path
 
@@ -38,9 +39,11 @@ NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 @functools.cache
 def work_folder() -> Path:
-    """Return a folder of this process, in memory where there is such a place."""
+    """Return a folder of this process: in $TMPDIR, else in memory where there is such a place."""
     memory = Path("/dev/shm")  # noqa: S108  a fresh folder is made in it
-    made = tempfile.mkdtemp(prefix="kestrel-fuzz-", dir=memory if memory.is_dir() else None)
+    made = tempfile.mkdtemp(
+        prefix="kestrel-fuzz-", dir=memory if "TMPDIR" not in os.environ and memory.is_dir() else None
+    )
     return Path(made)
 
 

@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DATA ?= build/data
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+ROUNDS ?= 1000
+SECONDS ?= 600
+RUNTIME := numpy opencv-python-headless ai-edge-litert cryptography cbor2 paho-mqtt gpiozero msgspec
 FONTS := fonts-roadgeek fonts-opendin fonts-liberation fonts-dejavu-core fonts-dejavu-extra fonts-urw-base35
 
 # One thread a process: on two busy cores OpenMP's spinning threads are slower than none.
@@ -16,7 +19,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 ARM64_OPTIONS = $(if $(SOURCE),--source "$(SOURCE)") $(if $(TABLE),--table "$(TABLE)") $(if $(PICTURES),--pictures $(PICTURES)) \
     $(if $(CROPS),--crops $(CROPS)) $(if $(MACHINE),--machine $(MACHINE))
 
-.PHONY: run test check arm64 models table-there data evaluate clean
+.PHONY: run test test-security fuzz sbom audit check arm64 models table-there data evaluate clean
 
 run: $(VENV)/.base mosquitto
 	@$(BIN)/python -m hw_sim run $(if $(SOURCE),--source "$(SOURCE)") $(if $(PASSES),--passes $(PASSES)) \
@@ -30,6 +33,24 @@ test: $(VENV)/.dev mosquitto tools softhsm compiler
 	$(BIN)/python -m pytest
 
 check: test
+
+# What an attacker would try, in long rounds: TLS, erasure, faults of the disk, the host, sealing, decoders.
+test-security: $(VENV)/.dev mosquitto tools softhsm compiler
+	$(BIN)/python -m pytest -n 0 --rounds $(ROUNDS) --hypothesis-profile=search tests/security tests/faults tests/fuzz \
+	    tests/unit/test_document_limits.py tests/unit/test_no_dangerous_calls.py tests/unit/test_supply_chain.py \
+	    tests/unit/test_security_paper.py
+
+# Coverage-guided: each decoder of bytes from outside gets its share of SECONDS. A finding ends with exit code 1.
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+# What a unit is made of and whether any of it has a published hole: of a fresh installation, by tools beside it.
+sbom: .venv-product/.made .venv-audit/.made
+	.venv-audit/bin/python .ci/supply_chain.py sbom .venv-product --tool .venv-audit/bin/cyclonedx-py \
+	    --out build/sbom.cdx.json --needs $(RUNTIME)
+
+audit: .venv-product/.made .venv-audit/.made
+	.venv-audit/bin/python .ci/supply_chain.py audit .venv-product --tool .venv-audit/bin/pip-audit --out build/audit.json
 
 # Do the models say the same on a Raspberry Pi? Emulated, so slow, and no word on speed. By itself on drawn pictures;
 # SOURCE=DIR reads photographs, TABLE=plates.csv cut-out plates; PICTURES=, CROPS= how many; MACHINE=pi5, pi4 or zero2.
@@ -51,6 +72,24 @@ $(VENV)/.base: setup.py
 $(VENV)/.dev: $(VENV)/.base
 	@echo "Adding what the tests need ..."
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	@echo "Adding the fuzzer ..."
+	@$(PIP) --editable '.[fuzz]'
+	@touch $@
+
+.venv-product/.made: setup.py
+	@echo "Installing what a unit gets into .venv-product ..."
+	@$(PYTHON) -m venv --clear .venv-product
+	@PYTHONWARNINGS=ignore .venv-product/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv-audit/.made: Makefile
+	@echo "Installing the auditors into .venv-audit ..."
+	@$(PYTHON) -m venv --clear .venv-audit
+	@PYTHONWARNINGS=ignore .venv-audit/bin/python -m pip install --quiet --disable-pip-version-check \
+	    'cyclonedx-bom>=7,<8' 'pip-audit>=2.10,<3'
 	@touch $@
 
 $(VENV)/.train: $(VENV)/.dev
@@ -179,4 +218,4 @@ pin: $(VENV)/.base
 	$(BIN)/python -m models.evaluate pin build/measured/*.json
 
 clean:
-	rm -rf $(VENV) build/run build/reports build/scenes build/degraded build/passages build/measured build/arm64 *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-product .venv-audit build/fuzz build/sbom.cdx.json build/audit.json build/run build/reports build/scenes build/degraded build/passages build/measured build/arm64 *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -5,6 +5,7 @@ from setuptools import setup
 TRAIN = ["torch==2.13.0", "litert-torch==0.10.0", "ai-edge-quantizer==0.10.0", "pillow>=10"]
 
 PKCS11 = ["python-pkcs11>=0.9"]
+FUZZ = ["atheris>=3.0"]  # libFuzzer for Python; no wheel for arm64
 
 DEV = [
     *PKCS11,
@@ -51,6 +52,7 @@ setup(
         "pkcs11": PKCS11,
         "train": TRAIN,
         "dev": DEV,
+        "fuzz": FUZZ,
     },
     entry_points={
         "console_scripts": [

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from msgspec import Meta
 
 from cloud.opening_keys import OpeningKey, OpeningKeys
+from firmware import strict_json
 from firmware.config import AgencyKeys, Base64Key
-from firmware.faults import ConfigRejected
+from firmware.faults import ConfigRejected, DocumentRejected
 
 FLEET_NAME: Final = "fleet.json"
 AUTHORITY_KEY: Final = Path("authority/fleet-ca.key")
@@ -53,12 +54,12 @@ def load(folder: Path) -> Fleet:
     """Return the fleet in `folder`. Raises ConfigRejected."""
     path = folder / FLEET_NAME
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Fleet)
+        return strict_json.read(path, Fleet)
     except OSError as error:
         hint = "make a fleet with `kestrel-provision fleet init`"
         raise ConfigRejected(f"{path}: cannot be read ({error.strerror}); {hint}") from error
-    except msgspec.DecodeError as error:
-        raise ConfigRejected(f"{path}: {error}") from error
+    except DocumentRejected as error:
+        raise ConfigRejected(f"{path}: {error}; bring the fleet's own file") from error
 
 
 def opening_keys(folder: Path) -> OpeningKeys:

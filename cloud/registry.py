@@ -14,6 +14,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Meta
 
+from firmware import strict_json
 from firmware.config import DEVICE_ID_PATTERN, Base64Key
 from firmware.faults import ConfigRejected, DocumentRejected, RejectionCause
 
@@ -139,12 +140,12 @@ def _utc_ms(text: str) -> float:
 
 def _load(path: Path) -> Unit:
     try:
-        unit = msgspec.json.decode(path.read_bytes(), type=Unit)
+        unit = strict_json.read(path, Unit)
     except OSError as error:
         raise ConfigRejected(
             f"{path}: cannot be read ({error.strerror}); see `kestrel-provision fleet list`"
         ) from error
-    except msgspec.DecodeError as error:
+    except DocumentRejected as error:
         raise ConfigRejected(f"{path}: {error}; correct or remove this entry") from error
     if unit.device_id != path.stem:
         raise ConfigRejected(f"{path}: the entry is for {unit.device_id}; rename or remove it")

@@ -101,6 +101,15 @@ _SCHEMA_VERSION = 3
 """SQLite's user_version of a store with these tables."""
 
 
+_CAUSES = {
+    "SQLITE_NOTADB": "it is not a database",
+    "SQLITE_CORRUPT": "it is damaged: bring it back from a copy",
+    "SQLITE_FULL": "the disk is full",
+    "SQLITE_READONLY": "it cannot be written",
+    "SQLITE_CANTOPEN": "it cannot be opened",
+}
+
+
 class StoreRefused(KestrelError):
     """The store cannot be opened or written. The message says what to do."""
 
@@ -202,7 +211,7 @@ class ReadStore:
                 region=row[5],
                 score_ratio=row[6],
                 partial=bool(row[7]),
-                direction=Direction(row[8]) if row[8] is not None else None,
+                direction=self._direction(row[8]),
             )
             for row in reversed(rows)
         ]
@@ -228,6 +237,12 @@ class ReadStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _direction(self, text: str | None) -> Direction | None:
+        try:
+            return None if text is None else Direction(text)
+        except ValueError:
+            raise StoreRefused(f"{self._path}: the store is damaged; bring it back from a copy") from None
 
     def _make_tables(self) -> None:
         """Make the tables in an empty file. Raises StoreRefused for the tables of another version."""
@@ -340,7 +355,18 @@ class ReadStore:
         """Turn what SQLite and the file system say into one sentence."""
         try:
             yield
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
             raise StoreRefused(
-                f"{self._path}: the store cannot be used ({error}); check the disk and the folder"
-            ) from error
+                f"{self._path}: the store cannot be used ({_cause(error)}); check the disk and the folder"
+            ) from None  # SQLite's own words may quote what is stored
+
+
+def _cause(error: Exception) -> str:
+    """Return what is wrong in words that quote nothing of the file.
+
+    UnicodeDecodeError is what Python makes of a message of SQLite that quotes changed bytes.
+    """
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    name = getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")
+    return _CAUSES.get(name, name)

@@ -7,6 +7,7 @@ itself lives at the broker, which keeps what comes while no receiver is there.
 import contextlib
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -30,6 +31,7 @@ RECEIPT_EXPIRY_S: Final = 86_400  # a later receipt says the same and more
 RECEIVE_MAXIMUM: Final = 100
 KEEPALIVE_S: Final = 30
 CONNECT_LIMIT_S: Final = 10.0
+PACKET_BYTES_MAX: Final = 131_072  # the broker's own limit
 
 
 class BrokerRefused(KestrelError):
@@ -59,6 +61,7 @@ class Subscription:
         self._take = take
         self._is_subscribed = False
         self._refusal = ""
+        self._arrived: deque[Message] = deque()
         self._unconfirmed: set[int] = set()  # receipts that the broker has not acknowledged
         self._client = Client(
             CallbackAPIVersion.VERSION2,
@@ -81,6 +84,7 @@ class Subscription:
         properties = properties_of(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        properties.MaximumPacketSize = PACKET_BYTES_MAX
         try:
             self._client.connect(
                 self._host, self._port, keepalive=KEEPALIVE_S, clean_start=False, properties=properties
@@ -109,6 +113,8 @@ class Subscription:
     def serve(self, wait_s: float) -> None:
         """Move bytes for up to `wait_s`, calling `take` for what comes. Raises BrokerRefused or BrokerLost."""
         status = move_bytes(self._client, wait_s)
+        while self._arrived:
+            self._take(self._arrived.popleft())
         if self._refusal:
             self._close()
             raise BrokerRefused(self._refusal)
@@ -162,4 +168,6 @@ class Subscription:
         self._unconfirmed.discard(mid)
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
-        self._take(Message(topic=message.topic, payload=bytes(message.payload), number=message.mid, qos=message.qos))
+        self._arrived.append(
+            Message(topic=message.topic, payload=bytes(message.payload), number=message.mid, qos=message.qos)
+        )

@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from firmware.faults import ConfigRejected
+from firmware import strict_json
+from firmware.faults import ConfigRejected, DocumentRejected
 from firmware.lane import WHOLE_PICTURE, flaw
 
 DEVICE_ID_PATTERN = r"^k-[0-9a-z]{4,24}\Z"
@@ -164,7 +165,7 @@ class TokenConfig(_Section, frozen=True, kw_only=True):
 class DeviceConfig(_Section, frozen=True, kw_only=True):
     """All that two units may differ in."""
 
-    version: Annotated[int, Meta(ge=1)]
+    version: Annotated[int, Meta(ge=1, le=2**62 - 1)]  # a receiver takes no higher one
     device_id: Annotated[str, Meta(pattern=DEVICE_ID_PATTERN)]
     site: SiteConfig
     seal: SealConfig
@@ -183,7 +184,8 @@ class DeviceConfig(_Section, frozen=True, kw_only=True):
 def load(path: Path) -> DeviceConfig:
     """Read and check the configuration at `path`. Raises ConfigRejected with one sentence for a technician."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(strict_json.MAX_BYTES + 1)
     except OSError as error:
         raise ConfigRejected(
             f"{path}: cannot be read ({error.strerror}); make it with `kestrel-provision unit new`"
@@ -194,8 +196,8 @@ def load(path: Path) -> DeviceConfig:
 def decode(data: bytes, name: str) -> DeviceConfig:
     """Decode configuration bytes; `name` says in an error where they came from. Raises ConfigRejected."""
     try:
-        return msgspec.json.decode(data, type=DeviceConfig)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        return strict_json.decoded(data, DeviceConfig)
+    except DocumentRejected as error:
         raise ConfigRejected(f"{name}: {error}; correct that key and start again") from error
 
 

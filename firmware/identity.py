@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 
@@ -85,11 +86,13 @@ def own_certificates(folder: Path, keys: KeyStore) -> dict[Path, x509.Certificat
 def load_certificate(path: Path) -> x509.Certificate:
     """Return the certificate at `path`. Raises ConfigRejected."""
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        _ = certificate.subject, certificate.public_key()  # these are parsed only when asked for
     except OSError as error:
         raise ConfigRejected(f"{path}: cannot be read ({error.strerror}); {MAKE_AGAIN}") from error
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise ConfigRejected(f"{path}: not a certificate in PEM; {MAKE_AGAIN}") from None
+    return certificate
 
 
 def public_key_of(certificate: x509.Certificate) -> Ed25519PublicKey:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from firmware import sealing
-from firmware.outbox_file import open_file, refusals_translated, refuse_if_nearly_full
+from firmware.outbox_file import damaged, open_file, refusals_translated, refuse_if_nearly_full
 from firmware.ports import Clock, System
 from firmware.records import MessageClass, Receipt, SealedRead
 from firmware.wire import MAX_SEQUENCE
@@ -262,6 +262,8 @@ class Outbox:
         with self._connection:
             first = int.from_bytes(system.random_bytes(8), "big") >> 3
             self._connection.execute("INSERT OR IGNORE INTO numbering VALUES (0, 0, ?)", (first,))
+        if not 0 <= self._number("SELECT reserved_below FROM numbering") <= MAX_SEQUENCE:
+            raise damaged(self._path)
         self._leap = 1 + (int.from_bytes(system.random_bytes(8), "big") >> (64 - SEQUENCE_LEAP_BITS))
 
     def _reserve_block(self) -> None:
@@ -335,4 +337,7 @@ class Outbox:
         return self._number("SELECT COALESCE(SUM(LENGTH(wire)), 0) FROM messages WHERE class = ?", message_class)
 
     def _number(self, query: str, *values: int) -> int:
-        return int(self._connection.execute(query, values).fetchone()[0])
+        row = self._connection.execute(query, values).fetchone()
+        if row is None or type(row[0]) is not int:  # not what this program wrote
+            raise damaged(self._path)
+        return row[0]

@@ -113,9 +113,9 @@ def refusals_translated(path: Path) -> Iterator[None]:
     """Turn what SQLite and the file system say of the outbox at `path` into one fault with a hint."""
     try:
         yield
-    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+    except sqlite3.ProgrammingError:
         raise  # a bug of this program, not a fault of the disk
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
         raise DeviceFault(FaultCode.STORAGE_REFUSED, _hint(path, error)) from error
 
 
@@ -123,14 +123,29 @@ def _full(path: Path) -> str:
     return f"the disk of {path} is full; free space, or lower uplink.outbox_mb"
 
 
+def damaged(path: Path) -> DeviceFault:
+    """Return what is said of an outbox whose content is not what was written."""
+    return DeviceFault(FaultCode.STORAGE_REFUSED, _damaged(path))
+
+
+def _damaged(path: Path) -> str:
+    return f"{path} is damaged; move it away, keep it for recovery, check the card, and start again"
+
+
 def _hint(path: Path, error: Exception) -> str:
-    """Return the sentence that tells a technician what to do."""
+    """Return the sentence that tells a technician what to do.
+
+    No statement of the outbox can break a constraint of its own tables, and Python fails to decode SQLite's message
+    where that quotes changed bytes: both mean tables that are no longer what was written.
+    """
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if code is not None else None
     if primary == sqlite3.SQLITE_FULL:
         return _full(path)
-    if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return f"{path} is damaged; move it away, keep it for recovery, check the card, and start again"
+    damages = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT}
+    if primary in damages or isinstance(error, UnicodeDecodeError):
+        return _damaged(path)
     if primary == sqlite3.SQLITE_READONLY:
         return f"{path} cannot be written; check the owner of the folder, and the card: a worn one turns read-only"
-    return f"{path} cannot be used ({error}); check the folder, its owner and the card"
+    cause = error.strerror if isinstance(error, OSError) else getattr(error, "sqlite_errorname", type(error).__name__)
+    return f"{path} cannot be used ({cause}); check the folder, its owner and the card"

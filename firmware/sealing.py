@@ -40,7 +40,7 @@ SCHEMA_VERSION: Final = 3
 INFO_PREFIX: Final = b"kestrel/key/v1\x00"
 SIGNATURE_PREFIX: Final = b"kestrel/envelope/v2\x00"
 
-MAX_WIRE_BYTES: Final = 65_536
+MAX_WIRE_BYTES: Final = wire.MAX_DOCUMENT_BYTES
 """Half of the smallest limit of the brokers in use (128 KiB a message), and far above a read with its plate crop."""
 
 MAX_PLATE_JPEG_BYTES: Final = 32_768

@@ -8,29 +8,37 @@ import hashlib
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta
 
-from firmware.faults import DeviceFault, FaultCode
+from firmware import strict_json
+from firmware.faults import DeviceFault, DocumentRejected, FaultCode
 
 Float = npt.NDArray[np.float32]
 
 RUNTIMES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 MANIFEST = "manifest.json"
+MAX_MODEL_BYTES = 64_000_000
+"""Far above our networks' 1.5 MB, and what a unit's memory can hold."""
+
+Name = Annotated[str, Meta(pattern=r"^[!-~]{1,80}\Z", description="printable ASCII without spaces")]
+Size = Annotated[int, Meta(ge=1, le=2**20)]
+
 REINSTALL = "install the models again, or make them with `make models`"
 
 
 class TensorPin(msgspec.Struct, frozen=True, kw_only=True):
     """One input or output of a network: real value = (stored value - zero_point) * scale; scale 0 where it is float."""
 
-    tensor: str
-    shape: list[int]
-    type: str
+    tensor: Name
+    shape: Annotated[list[Size], Meta(min_length=1, max_length=6)]
+    type: Name
     scale: float
-    zero_point: int
+    zero_point: Annotated[int, Meta(ge=-(2**31), lt=2**31)]
 
     @classmethod
     def of(cls, detail: Mapping[str, Any]) -> Self:
@@ -48,10 +56,10 @@ class TensorPin(msgspec.Struct, frozen=True, kw_only=True):
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One model file as manifest.json pins it: its bytes, its input, and its outputs by our names."""
 
-    sha256: str
-    bytes: int
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    bytes: Annotated[int, Meta(ge=1, le=MAX_MODEL_BYTES)]
     input: TensorPin
-    outputs: dict[str, TensorPin]
+    outputs: Annotated[dict[Name, TensorPin], Meta(min_length=1, max_length=16)]
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,8 +68,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     It also holds what the networks measured when they were pinned; nothing on the device reads that.
     """
 
-    version: str
-    files: dict[str, ModelEntry]
+    version: Annotated[str, Meta(min_length=1, max_length=80)]
+    files: Annotated[dict[Name, ModelEntry], Meta(max_length=16)]
 
 
 def refused(reason: str) -> DeviceFault:
@@ -73,10 +81,10 @@ def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of a model folder. Raises DeviceFault(MODEL_REFUSED)."""
     path = folder / MANIFEST
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+        return strict_json.read(path, Manifest)
     except OSError as error:
         raise refused(f"{path} cannot be read ({error.strerror})") from error
-    except msgspec.MsgspecError as error:
+    except DocumentRejected as error:
         raise refused(f"{path} is not a manifest ({error})") from error
 
 
@@ -145,7 +153,8 @@ class Model:
         if entry is None:
             raise refused(f"{folder / MANIFEST} does not list {name}")
         try:
-            content = path.read_bytes()
+            with path.open("rb") as file:
+                content = file.read(MAX_MODEL_BYTES + 1)
         except OSError as error:
             raise refused(f"{path} cannot be read ({error.strerror})") from error
         if difference := content_difference(content, entry):

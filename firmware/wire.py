@@ -6,6 +6,7 @@ idea: whoever parses compares the re-encoded result with what came, so a documen
 
 import enum
 import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import cbor2
@@ -18,6 +19,9 @@ MAX_SEQUENCE: Final = 2**62 - 1
 
 MAX_UTC_MS: Final = 2**48 - 1  # what a UUIDv7 can hold
 
+MAX_DOCUMENT_BYTES: Final = 65_536
+"""Of one document; the envelope, which may be as long, is one and holds the others."""
+
 _MAX_DEPTH: Final = 8
 _DEVICE_ID: Final = re.compile(DEVICE_ID_PATTERN)
 
@@ -28,11 +32,40 @@ def encode(value: object) -> bytes:
 
 
 def decode(data: bytes, name: str) -> object:
-    """Return the CBOR value in `data`; `name` is what errors call it. Raises DocumentRejected, without the bytes."""
+    """Return the CBOR value in `data`; `name` is what errors call it. Raises DocumentRejected, without the bytes.
+
+    No tags, no indefinite lengths, no key twice, at most MAX_DOCUMENT_BYTES long and eight levels deep: all of it is
+    refused while it is parsed, because a tag may ask for a power of ten or a regular expression before anyone looks.
+    """
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise DocumentRejected(f"{name}: longer than {MAX_DOCUMENT_BYTES} bytes")
     try:
-        return cbor2.loads(data, max_depth=_MAX_DEPTH)
+        return cbor2.loads(
+            data,
+            max_depth=_MAX_DEPTH,
+            semantic_decoders=_NoTags(),
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+        )
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError) as error:
         raise DocumentRejected(f"{name}: not CBOR ({type(error).__name__})") from None
+
+
+class _NoTags(Mapping[int, Callable[..., object]]):
+    """A decoder for each tag that there is, which refuses it."""
+
+    def __getitem__(self, tag: int) -> Callable[..., object]:
+        return _refuse_tag
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def _refuse_tag(*_: object) -> object:
+    raise cbor2.CBORDecodeError("a tag")
 
 
 class Fields:

@@ -21,6 +21,9 @@ from hw_sim.plate_paint import HEIGHT_INCHES, INCH_M, WIDTH_INCHES
 COLUMNS = ("image", "text", "region")
 _CUT = ("x", "y", "w", "h")  # pixels; all four or none
 
+MAX_TABLE_BYTES = 64_000_000
+"""Some hundred thousand rows."""
+
 WIDTH_PX_MAX = 400
 """Larger photographs are reduced: a camera sees a plate at 130 to 250 pixels."""
 _SMALLEST_PX = 24
@@ -101,6 +104,8 @@ def seen_in_infrared(image: Image) -> tuple[Grey, Grey]:
 
 def _read(csv_path: Path, root: Path) -> tuple[_Row, ...]:
     try:
+        if csv_path.stat().st_size > MAX_TABLE_BYTES:
+            raise BadPlateTable(f"{csv_path.name} is longer than {MAX_TABLE_BYTES} bytes; take rows out")
         with csv_path.open(newline="", encoding="utf-8") as file:
             table = csv.DictReader(file)
             missing = [name for name in COLUMNS if name not in (table.fieldnames or ())]
@@ -108,8 +113,10 @@ def _read(csv_path: Path, root: Path) -> tuple[_Row, ...]:
                 raise BadPlateTable(f"{csv_path.name} has no column {missing[0]!r}; its first line must name "
                                     f"{', '.join(COLUMNS)}")  # fmt: skip
             rows = tuple(_row(number, cells, root) for number, cells in enumerate(table, start=2))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadPlateTable(f"{csv_path.name} cannot be read as a table of plates: {error}") from error
+    except OSError as error:
+        raise BadPlateTable(f"{csv_path.name} or an image of it cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, csv.Error):
+        raise BadPlateTable(f"{csv_path.name} cannot be read as a table; save it as UTF-8 with commas") from None
     if not rows:
         raise BadPlateTable(f"{csv_path.name} has no rows; each names a plate's image, text and region")
     return rows

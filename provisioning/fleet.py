@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -115,7 +116,7 @@ def load_authority(folder: Path) -> Authority:
     try:
         key = load_pem_private_key((folder / fleet_folder.AUTHORITY_KEY).read_bytes(), password=None)
         certificate = x509.load_pem_x509_certificate((folder / fleet_folder.AUTHORITY_CERTIFICATE).read_bytes())
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise ConfigRejected(
             f"{folder / fleet_folder.AUTHORITY_KEY}: the fleet's authority cannot be read; bring its files"
         ) from error

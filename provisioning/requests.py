@@ -12,11 +12,13 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import Meta
 
+from firmware import strict_json
 from firmware.config import DEVICE_ID_PATTERN, DeviceConfig, TokenConfig
-from firmware.faults import ConfigRejected
+from firmware.faults import ConfigRejected, DocumentRejected
 
 PROOF_PREFIX: Final = b"kestrel/unit-request/v1\x00"
 MAX_DOCUMENT_BYTES: Final = 65_536
@@ -39,9 +41,11 @@ class UnitRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     def requests(self) -> list[x509.CertificateSigningRequest]:
         """Return the parsed signing requests. Raises ConfigRejected."""
         try:
-            return [x509.load_pem_x509_csr(one.encode()) for one in self.signing_requests]
-        except ValueError:
+            parsed = [x509.load_pem_x509_csr(one.encode()) for one in self.signing_requests]
+            _ = [(one.subject, one.public_key()) for one in parsed]  # these are parsed only when asked for
+        except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
             raise ConfigRejected("a signing request is not PKCS #10 in PEM; make it again on the unit") from None
+        return parsed
 
 
 class UnitAnswer(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -56,9 +60,11 @@ class UnitAnswer(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     def parsed(self) -> list[x509.Certificate]:
         """Return the parsed certificates, in the order of the request. Raises ConfigRejected."""
         try:
-            return [x509.load_pem_x509_certificate(one.encode()) for one in self.certificates]
-        except ValueError:
+            parsed = [x509.load_pem_x509_certificate(one.encode()) for one in self.certificates]
+            _ = [(one.subject, one.public_key()) for one in parsed]
+        except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
             raise ConfigRejected("a certificate of the answer is not PEM; let the request be signed again") from None
+        return parsed
 
 
 def proven_bytes(device_id: str, requests: list[x509.CertificateSigningRequest], token: TokenConfig | None) -> bytes:
@@ -101,8 +107,8 @@ def decode_request(data: bytes, name: str) -> UnitRequest:
 
 def _decode(data: bytes, name: str, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return strict_json.decoded(data, kind)
+    except DocumentRejected as error:
         raise ConfigRejected(f"{name}: {error}; correct it, or bring the file as it was made") from error
 
 

@@ -16,7 +16,7 @@ settings.load_profile("same")
 
 def pytest_addoption(parser):
     parser.addoption("--board", choices=["sim", "pi"], default="sim", help="whose parts the contract tests run against")
-    parser.addoption("--fault-rounds", type=int, default=100, help="power cuts of the outbox; half as many kills")
+    parser.addoption("--rounds", type=int, help="how many power cuts, kills, flips of bits (default: a few of each)")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ interface is used, and the outbox stays the only queue.
 """
 
 import contextlib
+import re
 import select
 import socket
 import ssl
@@ -26,6 +27,7 @@ from firmware.board.mqtt_loop import move_bytes, properties_of, send_at_once
 from firmware.board.tls import tls_context, unreachable
 from firmware.config import UplinkConfig
 from firmware.identity import Identity
+from firmware.receipts import MAX_RECEIPT_BYTES
 from firmware.records import Acked, Connected, LinkEvent, Lost, Received, Refused
 from firmware.stage import drained
 from firmware.topics import command_topic, receipt_topic
@@ -36,11 +38,16 @@ SESSION_EXPIRY_S: Final = 86_400
 CONNECT_LIMIT_S: Final = 15.0  # each of TCP and TLS; a cellular link in a bad cell needs more than paho's 5 s
 IDLE_LIMIT_S: Final = 5.0  # how often paho looks at its keep-alive; publishing wakes the thread at once
 GOODBYE_LIMIT_S: Final = 1.0
+PACKET_BYTES_MAX: Final = 2 * MAX_RECEIPT_BYTES
+"""Asked of the broker: a unit hears receipts and nothing else."""
+
 DISCONNECT_LIMIT_S: Final = 5.0
 
 # MQTT 5, section 3.2.2.3: what holds if CONNACK does not say
 RECEIVE_MAXIMUM_DEFAULT: Final = 65_535
 PACKET_BYTES_DEFAULT: Final = 268_435_455
+
+_ALERT: Final = re.compile(r"alert ([a-z][a-z ]{0,39})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +179,7 @@ class _Session:
         """Make the TCP and TLS connection and send CONNECT; return whether that went well."""
         properties = properties_of(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        properties.MaximumPacketSize = PACKET_BYTES_MAX
         host, port = self._config.host, self._config.port
         try:
             # Not a clean start, so that receipts wait at the broker. That the message numbers of the old session are
@@ -190,6 +198,8 @@ class _Session:
         while status == MQTTErrorCode.MQTT_ERR_SUCCESS and not self._stopping.is_set() and not self._is_over:
             self._hand_over_publications()
             status = move_bytes(self._client, IDLE_LIMIT_S, self._doorbell)
+        if status == MQTTErrorCode.MQTT_ERR_PROTOCOL:
+            self._end(Lost("the broker sent what is no MQTT 5; check uplink.host and the broker"))
 
     def _hand_over_publications(self) -> None:
         while self._publications:
@@ -293,6 +303,5 @@ class _Session:
 
     def _on_log(self, _client: Client, _userdata: Any, _level: int, text: str) -> None:
         """Keep the name of a TLS alert: paho tells it nowhere but in its log."""
-        _, found, alert = text.partition("alert ")
-        if found and not self._alert:
-            self._alert = alert.split("(")[0].strip()
+        if not self._alert and (found := _ALERT.search(text)):
+            self._alert = found[1].strip()

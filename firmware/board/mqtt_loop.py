@@ -7,16 +7,23 @@ of sockets open that nothing ever closes. Unit and receiver share this.
 import select
 import socket
 import ssl
-from typing import Any
+import struct
+from typing import Any, Final
 
+from paho.mqtt import MQTTException
 from paho.mqtt.client import Client
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
+
+NO_MQTT: Final = (MQTTException, ValueError, LookupError, TypeError, struct.error)
+"""What paho raises, besides an answer of its own, for a packet that is not MQTT 5 (2.1 more than 2.2)."""
 
 
 def move_bytes(client: Client, wait_s: float, doorbell: socket.socket | None = None) -> MQTTErrorCode:
     """Wait up to `wait_s` for traffic or for `doorbell`, and move what is there. Anything but success ends the session.
 
+    A packet that is no MQTT is MQTT_ERR_PROTOCOL. So the client's callbacks may do no more than note what came: a
+    bug in them would be taken for one.
     The doorbell is a socket whose other end somebody writes to when there is something new to send; it is emptied.
     """
     connection = client.socket()
@@ -29,12 +36,19 @@ def move_bytes(client: Client, wait_s: float, doorbell: socket.socket | None = N
         doorbell.recv(4096)
     status = MQTTErrorCode.MQTT_ERR_SUCCESS
     if connection in readable or _has_pending(connection):
-        status = client.loop_read()
+        status = _read(client)
     if status == MQTTErrorCode.MQTT_ERR_SUCCESS and writable:
         status = client.loop_write()
     if status == MQTTErrorCode.MQTT_ERR_SUCCESS:
         status = client.loop_misc()
     return status
+
+
+def _read(client: Client) -> MQTTErrorCode:
+    try:
+        return client.loop_read()
+    except NO_MQTT:
+        return MQTTErrorCode.MQTT_ERR_PROTOCOL
 
 
 def send_at_once(_client: Client, _userdata: Any, connection: Any) -> None:

@@ -118,6 +118,12 @@ def check_array(array: object, shape: tuple[int, ...]) -> None:
 def _number(metadata: Mapping[str, Any], name: str) -> float:
     """Return a control that must be a finite number above zero. Raises ValueError with the control's name."""
     value = metadata.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-        raise ValueError(f"{name} is {value!r}" if isinstance(value, int | float) else f"{name} is no number")
-    return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} is no number")  # noqa: TRY004  one kind of answer for all
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name} is {number:.6g}")
+    return number

@@ -14,9 +14,9 @@ def shim_library(tmp_path_factory):
 
 
 @pytest.fixture
-def fault_rounds(request):
+def rounds(request):
     """How many power cuts a test is to try."""
-    return request.config.getoption("--fault-rounds")
+    return request.config.getoption("--rounds") or 100
 
 
 @pytest.fixture

@@ -74,14 +74,14 @@ class Killings:
         return True
 
 
-def test_killed_at_any_instant_it_loses_nothing_and_repeats_nothing(ram_folder, fault_rounds, monkeypatch):
+def test_killed_at_any_instant_it_loses_nothing_and_repeats_nothing(ram_folder, rounds, monkeypatch):
     # the process that forks is started once and needs to find what it is to import
     monkeypatch.setenv("PYTHONPATH", disk_shim.environment("")["PYTHONPATH"])
     killings = Killings(ram_folder)
-    for seed in range(fault_rounds // 2):  # a kill takes longer than a cut, and says less
+    for seed in range(rounds // 2):  # a kill takes longer than a cut, and says less
         killings.kill_one(seed)
     reserved, kept, confirmed = (killings.said[word] for word in ("reserved", "kept", "confirmed"))
-    assert len(kept) > fault_rounds // 2
+    assert len(kept) > rounds // 2
     assert len(set(reserved)) == len(reserved)
 
     outbox = Outbox(killings.path, capacity_bytes=10**8, retention_s=10**6, clock=SetClock(), system=KernelRandom())

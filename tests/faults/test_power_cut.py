@@ -173,8 +173,8 @@ def laid(folder, contents):
 
 
 @pytest.mark.parametrize("failing", [False, True], ids=["a sound disk", "syncs and writes that fail"])
-def test_cut_at_any_write_it_loses_nothing_and_repeats_no_number(ram_folder, shim_library, fault_rounds, failing):
-    left = fault_rounds // 2
+def test_cut_at_any_write_it_loses_nothing_and_repeats_no_number(ram_folder, shim_library, rounds, failing):
+    left = rounds // 2
     for seed in itertools.count(1000 * failing):
         chain = Chain(ram_folder, shim_library, seed)
         for _ in range(LIVES):

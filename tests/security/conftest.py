@@ -47,3 +47,9 @@ def rules(configured):
         return {str(path): content for path, content in host_files(configured(host, port)).items()}[RULES].decode()
 
     return of
+
+
+@pytest.fixture(scope="session")
+def rounds(request):
+    """How often what is left to chance is tried: few times in `make test`, many in `make test-security`."""
+    return request.config.getoption("--rounds") or 20

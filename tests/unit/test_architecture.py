@@ -36,11 +36,6 @@ OUTSIDE_LIBRARIES = {
 }  # fmt: skip
 RUNTIMES = {"ai_edge_litert", "tflite_runtime"}
 
-FORBIDDEN_CALLS = {
-    "eval", "exec", "compile", "__import__", "pickle.load", "pickle.loads", "yaml.load", "os.system", "os.popen",
-    "marshal.loads", "shelve.open", "tempfile.mktemp",
-}  # fmt: skip
-
 CLOCK_CALLS = {
     "time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.sleep", "time.perf_counter",
     "time.clock_gettime", "datetime.now", "datetime.utcnow", "datetime.datetime.now", "datetime.date.today",
@@ -102,21 +97,6 @@ def shown(path, node=None):
 def test_there_is_something_to_look_at():
     assert len(FIRMWARE) > 15
     assert {path.relative_to(ROOT).parts[0] for path in FILES} == set(PACKAGES)
-
-
-def test_no_code_is_made_from_data():
-    found = [shown(path, call) for path in FILES for call in calls_in(path) if name_of(call.func) in FORBIDDEN_CALLS]
-    assert found == []
-
-
-def test_no_shell():
-    shells = [
-        shown(path, call)
-        for path in FILES
-        for call in calls_in(path)
-        if any(word.arg == "shell" and getattr(word.value, "value", True) for word in call.keywords)
-    ]
-    assert shells == []
 
 
 def test_hardware_network_and_runtime_are_imported_in_one_place_each():

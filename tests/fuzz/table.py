@@ -1,0 +1,8 @@
+"""All decoders of bytes from outside."""
+
+from tests.fuzz.documents import DOCUMENTS
+from tests.fuzz.files_and_frames import FILES_AND_FRAMES
+from tests.fuzz.streams import STREAMS
+from tests.fuzz.tables import TABLES
+
+TARGETS = {target.name: target for target in (*DOCUMENTS, *STREAMS, *FILES_AND_FRAMES, *TABLES)}

@@ -32,7 +32,7 @@ from provisioning import certificates, fleet
 ROOT = Path(__file__).resolve().parents[2]
 SITE = SiteConfig(name="Canary Avenue Bridge", latitude_deg=37.774931, longitude_deg=-122.419416)
 SEED, PLATES, TIMES = 1, 3, 6
-IMAGE_BYTES, BLOCK_BYTES = 16_000_000, 4096  # blocks as on a unit's card
+IMAGE_BYTES, BLOCK_BYTES = 64_000_000, 4096  # room for what an outbox keeps free; blocks as on a unit's card
 LIMIT_S = 240
 PROC = Path("/proc")
 

@@ -23,7 +23,8 @@ def entry(key=X25519, **changes):
 
 
 def decoded(settings, *entries):
-    changed = json.loads(config.encode(settings)) | {"seal": {"agency_keys": entries, "receipt_key": RECEIPT_KEY}}
+    seal = {"agency_keys": entries, "receipt_key": RECEIPT_KEY, "retirement_key": RECEIPT_KEY}
+    changed = json.loads(config.encode(settings)) | {"seal": seal}
     return config.decode(json.dumps(changed).encode(), "config.json")
 
 
@@ -79,7 +80,9 @@ def test_limits_that_touch_or_overlap_leave_no_gap(device_config):
 )
 def test_a_key_to_which_nothing_can_be_sealed_stops_the_start_and_not_the_first_read(suite, raw):
     seal = SealConfig(
-        agency_keys=(AgencyKeyConfig(key=base64.b64encode(raw).decode(), suite=suite),), receipt_key=RECEIPT_KEY
+        agency_keys=(AgencyKeyConfig(key=base64.b64encode(raw).decode(), suite=suite),),
+        receipt_key=RECEIPT_KEY,
+        retirement_key=RECEIPT_KEY,
     )
     with pytest.raises(ConfigRejected, match=r"nothing can be sealed to it; copy it again"):
         agency_keys.load(seal)
@@ -110,5 +113,6 @@ def test_moments_are_milliseconds_of_utc():
             AgencyKeyConfig(key=base64.b64encode(X_WING.public_bytes).decode(), suite=SuiteName.X_WING),
         ),
         receipt_key=RECEIPT_KEY,
+        retirement_key=RECEIPT_KEY,
     )
     assert agency_keys.load(seal)[0].valid_until_utc_ms == START_UTC_MS

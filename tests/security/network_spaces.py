@@ -28,6 +28,7 @@ NEIGHBOUR_TYPES = {133, 135, 136, 143}  # router and neighbour solicitation, adv
 MTU = 65536
 SO_RCVBUFFORCE = 33  # socket(7): beyond the limit, for root
 TAP_BYTES = 16_000_000
+NEIGHBOUR_TRIES = 40
 
 
 def need_root_and(*programs):
@@ -101,9 +102,23 @@ class Cable:
             run("ip", "address", "add", f"{UNIT4}/24", "dev", "unit0")
             run("ip", "address", "add", f"{UNIT6}/64", "dev", "unit0", "nodad")
             run("ip", "link", "set", "unit0", "up")
+        for address in (UNIT4, UNIT6):
+            self._await_neighbour(address)
         self._tap = self.outside.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PROTOCOLS))
         self._tap.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, TAP_BYTES)
         self._tap.bind(("out0", ALL_PROTOCOLS))
+
+    def _await_neighbour(self, address):
+        """Return once the two know each other's link: what is sent before that may be dropped on a busy machine."""
+        with self.outside.entered():
+            for _ in range(NEIGHBOUR_TRIES):
+                try:
+                    socket.create_connection((address, 1), timeout=0.3).close()
+                except ConnectionRefusedError:
+                    return
+                except OSError:
+                    continue
+        raise AssertionError(f"{address} does not answer on a cable without rules")
 
     def load(self, rules):
         with self.unit.entered():

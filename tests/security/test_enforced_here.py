@@ -174,10 +174,11 @@ def test_a_disk_that_went_read_only_fails(unit_folder):
 
 
 AS_NOBODY = f"""
-import os, sys
+import importlib.metadata, os, sys
 from firmware.__main__ import main
 from firmware.tflite import interpreter_class
 interpreter_class()  # the interpreter's own files may lie where only root may look
+importlib.metadata.version("kestrel-camera")
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
 sys.exit(main(sys.argv[1:]))
 """
@@ -208,6 +209,7 @@ def test_a_plain_user_is_told_what_is_hidden_and_how_to_see_it(space, tmp_path, 
             [*command, "--json", str(out)], capture_output=True, text=True, timeout=90, check=False, cwd=ROOT
         )
     assert done.returncode == 1, done.stderr
+    assert out.stat().st_size, done.stderr
     found = {check["name"]: check for check in json.loads(out.read_bytes())["checks"]}
     for name in ("firewall", "key_store"):
         assert found[name]["state"] == "unknown"

@@ -90,7 +90,7 @@ def load_certificate(path: Path) -> x509.Certificate:
         _ = certificate.subject, certificate.public_key()  # these are parsed only when asked for
     except OSError as error:
         raise ConfigRejected(f"{path}: cannot be read ({error.strerror}); {MAKE_AGAIN}") from error
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):  # TypeError for odd names
         raise ConfigRejected(f"{path}: not a certificate in PEM; {MAKE_AGAIN}") from None
     return certificate
 

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
@@ -87,7 +87,7 @@ def load_key(path: Path) -> Ed25519PrivateKey:
         raise ConfigRejected(f"{path}: other users may read this key; run `chmod 600 {path}`")
     try:
         key = load_pem_private_key(data, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):  # the last for some damaged keys
         raise ConfigRejected(f"{path}: not a private key in PEM; {MAKE_AGAIN}") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise ConfigRejected(f"{path}: not an Ed25519 key; {MAKE_AGAIN}")

@@ -269,11 +269,14 @@ class Outbox:
     def _reserve_block(self) -> None:
         """Reserve the next block from what is on the disk on. The first of a start lies a leap further."""
         with self._connection:
-            ((reserved_below,),) = self._connection.execute(
+            rows = self._connection.execute(
                 """UPDATE numbering SET given = given + ?,
                        reserved_below = (reserved_below + ?) % ? + ? RETURNING reserved_below""",
                 (SEQUENCE_BLOCK, self._leap, MAX_SEQUENCE + 1 - SEQUENCE_BLOCK, SEQUENCE_BLOCK),
             ).fetchall()
+            if len(rows) != 1 or type(rows[0][0]) is not int:  # not the one row that this program wrote
+                raise damaged(self._path)
+        reserved_below = rows[0][0]
         begins_at = reserved_below - SEQUENCE_BLOCK
         if begins_at != self._reserved_below:  # after a leap, or from below again
             self._next_sequence = begins_at

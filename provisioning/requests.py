@@ -43,7 +43,7 @@ class UnitRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
         try:
             parsed = [x509.load_pem_x509_csr(one.encode()) for one in self.signing_requests]
             _ = [(one.subject, one.public_key()) for one in parsed]  # these are parsed only when asked for
-        except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):  # TypeError for odd names
             raise ConfigRejected("a signing request is not PKCS #10 in PEM; make it again on the unit") from None
         return parsed
 
@@ -62,7 +62,7 @@ class UnitAnswer(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
         try:
             parsed = [x509.load_pem_x509_certificate(one.encode()) for one in self.certificates]
             _ = [(one.subject, one.public_key()) for one in parsed]
-        except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):  # TypeError for odd names
             raise ConfigRejected("a certificate of the answer is not PEM; let the request be signed again") from None
         return parsed
 

@@ -89,7 +89,7 @@ def _only_certificate(path: Path) -> str:
     """
     try:
         certificates = x509.load_pem_x509_certificates(path.read_bytes())
-    except (ValueError, OSError):
+    except (ValueError, OSError, x509.InvalidVersion):
         raise ConfigRejected(f"{path}: not a certificate in PEM; {MAKE_AGAIN}") from None
     if len(certificates) != 1:
         raise ConfigRejected(f"{path}: holds {len(certificates)} certificates in place of one; {MAKE_AGAIN}")

@@ -42,7 +42,7 @@ from tests.made_reads import NOBODYS_KEY, START_UTC_MS, made_read, made_sealer
 DEVICE = "k-test0001"
 PINS = (
     r"tensor \S{1,80} for|output \S{1,80}|is \S{1,80}, pinned is \S{1,80}|shape [\dx ]+|"
-    r"has \d+ bytes|pinned (is|are) [\dx ]+|scale \S+|and -?\d+"
+    r"has \d+ bytes|pinned (is|are) [\dx. ]+|scale \S+|and -?\d+"
 )
 """What a model's manifest says is public."""
 
@@ -311,7 +311,7 @@ DOCUMENTS = (
     Target("receipt-body", _receipt_body, (DocumentRejected,), lambda: [body(a_receipt())]),
     Target("retire-command", _command, (DocumentRejected,), lambda: [a_command()]),
     Target("retired-notice", _notice, (DocumentRejected,), lambda: [a_notice()]),
-    Target("certificate-request", _request, (ConfigRejected,), lambda: [a_request()]),
+    Target("certificate-request", _request, (ConfigRejected,), lambda: [a_request()], may_tell=r"`\$\.[a-z_.\[\]\d]+`"),
     Target("config", _config, (ConfigRejected,), lambda: [config.encode(unit_config())]),
     Target(
         "manifest", _manifest, (DeviceFault,), lambda: [(MODELS_FOLDER / tflite.MANIFEST).read_bytes()], 16_384, PINS

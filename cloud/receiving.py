@@ -6,10 +6,8 @@ receipt. A refused message is never confirmed, so that no forger can make a unit
 `RejectionCause`; store.py says what is too late, and why order alone is no reason to refuse.
 """
 
-import contextlib
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,7 +21,7 @@ from firmware import sealing
 from firmware.config import DEVICE_ID_PATTERN
 from firmware.faults import ConfigRejected, DocumentRejected, RejectionCause
 from firmware.receipts import MAX_RANGES, sign_receipt
-from firmware.records import Read, Receipt, SealedRead
+from firmware.records import Read, Receipt
 from firmware.retirement import Cause, RetiredNotice, verify_notice
 from firmware.topics import device_of_read_topic
 
@@ -110,7 +108,7 @@ class Receiving:
         sealed = sealing.from_wire(payload)
         if device_of_read_topic(topic) != sealed.device_id:
             raise DocumentRejected("envelope: it came on another unit's topic", RejectionCause.OTHER_DEVICE)
-        _verify(sealed, self._verifying_keys(sealed.device_id, received_utc_ms))
+        sealing.verify(sealed, *self._verifying_keys(sealed.device_id, received_utc_ms))
         return open_read(sealed, self._opening_keys)
 
     def _verifying_keys(self, device_id: str, received_utc_ms: int) -> tuple[Ed25519PublicKey, ...]:
@@ -140,15 +138,3 @@ class Receiving:
             issued_utc_ms=issued_utc_ms,
         )
         return sign_receipt(receipt, self._receipt_key)
-
-
-def _verify(sealed: SealedRead, keys: Sequence[Ed25519PublicKey]) -> None:
-    """Return if one of `keys`, likeliest first, signed `sealed`: a unit that was given a new key has two for a time.
-
-    Raises DocumentRejected.
-    """
-    *likelier, last = keys
-    for key in likelier:
-        with contextlib.suppress(DocumentRejected):
-            return sealing.verify(sealed, key)
-    return sealing.verify(sealed, last)

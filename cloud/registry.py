@@ -66,7 +66,10 @@ class Unit(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
         """
         try:
             present = _public_key(self.public_key)
-            earlier = [(_public_key(one.public_key), _utc_ms(one.accepted_until_utc)) for one in self.earlier_keys]
+            earlier = [
+                (_public_key(one.public_key), moment(one.accepted_until_utc).timestamp() * 1000)
+                for one in self.earlier_keys
+            ]
         except ValueError:
             raise ConfigRejected(f"the registry's keys of {self.device_id} are not Ed25519 keys with dates") from None
         return ((present, math.inf), *earlier)
@@ -134,8 +137,9 @@ def _public_key(text: str) -> Ed25519PublicKey:
     return Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
 
 
-def _utc_ms(text: str) -> float:
-    return dt.datetime.strptime(text, UTC_FORMAT).replace(tzinfo=dt.UTC).timestamp() * 1000
+def moment(text: str) -> dt.datetime:
+    """Return the time that an entry writes as `text`. Raises ValueError."""
+    return dt.datetime.strptime(text, UTC_FORMAT).replace(tzinfo=dt.UTC)
 
 
 def _load(path: Path) -> Unit:

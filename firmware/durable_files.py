@@ -53,7 +53,7 @@ def replace_and_erase(path: Path, successor: Path) -> None:
 
 def synchronise_folder(folder: Path) -> None:
     """Make a rename or a removal durable: it is the folder that changed. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from firmware.durable_files import synchronise_folder
 from firmware.faults import DeviceFault, FaultCode
 
 KEPT_FREE_BYTES: Final = 16_000_000
@@ -64,24 +65,13 @@ def open_file(path: Path) -> sqlite3.Connection:
         # what the last run left in the log goes into the file first: a cut may have spoilt the sector that filled it up
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.executescript(_SCHEMA + _FLIGHTS if is_new else _FLIGHTS)  # on a full disk an old one opens too
-        _sync_folder(path.parent)
+        # SQLite syncs the folder too when it has made the log, but goes on when that fails (os_unix.c, unixSync): all
+        # that is then written to the log would be gone with its name
+        synchronise_folder(path.parent)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names of the files in `folder` last. Raises OSError.
-
-    SQLite does so too when it has made the log, but goes on when that fails (os_unix.c, unixSync): all that is then
-    written to the log would be gone with its name.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def refuse_if_nearly_full(connection: sqlite3.Connection, path: Path, size_bytes: int) -> None:

@@ -5,7 +5,6 @@ one of the same name, says nothing to this one. A command is good for a week, so
 withheld is not a weapon for ever; a unit whose clock cannot be trusted takes it all the same.
 """
 
-import contextlib
 import enum
 import hashlib
 from collections.abc import Callable, Sequence
@@ -98,7 +97,7 @@ def verify_command(
     `now_utc_ms` is the wall clock, or None if it cannot be trusted. Raises DocumentRejected.
     """
     name = "retire command"
-    body = _verified(data, COMMAND_PREFIX, retirement_key, name, "this unit's fleet")
+    body = _verified(data, COMMAND_PREFIX, [retirement_key], name, "this unit's fleet")
     fields = wire.Fields(wire.decode(body, name), CommandKey, name)
     _check_version(fields.integer(CommandKey.VERSION, 0, wire.MAX_SEQUENCE), name)
     command = RetireCommand(
@@ -127,13 +126,7 @@ def sign_notice(notice: RetiredNotice, sign: Callable[[bytes], bytes]) -> bytes:
 def verify_notice(data: bytes, public_keys: Sequence[Ed25519PublicKey], device_id: str) -> RetiredNotice:
     """Return the notice in `data` if this unit, which may have these keys, signed it. Raises DocumentRejected."""
     name = "retired notice"
-    *likelier, last = public_keys
-    for key in likelier:
-        with contextlib.suppress(DocumentRejected):
-            body = _verified(data, NOTICE_PREFIX, key, name, "this unit")
-            break
-    else:
-        body = _verified(data, NOTICE_PREFIX, last, name, "this unit")
+    body = _verified(data, NOTICE_PREFIX, public_keys, name, "this unit")
     fields = wire.Fields(wire.decode(body, name), NoticeKey, name)
     _check_version(fields.integer(NoticeKey.VERSION, 0, wire.MAX_SEQUENCE), name)
     notice = RetiredNotice(
@@ -148,10 +141,10 @@ def verify_notice(data: bytes, public_keys: Sequence[Ed25519PublicKey], device_i
     return notice
 
 
-def _verified(data: bytes, prefix: bytes, public_key: Ed25519PublicKey, name: str, whose: str) -> bytes:
+def _verified(data: bytes, prefix: bytes, public_keys: Sequence[Ed25519PublicKey], name: str, whose: str) -> bytes:
     if len(data) > MAX_DOCUMENT_BYTES:
         raise DocumentRejected(f"{name}: longer than {MAX_DOCUMENT_BYTES} bytes")
-    return signed_document.verified_body(data, prefix, public_key, name=name, whose=whose)
+    return signed_document.verified_body(data, prefix, *public_keys, name=name, whose=whose)
 
 
 def _check_version(version: int, name: str) -> None:

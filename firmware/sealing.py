@@ -24,7 +24,6 @@ import uuid
 from collections.abc import Iterable
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -33,6 +32,7 @@ from firmware.agency_keys import AgencyKey, SuiteNumber
 from firmware.config import AGENCY_KEYS_AT_MOST
 from firmware.faults import DocumentRejected, RejectionCause
 from firmware.records import MessageClass, Read, Recipient, SealedRead
+from firmware.signed_document import is_signed
 
 SCHEMA_VERSION: Final = 3
 """Of header and payload. Whoever changes a key of either raises it: a receiver takes one version."""
@@ -213,14 +213,12 @@ def content_nonce(header_bytes: bytes) -> bytes:
     return hashlib.sha256(header_bytes).digest()[:_GCM_NONCE_BYTES]
 
 
-def verify(sealed: SealedRead, device_public_key: Ed25519PublicKey) -> None:
-    """Return if the device of this key signed `sealed`. Raises DocumentRejected."""
-    try:
-        device_public_key.verify(sealed.signature, signed_bytes(sealed))
-    except InvalidSignature as error:
+def verify(sealed: SealedRead, *device_public_keys: Ed25519PublicKey) -> None:
+    """Return if the device of these keys signed `sealed` with one of them. Raises DocumentRejected."""
+    if not is_signed(sealed.signature, signed_bytes(sealed), *device_public_keys):
         raise DocumentRejected(
             "envelope: the signature is not of the device that the header names", RejectionCause.WRONG_SIGNATURE
-        ) from error
+        )
 
 
 def payload(read: Read) -> bytes:

@@ -5,6 +5,7 @@ signature of one kind of document from being one of another. No byte of a body i
 good.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -22,8 +23,17 @@ def signed(body: bytes, prefix: bytes, sign: Callable[[bytes], bytes]) -> bytes:
     return wire.encode([body, sign(prefix + body)])
 
 
-def verified_body(data: bytes, prefix: bytes, public_key: Ed25519PublicKey, *, name: str, whose: str) -> bytes:
-    """Return the body of the document `data` that `public_key` has signed. Raises DocumentRejected.
+def is_signed(signature: bytes, message: bytes, *public_keys: Ed25519PublicKey) -> bool:
+    """Say whether one of `public_keys` signed `message`: a unit that was given a new key has two for a time."""
+    for key in public_keys:
+        with contextlib.suppress(InvalidSignature):
+            key.verify(signature, message)
+            return True
+    return False
+
+
+def verified_body(data: bytes, prefix: bytes, *public_keys: Ed25519PublicKey, name: str, whose: str) -> bytes:
+    """Return the body of the document `data` that one of `public_keys` has signed. Raises DocumentRejected.
 
     `name` is what errors call the document, and `whose` the signature that is missing.
     """
@@ -34,8 +44,6 @@ def verified_body(data: bytes, prefix: bytes, public_key: Ed25519PublicKey, *, n
             raise DocumentRejected(f"{name}: not an array of body and signature")
     if wire.encode([body, signature]) != data:
         raise DocumentRejected(f"{name}: not canonical CBOR")
-    try:
-        public_key.verify(signature, prefix + body)
-    except InvalidSignature:
-        raise DocumentRejected(f"{name}: not signed by {whose}", RejectionCause.WRONG_SIGNATURE) from None
+    if not is_signed(signature, prefix + body, *public_keys):
+        raise DocumentRejected(f"{name}: not signed by {whose}", RejectionCause.WRONG_SIGNATURE)
     return body

@@ -32,17 +32,17 @@ def retired_topic(device_id: str) -> str:
 
 def device_of_read_topic(topic: str) -> str | None:
     """Return the unit whose read topic this is, or None."""
-    match topic.split("/"):
-        case ["kestrel", "v1", device_id, "read"]:
-            return device_id
-        case _:
-            return None
+    return _device_of(topic, "read")
 
 
 def device_of_retired_topic(topic: str) -> str | None:
     """Return the unit on whose topic a last word came, or None if this is another topic."""
+    return _device_of(topic, "retired")
+
+
+def _device_of(topic: str, leaf: str) -> str | None:
     match topic.split("/"):
-        case ["kestrel", "v1", device_id, "retired"]:
+        case ["kestrel", "v1", device_id, last] if last == leaf:
             return device_id
         case _:
             return None

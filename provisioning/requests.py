@@ -7,6 +7,8 @@ for both.
 
 import base64
 import binascii
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
@@ -21,7 +23,6 @@ from firmware.config import DEVICE_ID_PATTERN, DeviceConfig, TokenConfig
 from firmware.faults import ConfigRejected, DocumentRejected
 
 PROOF_PREFIX: Final = b"kestrel/unit-request/v1\x00"
-MAX_DOCUMENT_BYTES: Final = 65_536
 
 T = TypeVar("T")
 Pem = Annotated[str, Meta(max_length=4096)]
@@ -92,32 +93,31 @@ def encode(document: UnitRequest | UnitAnswer) -> bytes:
 
 def load_request(path: Path) -> UnitRequest:
     """Return the request at `path`. Raises ConfigRejected."""
-    return decode_request(_content(path), str(path))
+    return _loaded(path, UnitRequest)
 
 
 def load_answer(path: Path) -> UnitAnswer:
     """Return the answer at `path`. Raises ConfigRejected."""
-    return _decode(_content(path), str(path), UnitAnswer)
+    return _loaded(path, UnitAnswer)
 
 
 def decode_request(data: bytes, name: str) -> UnitRequest:
     """Return the request in `data`; `name` says in an error where it came from. Raises ConfigRejected."""
-    return _decode(data, name, UnitRequest)
+    with _refused(name):
+        return strict_json.decoded(data, UnitRequest)
 
 
-def _decode(data: bytes, name: str, kind: type[T]) -> T:
+def _loaded(path: Path, kind: type[T]) -> T:
     try:
-        return strict_json.decoded(data, kind)
-    except DocumentRejected as error:
-        raise ConfigRejected(f"{name}: {error}; correct it, or bring the file as it was made") from error
-
-
-def _content(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_DOCUMENT_BYTES + 1)
+        with _refused(str(path)):
+            return strict_json.read(path, kind)
     except OSError as error:
         raise ConfigRejected(f"{path}: cannot be read ({error.strerror}); bring the file that was made") from error
-    if len(data) > MAX_DOCUMENT_BYTES:
-        raise ConfigRejected(f"{path}: longer than {MAX_DOCUMENT_BYTES} bytes; this is another file")
-    return data
+
+
+@contextlib.contextmanager
+def _refused(name: str) -> Iterator[None]:
+    try:
+        yield
+    except DocumentRejected as error:
+        raise ConfigRejected(f"{name}: {error}; correct it, or bring the file as it was made") from error

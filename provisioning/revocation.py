@@ -93,4 +93,4 @@ def warning(fleet_path: Path, now: dt.datetime) -> str:
 
 
 def _date(unit: Unit) -> dt.datetime:
-    return dt.datetime.strptime(unit.ended_utc or unit.enrolled_utc, UTC_FORMAT).replace(tzinfo=dt.UTC)
+    return registry.moment(unit.ended_utc or unit.enrolled_utc)

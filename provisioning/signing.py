@@ -13,15 +13,15 @@ from typing import Final
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloud import fleet_folder, registry
-from cloud.registry import UTC_FORMAT, EarlierKey, Registry, State, Unit
+from cloud.registry import UTC_FORMAT, EarlierKey, Registry, State, Unit, moment
 from firmware import config
 from firmware.config import DeviceConfig, SealConfig, SiteConfig, TokenConfig, UplinkConfig
 from firmware.faults import ConfigRejected
+from firmware.signed_document import is_signed
 from provisioning import certificates, durable_files, fleet, requests
 from provisioning.requests import UnitAnswer, UnitRequest
 
@@ -108,11 +108,8 @@ def _checked(request: UnitRequest) -> list[x509.CertificateSigningRequest]:
 def _is_proven(request: UnitRequest, asked: list[x509.CertificateSigningRequest], proof: str, public_key: str) -> bool:
     """Say whether the key that the registry writes as `public_key` signed the whole request."""
     key = Ed25519PublicKey.from_public_bytes(config.key_bytes(public_key))
-    try:
-        key.verify(requests.signature_bytes(proof), requests.proven_bytes(request.device_id, asked, request.token))
-    except InvalidSignature:
-        return False
-    return True
+    proven = requests.proven_bytes(request.device_id, asked, request.token)
+    return is_signed(requests.signature_bytes(proof), proven, key)
 
 
 def _refuse_registered(units: Registry, device_id: str, asked: list[x509.CertificateSigningRequest]) -> None:
@@ -163,21 +160,17 @@ def _entry(
         certificate_until_utc=made.not_valid_after_utc.strftime(UTC_FORMAT),
         site_name=known.site_name if known else site_name,
         enrolled_utc=known.enrolled_utc if known else now.strftime(UTC_FORMAT),
-        earlier_keys=tuple(one for one in known.earlier_keys if _moment(one.accepted_until_utc) > now) if known else (),
+        earlier_keys=tuple(one for one in known.earlier_keys if moment(one.accepted_until_utc) > now) if known else (),
     )
     if known is None or known.public_key == public_key:
         return entry
-    until = _moment(known.certificate_until_utc) + LONGEST_RETENTION
+    until = moment(known.certificate_until_utc) + LONGEST_RETENTION
     earlier = EarlierKey(public_key=known.public_key, accepted_until_utc=until.strftime(UTC_FORMAT))
     if len(entry.earlier_keys) == registry.EARLIER_KEYS_AT_MOST:
         raise ConfigRejected(
             f"{device_id}: too many earlier keys are still accepted; remove from its entry those that are not needed"
         )
     return msgspec.structs.replace(entry, earlier_keys=(earlier, *entry.earlier_keys))
-
-
-def _moment(text: str) -> dt.datetime:
-    return dt.datetime.strptime(text, UTC_FORMAT).replace(tzinfo=dt.UTC)
 
 
 def _base64(named: x509.CertificateSigningRequest | x509.Certificate) -> str:

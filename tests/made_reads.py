@@ -1,10 +1,15 @@
 """Reads of vehicles that never were, and the clock and system that a test gives to the parts that ask for them."""
 
+import base64
+import dataclasses
 import os
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from firmware.agency_keys import AgencyKey, SuiteNumber
+from cloud import registry
+from firmware import sealing
+from firmware.agency_keys import CONTENT_KEY_BYTES, AgencyKey, SuiteNumber, hpke_suite
 from firmware.config import AgencyKeyConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
 from firmware.records import Direction, Passage, PlateText, Read, Site
 from firmware.sealing import Sealer, uuid7
@@ -90,3 +95,26 @@ class KernelRandom:
 
     def random_bytes(self, count):
         return os.urandom(count)
+
+
+def registry_entry(device_id, device_key):
+    """What the registry's file of an active unit holds."""
+    entry = registry.Unit(
+        device_id=device_id,
+        public_key=base64.b64encode(device_key.public_key().public_bytes_raw()).decode(),
+        certificate_serials=("7f",),
+        certificate_until_utc="2037-01-15T08:00:00Z",
+        site_name="Test Street",
+        enrolled_utc="2027-01-15T08:00:00Z",
+    )
+    return registry.encode(entry)
+
+
+def sealed_around(sealed, plaintext, opening_key):
+    """`sealed` with another payload, as whoever holds the unit's key can make it; not signed anew."""
+    header, content_key = sealing.header(sealed), os.urandom(CONTENT_KEY_BYTES)
+    public_key = opening_key.private_key.public_key()
+    wrapped = hpke_suite(opening_key.suite).encrypt(content_key, public_key, info=sealing.INFO_PREFIX + header)
+    ciphertext = AESGCM(content_key).encrypt(sealing.content_nonce(header), plaintext, header)
+    recipients = (dataclasses.replace(sealed.recipients[0], wrapped_key=wrapped),)
+    return dataclasses.replace(sealed, recipients=recipients, ciphertext=ciphertext)

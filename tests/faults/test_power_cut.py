@@ -27,8 +27,8 @@ CROP = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + bytes(range(256)) * 6
 class Chain:
     """Lives of one outbox, each beginning where a cut has left the one before."""
 
-    def __init__(self, folder, library, seed, crop=CROP):
-        self.folder, self.library, self.seed, self.crop = folder, library, seed, crop
+    def __init__(self, folder, shim, seed, crop=CROP):
+        self.folder, self.shim, self.seed, self.crop = folder, shim, seed, crop
         self.random = random.Random(seed)
         self.device_key, self.agency_key = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
         self.contents = {}
@@ -56,7 +56,7 @@ class Chain:
         child = subprocess.run(
             [sys.executable, "-m", "outbox_life"],
             input=json.dumps(told).encode(),
-            env=disk_shim.environment(self.library),
+            env=disk_shim.environment(self.shim),
             capture_output=True,
             timeout=60,
             check=False,

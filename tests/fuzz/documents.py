@@ -1,7 +1,6 @@
 """Documents as bytes: envelope, payload, receipt, configuration, manifest, registry, fleet, certificate and key."""
 
 import base64
-import dataclasses
 import datetime as dt
 import functools
 import os
@@ -11,15 +10,14 @@ from pathlib import Path
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from cloud import fleet_folder, registry
+from cloud import fleet_folder
 from cloud.opening import open_read
 from cloud.opening_keys import OpeningKey, OpeningKeys
 from cloud.registry import Registry
 from firmware import agency_keys, config, identity, sealing, tflite, wire
-from firmware.agency_keys import CONTENT_KEY_BYTES, SuiteNumber, hpke_suite
+from firmware.agency_keys import SuiteNumber
 from firmware.config import AgencyKeyConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
 from firmware.faults import ConfigRejected, DeviceFault, DocumentRejected
 from firmware.key_files import KEY_NAME
@@ -37,7 +35,7 @@ from firmware.retirement import (
 )
 from provisioning import certificates, requests
 from tests.fuzz.judging import ROOT, Target
-from tests.made_reads import NOBODYS_KEY, START_UTC_MS, made_read, made_sealer
+from tests.made_reads import NOBODYS_KEY, START_UTC_MS, made_read, made_sealer, registry_entry, sealed_around
 
 DEVICE = "k-test0001"
 PINS = (
@@ -88,13 +86,7 @@ def _cbor(data: bytes) -> None:
 
 def _payload(data: bytes) -> None:
     """Open `data` as the plaintext of a read whose seal and header are good: what a stolen unit can send."""
-    sealed = sealed_read()
-    header, content_key = sealing.header(sealed), os.urandom(CONTENT_KEY_BYTES)
-    public_key = opening_key().private_key.public_key()
-    wrapped = hpke_suite(opening_key().suite).encrypt(content_key, public_key, info=sealing.INFO_PREFIX + header)
-    ciphertext = AESGCM(content_key).encrypt(sealing.content_nonce(header), data, header)
-    recipients = (dataclasses.replace(sealed.recipients[0], wrapped_key=wrapped),)
-    open_read(dataclasses.replace(sealed, recipients=recipients, ciphertext=ciphertext), OpeningKeys([opening_key()]))
+    open_read(sealed_around(sealed_read(), data, opening_key()), OpeningKeys([opening_key()]))
 
 
 def _command(data: bytes) -> None:
@@ -191,19 +183,6 @@ def _model_file(data: bytes) -> None:
         (folder / tflite.MANIFEST).symlink_to(MODELS_FOLDER / tflite.MANIFEST)
     (folder / "ocr.tflite").write_bytes(data)
     tflite.Model.load(folder, "ocr.tflite")
-
-
-def registry_entry() -> bytes:
-    public = base64.b64encode(device_key().public_key().public_bytes_raw()).decode()
-    entry = registry.Unit(
-        device_id=DEVICE,
-        public_key=public,
-        certificate_serials=("1f",),
-        certificate_until_utc="2036-01-01T00:00:00Z",
-        site_name="Test Street",
-        enrolled_utc="2026-01-01T00:00:00Z",
-    )
-    return registry.encode(entry)
 
 
 def registry_with(entry: bytes) -> Registry:
@@ -319,7 +298,7 @@ DOCUMENTS = (
     Target(
         "model-file", _model_file, (DeviceFault,), lambda: [(MODELS_FOLDER / "ocr.tflite").read_bytes()], 2**20, PINS
     ),
-    Target("registry", _registry, (ConfigRejected,), lambda: [registry_entry()]),
+    Target("registry", _registry, (ConfigRejected,), lambda: [registry_entry(DEVICE, device_key())]),
     Target("fleet", _fleet, (ConfigRejected,), _fleet_seeds),
     Target("certificate", _certificate_file, (ConfigRejected,), _certificate_seeds),
     Target("key", _key_file, (ConfigRejected,), _key_seeds),

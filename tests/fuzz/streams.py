@@ -24,13 +24,13 @@ from tests.fuzz.documents import (
     a_receipt,
     device_key,
     opening_key,
-    registry_entry,
     registry_with,
     sealed_read,
     unit_config,
     work_folder,
 )
 from tests.fuzz.judging import Target
+from tests.made_reads import registry_entry
 
 PACKETS_AT_MOST = 10_000
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: the socket is there already
@@ -78,7 +78,9 @@ def _unit_stream(data: bytes) -> None:
 
 def _receiver_stream(data: bytes) -> None:
     with ReadStore(work_folder() / "stream.db") as store:
-        receiving = Receiving(registry_with(registry_entry()), store, OpeningKeys([opening_key()]), device_key())
+        receiving = Receiving(
+            registry_with(registry_entry(DEVICE, device_key())), store, OpeningKeys([opening_key()]), device_key()
+        )
 
         def take(message: Message) -> None:
             receiving.take(message.topic, message.payload, 1)

@@ -1,14 +1,12 @@
 """What the receiver refuses, each with a cause of its own, and what it must not refuse: 30 days of honest backlog."""
 
-import base64
 import dataclasses
 
 import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from made_reads import START_UTC_MS, made_read, made_sealer
+from made_reads import START_UTC_MS, made_read, made_sealer, registry_entry
 
-from cloud import registry
 from cloud.opening_keys import OpeningKey, OpeningKeys
 from cloud.receiver import summary
 from cloud.receiving import Receiving
@@ -31,15 +29,7 @@ def registry_path(tmp_path):
     folder = tmp_path / "registry"
     folder.mkdir()
     for device_id, key in ((DEVICE, DEVICE_KEY), (OTHER, OTHER_KEY)):
-        entry = registry.Unit(
-            device_id=device_id,
-            public_key=base64.b64encode(key.public_key().public_bytes_raw()).decode(),
-            certificate_serials=("7f",),
-            certificate_until_utc="2037-01-15T08:00:00Z",
-            site_name="Test Street",
-            enrolled_utc="2027-01-15T08:00:00Z",
-        )
-        (folder / f"{device_id}.json").write_bytes(registry.encode(entry))
+        (folder / f"{device_id}.json").write_bytes(registry_entry(device_id, key))
     return folder
 
 

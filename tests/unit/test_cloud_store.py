@@ -1,6 +1,5 @@
 """The receiving end without a broker: each read once, the right receipts, and nothing that a message can break."""
 
-import base64
 import contextlib
 import dataclasses
 import itertools
@@ -13,9 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_reads import PLATE, START_UTC_MS, made_read, made_sealer
+from made_reads import PLATE, START_UTC_MS, made_read, made_sealer, registry_entry
 
-from cloud import registry
 from cloud.__main__ import main
 from cloud.opening import MAX_PASSAGE_UTC_MS
 from cloud.opening_keys import OpeningKey, OpeningKeys
@@ -54,15 +52,7 @@ def store(tmp_path):
 def registry_path(tmp_path):
     folder = tmp_path / "registry"
     folder.mkdir()
-    entry = registry.Unit(
-        device_id=DEVICE,
-        public_key=base64.b64encode(DEVICE_KEY.public_key().public_bytes_raw()).decode(),
-        certificate_serials=("7f",),
-        certificate_until_utc="2037-01-15T08:00:00Z",
-        site_name="Test Street",
-        enrolled_utc="2027-01-15T08:00:00Z",
-    )
-    (folder / f"{DEVICE}.json").write_bytes(registry.encode(entry))
+    (folder / f"{DEVICE}.json").write_bytes(registry_entry(DEVICE, DEVICE_KEY))
     return folder
 
 

@@ -1,21 +1,19 @@
 """Sealing: what goes in comes out at the agency and nowhere else, and nothing about it can be changed unseen."""
 
 import dataclasses
-import os
 import uuid
 
 import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
-from made_reads import PLATE, START_UTC_MS, made_read, made_sealer
+from made_reads import PLATE, START_UTC_MS, made_read, made_sealer, sealed_around
 
 from cloud.opening import MAX_PASSAGE_UTC_MS, open_read
 from cloud.opening_keys import OpeningKey, OpeningKeys
 from firmware import sealing
-from firmware.agency_keys import SuiteNumber, hpke_suite
+from firmware.agency_keys import SuiteNumber
 from firmware.faults import DocumentRejected, RejectionCause
 from firmware.records import Direction, MessageClass, Passage, PlateText, Read, Site
 
@@ -244,18 +242,8 @@ def test_a_stolen_device_that_signs_nonsense_is_rejected(key, value):
     fields = cbor2.loads(sealing.payload(made_read()))
     fields[key] = value
     with pytest.raises(DocumentRejected, match="payload") as rejected:
-        open_read(sealed_around(SEALER.seal(made_read()), cbor2.dumps(fields, canonical=True)), RING)
+        open_read(sealed_around(SEALER.seal(made_read()), cbor2.dumps(fields, canonical=True), AGENCY_KEY), RING)
     assert rejected.value.cause is RejectionCause.BAD_PAYLOAD
-
-
-def sealed_around(sealed, plaintext):
-    """`sealed` with another payload, as whoever holds the unit's key can make it."""
-    header, content_key = sealing.header(sealed), os.urandom(32)
-    info = sealing.INFO_PREFIX + header
-    wrapped = hpke_suite(AGENCY_KEY.suite).encrypt(content_key, AGENCY_KEY.private_key.public_key(), info=info)
-    ciphertext = AESGCM(content_key).encrypt(sealing.content_nonce(header), plaintext, header)
-    recipients = (dataclasses.replace(sealed.recipients[0], wrapped_key=wrapped),)
-    return dataclasses.replace(sealed, recipients=recipients, ciphertext=ciphertext)
 
 
 def test_a_read_is_small_enough_for_the_data_plan():

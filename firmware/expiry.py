@@ -9,21 +9,15 @@ import threading
 from typing import Final
 
 from firmware.faults import DeviceFault, FaultBook, FaultCode
+from firmware.identity import EXPIRY_WARN_DAYS, RENEW, days_left
 from firmware.ports import Clock
 
 LOG = logging.getLogger(__name__)
 
-WARN_DAYS: Final = 30
 FAULT_DAYS: Final = 7
 LOOK_EVERY_S: Final = 3600.0
 WARN_EVERY_S: Final = 86_400.0
 UNTRUSTED_LOOK_EVERY_S: Final = 60.0
-MS_PER_DAY: Final = 86_400_000
-
-
-def days_left(not_after_utc_ms: int, utc_ms: int) -> float:
-    """Return the days from `utc_ms` until a certificate runs out; negative once it has. Both in ms since 1970."""
-    return (not_after_utc_ms - utc_ms) / MS_PER_DAY
 
 
 class ExpiryStage:
@@ -45,7 +39,7 @@ class ExpiryStage:
         left = days_left(self._not_after_utc_ms, self._clock.utc_ms())
         if left <= FAULT_DAYS:
             self._faults.tell(DeviceFault(FaultCode.CERTIFICATE_EXPIRING, _sentence(left)), now_s, LOG)
-        elif left <= WARN_DAYS and now_s >= self._warn_at_s:
+        elif left <= EXPIRY_WARN_DAYS and now_s >= self._warn_at_s:
             self._warn_at_s = now_s + WARN_EVERY_S
             LOG.warning("%s", _sentence(left))
         if left > FAULT_DAYS:  # somebody has put a wrong date right
@@ -58,4 +52,4 @@ class ExpiryStage:
 
 def _sentence(left: float) -> str:
     state = "has run out" if left <= 0 else f"runs out in {left:.0f} days"
-    return f"the unit's certificate {state}; give it a new key with `kestrel-provision unit rotate`"
+    return f"the unit's certificate {state}; {RENEW}"

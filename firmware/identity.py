@@ -27,6 +27,10 @@ SIGNING_CERTIFICATE_NAME = "signing.crt"
 AUTHORITY_NAME = "fleet-ca.crt"
 OUTBOX_NAME = "outbox.db"
 
+EXPIRY_WARN_DAYS = 30
+MS_PER_DAY = 86_400_000
+RENEW = "give it a new key with `kestrel-provision unit rotate`"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
@@ -71,6 +75,11 @@ def load(folder: Path, device_id: str, keys: KeyStore | None = None) -> Identity
         key_store=signing_keys.describe(),
         not_after_utc_ms=min(round(one.not_valid_after_utc.timestamp() * 1000) for one in certificates.values()),
     )
+
+
+def days_left(not_after_utc_ms: int, utc_ms: int) -> float:
+    """Return the days from `utc_ms` until a certificate runs out; negative once it has. Both in ms since 1970."""
+    return (not_after_utc_ms - utc_ms) / MS_PER_DAY
 
 
 def certificate_names(keys: KeyStore) -> tuple[str, ...]:

@@ -16,10 +16,9 @@ import msgspec
 from firmware.config import DeviceConfig
 from firmware.faults import DocumentRejected
 from firmware.firewall_rules import Calls, judged
+from firmware.identity import EXPIRY_WARN_DAYS, MS_PER_DAY, RENEW, days_left
 
-MS_PER_DAY: Final = 86_400_000
 EARLIEST_UTC_MS: Final = 1_735_689_600_000  # 2025-01-01: before this product existed
-CERTIFICATE_WARN_DAYS: Final = 30
 DISK_LEAST_BYTES: Final = 50_000_000
 MODEL_SLOW_MS: Final = 300.0
 """With XNNPACK the detector takes tens of milliseconds on a Pi 4; fifteen times as long without."""
@@ -253,12 +252,11 @@ def _certificate(_config: DeviceConfig, facts: Facts) -> Check:
         return _check(State.FAIL, sentence, hint)
     if facts.now_utc_ms < certificate.from_utc_ms:
         return _check(State.FAIL, "not valid yet by this unit's clock", "set the clock: `timedatectl`")
-    days = (certificate.until_utc_ms - facts.now_utc_ms) / MS_PER_DAY
-    renew = "make a new one with `kestrel-provision unit new`, before the broker closes its door"
+    days = days_left(certificate.until_utc_ms, facts.now_utc_ms)
     if days <= 0:
-        return _check(State.FAIL, f"expired {-days:.0f} days ago", renew)
-    if days < CERTIFICATE_WARN_DAYS:
-        return _check(State.WARN, f"{days:.0f} days left", renew)
+        return _check(State.FAIL, f"expired {-days:.0f} days ago", RENEW)
+    if days < EXPIRY_WARN_DAYS:
+        return _check(State.WARN, f"{days:.0f} days left", RENEW)
     return _check(State.PASS, f"{days:.0f} days left")
 
 

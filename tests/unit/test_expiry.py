@@ -5,8 +5,9 @@ import logging
 import pytest
 from made_reads import START_UTC_MS, SetClock
 
-from firmware.expiry import LOOK_EVERY_S, MS_PER_DAY, UNTRUSTED_LOOK_EVERY_S, ExpiryStage
+from firmware.expiry import LOOK_EVERY_S, UNTRUSTED_LOOK_EVERY_S, ExpiryStage
 from firmware.faults import FaultBook, FaultCode
+from firmware.identity import MS_PER_DAY
 
 
 def stage_with(days, *, trusted=True):

@@ -24,7 +24,7 @@ from firmware.board.mqtt_loop import move_bytes, properties_of, send_at_once
 from firmware.board.tls import unreachable
 from firmware.faults import KestrelError
 from firmware.records import Lost, Refused
-from firmware.topics import SHARED_NOTICES, SHARED_READS, receipt_topic
+from firmware.topics import ALL_NOTICES, ALL_READS, SHARED_NOTICES, SHARED_READS, receipt_topic
 
 SESSION_EXPIRY_S: Final = 30 * 86_400  # the longest retention time of a unit
 RECEIPT_EXPIRY_S: Final = 86_400  # a later receipt says the same and more
@@ -32,6 +32,7 @@ RECEIVE_MAXIMUM: Final = 100
 KEEPALIVE_S: Final = 30
 CONNECT_LIMIT_S: Final = 10.0
 PACKET_BYTES_MAX: Final = 131_072  # the broker's own limit
+RECEIVE_MAXIMUM_DEFAULT: Final = 65_535  # of the broker, if its CONNACK does not say (MQTT 5, section 3.2.2.3.3)
 
 
 class BrokerRefused(KestrelError):
@@ -63,6 +64,7 @@ class Subscription:
         self._refusal = ""
         self._arrived: deque[Message] = deque()
         self._unconfirmed: set[int] = set()  # receipts that the broker has not acknowledged
+        self._receipts_at_most = RECEIVE_MAXIMUM_DEFAULT
         self._client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=RECEIVER_USER,
@@ -131,6 +133,10 @@ class Subscription:
         """Tell the broker that it may forget this message."""
         self._client.ack(message.number, message.qos)
 
+    def receipts_room(self) -> int:
+        """Return how many receipts the broker takes now: its Receive Maximum less what it has not acknowledged."""
+        return self._receipts_at_most - len(self._unconfirmed)
+
     def send_receipt(self, device_id: str, receipt: bytes) -> None:
         """Publish a receipt to its unit."""
         properties = properties_of(PacketTypes.PUBLISH)
@@ -150,12 +156,16 @@ class Subscription:
             connection.close()
 
     def _on_connect(
-        self, client: Client, _userdata: Any, _flags: ConnectFlags, reason: ReasonCode, _properties: Any
+        self, client: Client, _userdata: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Any
     ) -> None:
         if reason.is_failure:
             self._refusal = f"{self._host} does not let the receiver in ({reason}); check the broker's configuration"
-        else:
-            client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in (SHARED_READS, SHARED_NOTICES)])
+            return
+        self._receipts_at_most = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM_DEFAULT)
+        # a broker that cannot share says so (MQTT 5, section 3.2.2.3.13): its one receiver hears all
+        can_share = getattr(properties, "SharedSubscriptionAvailable", 1)
+        topics = (SHARED_READS, SHARED_NOTICES) if can_share else (ALL_READS, ALL_NOTICES)
+        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in topics])
 
     def _on_subscribe(
         self, _client: Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Any

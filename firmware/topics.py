@@ -6,7 +6,8 @@ ALL_READS: Final = "kestrel/v1/+/read"
 SHARED_READS: Final = f"$share/receivers/{ALL_READS}"
 """Receivers share the reads of all units among them (MQTT 5, section 4.8.2)."""
 
-SHARED_NOTICES: Final = "$share/receivers/kestrel/v1/+/retired"
+ALL_NOTICES: Final = "kestrel/v1/+/retired"
+SHARED_NOTICES: Final = f"$share/receivers/{ALL_NOTICES}"
 """And their last words."""
 
 

@@ -14,7 +14,7 @@ from cloud import fleet_folder
 from cloud.receiving import Receiving, Taken
 from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore, StoredRead
-from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription
+from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription, share_group
 from firmware.board.tls import tls_context
 from firmware.retirement import Cause
 from firmware.topics import device_of_retired_topic
@@ -99,7 +99,7 @@ class Receiver:
             if taken is not None and taken.outcome is not Outcome.DUPLICATE:
                 self._say(line(_shown(taken)))
 
-        subscription = Subscription(settings.host, settings.port, self._tls, take)
+        subscription = Subscription(settings.host, settings.port, self._tls, share_group(self._receipt_key), take)
         return subscription
 
     def _serve(self, subscription: Subscription, receiving: Receiving) -> None:

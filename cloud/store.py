@@ -1,9 +1,9 @@
 """The receiver's store: each read once, and per unit the ranges of sequence numbers that a receipt may confirm.
 
 SQLite with WAL and synchronous=FULL: a receipt is sent only after the commit. The table `reads` is in the clear, on the
-agency's own disk, for its owner's eyes only. `confirmed` (confirmed.py) and `seen` outlive the reads and hold no plate, so
-that what retention deletes later is still recognised when it comes again. All is told apart by unit: no unit can use up
-another's read ids.
+agency's own disk, for its owner's eyes only. `confirmed` (confirmed.py) and `seen` outlive the reads and hold no plate,
+so that what retention deletes later is still recognised when it comes again. All is told apart by unit: no unit can use
+up another's read ids.
 
 What protects against replay is that nothing is forgotten, not that things come in order. A read that comes again, bit
 for bit, is a duplicate however late it comes: counted, confirmed, and not stored twice. Honest reads come in any order

@@ -3,12 +3,8 @@
 from typing import Final
 
 ALL_READS: Final = "kestrel/v1/+/read"
-SHARED_READS: Final = f"$share/receivers/{ALL_READS}"
-"""Receivers share the reads of all units among them (MQTT 5, section 4.8.2)."""
-
 ALL_NOTICES: Final = "kestrel/v1/+/retired"
-SHARED_NOTICES: Final = f"$share/receivers/{ALL_NOTICES}"
-"""And their last words."""
+"""The last words of all units."""
 
 
 def read_topic(device_id: str) -> str:

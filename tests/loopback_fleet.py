@@ -91,6 +91,14 @@ class Unit:
             self.uplink.wake.wait(0.05)
         return False
 
+    def acknowledged(self):
+        """How many messages the broker has acknowledged and no receipt has confirmed: those that will be due one day.
+
+        One that is due already is not counted.
+        """
+        due_one_day = {waiting.token for waiting in self.outbox.next_unsent(100_000, 1e12)}
+        return len(due_one_day - {waiting.token for waiting in self.outbox.next_unsent(100_000, -1e12)})
+
     def fault_hint(self, code):
         return next((report.hint for report in self.faults.reports() if report.code is code), "")
 

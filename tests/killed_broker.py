@@ -10,7 +10,7 @@ class KilledBroker:
     """Rounds of one unit, one broker and a receiver that is there or away; counts what the broker lost."""
 
     def __init__(self, broker, unit, start_receiver, store_path, seed):
-        self.acknowledged_and_lost = 0  # messages that the broker had acknowledged and not handed on when it was killed
+        self.acknowledged_only = 0  # what the broker had acknowledged and not handed on when it was killed
         self.put = []
         self._broker, self._unit, self._start_receiver, self._store_path = broker, unit, start_receiver, store_path
         self._random = np.random.default_rng(seed)
@@ -29,9 +29,7 @@ class KilledBroker:
         unit.run_until(lambda: False, chance.choice([0.0, 0.01, 0.03]))
         acknowledged = unit.acknowledged()
         self._broker.kill()
-        self.acknowledged_and_lost += max(
-            0, acknowledged - (len(self.stored()) - (len(self.put) - unit.outbox.count()))
-        )
+        self.acknowledged_only += max(0, acknowledged - (len(self.stored()) - (len(self.put) - unit.outbox.count())))
         self._put(1)
         unit.run_until(lambda: False, 0.02)
         self._broker.start()

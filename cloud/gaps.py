@@ -8,6 +8,8 @@ given up, counted and never asked for again. A gap that shrinks is on its way an
 A unit from which nothing comes after the receiver's start may have all its window out, acknowledged by a broker that
 has lost it, and send nothing new for hours: it is asked once for whatever is above what is stored.
 
+Receivers that share the work share one store, or each takes what the other has for gaps.
+
 No network, no clock. What is open is kept in memory; after a restart a gap is noticed again when something arrives
 above it.
 """

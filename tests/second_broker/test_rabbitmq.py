@@ -3,26 +3,12 @@
 Minutes, and root: `make test-second-broker`.
 """
 
-import contextlib
-import socket
-
 from killed_broker import KilledBroker
 from mqtt_visitor import Visitor
 
 from firmware.faults import FaultCode
 from firmware.records import MessageClass
 from firmware.topics import read_topic, receipt_topic
-
-
-def cut(unit):
-    """End the unit's connection without a goodbye, wherever in the stream it is; return whether there was one."""
-    session = unit.link._session
-    connection = session and session._client.socket()
-    if connection is None:
-        return False
-    with contextlib.suppress(OSError):  # it ends by itself at this moment
-        connection.shutdown(socket.SHUT_RDWR)
-    return True
 
 
 def test_reads_arrive_once_in_order_and_the_receipts_come_back(second_broker, make_unit, start_receiver, stored):
@@ -59,7 +45,7 @@ def test_receipts_wait_for_a_unit_that_is_away(second_broker, make_unit, start_r
     start_receiver().stop()
     unit.put(20)
     assert unit.run_until(lambda: unit.acknowledged() == 20, 30.0)
-    cut(unit)
+    assert unit.cut_connection()
     start_receiver(count=20).join()
     assert unit.outbox.count() == 20
     unit.skipped_s += 70.0  # past the back-off, and not past the patience for receipts
@@ -88,7 +74,7 @@ def test_connections_cut_again_and_again_lose_nothing(second_broker, make_unit, 
         if unit.run_until(lambda: unit.link._session is not None and unit.link._session._is_connected, 0.3):
             put += len(unit.put(10))
             unit.run_until(lambda: unit.acknowledged() > 3, 0.3)
-            cuts += cut(unit)
+            cuts += unit.cut_connection()
         if cuts == 20:
             break
     unit.skipped_s += 400.0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 CONFIGURATION_NAME: Final = "mosquitto.conf"
+SERVICE_NAME: Final = "mosquitto.service.d.conf"
 ACCESS_NAME: Final = "access.acl"
 AUTHORITY_NAME: Final = "fleet-ca.crt"
 REVOKED_NAME: Final = "fleet-ca.crl"
@@ -48,6 +49,11 @@ def configuration(place: BrokerPlace) -> str:
         state_folder=place.state_folder,
         user=place.user,
     )
+
+
+def service_settings() -> str:
+    """Return what the broker's machine adds to Debian's mosquitto.service."""
+    return resources.files("cloud").joinpath(SERVICE_NAME).read_text(encoding="utf-8")
 
 
 def access_list(shut_out: Sequence[str] = ()) -> str:

@@ -5,7 +5,8 @@ One folder, for the office and not for the road:
     fleet.json                 name and port of the broker, the agency's public keys; written last: without it, no fleet
     authority/  fleet-ca.key fleet-ca.crt retirement.key      signs certificates and revocations; tells units to erase
     agency/     opening/KEY-ID.key receipt.key     each opens the reads sealed to it; signs receipts
-    broker/     mosquitto.conf access.acl broker.key broker.crt fleet-ca.crt fleet-ca.crl   goes to the broker's machine
+    broker/     mosquitto.conf mosquitto.service.d.conf access.acl broker.key broker.crt fleet-ca.crt fleet-ca.crl
+                goes to the broker's machine
     receiver/   receiver.key receiver.crt fleet-ca.crt (reads.db)                  the receiver's identity and store
     registry/   one JSON file a unit
 """

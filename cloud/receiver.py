@@ -14,7 +14,7 @@ from cloud import fleet_folder
 from cloud.receiving import Receiving, Taken
 from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore, StoredRead
-from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription
+from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription, share_group
 from firmware.board.tls import tls_context
 from firmware.retirement import Cause
 from firmware.topics import device_of_retired_topic
@@ -99,14 +99,15 @@ class Receiver:
             if taken is not None and taken.outcome is not Outcome.DUPLICATE:
                 self._say(line(_shown(taken)))
 
-        subscription = Subscription(settings.host, settings.port, self._tls, take)
+        subscription = Subscription(settings.host, settings.port, self._tls, share_group(self._receipt_key), take)
         return subscription
 
     def _serve(self, subscription: Subscription, receiving: Receiving) -> None:
         while not self._is_done(receiving):
-            wait_s = min(LOOK_EVERY_S, max(0.0, receiving.next_receipt_s() - time.monotonic()))
-            subscription.serve(wait_s)
-            for device_id, receipt in receiving.due_receipts(time.monotonic(), _utc_ms()).items():
+            due_s = receiving.next_receipt_s() if subscription.receipts_room() else math.inf
+            subscription.serve(min(LOOK_EVERY_S, max(0.0, due_s - time.monotonic())))
+            due = receiving.due_receipts(time.monotonic(), _utc_ms(), subscription.receipts_room())
+            for device_id, receipt in due.items():
                 subscription.send_receipt(device_id, receipt)
         for device_id, receipt in receiving.all_receipts(time.monotonic(), _utc_ms()).items():
             subscription.send_receipt(device_id, receipt)
@@ -159,10 +160,14 @@ def summary(receiving: Receiving, store_path: Path) -> str:
     """Return what a run did, and why messages were rejected, by the names of RejectionCause."""
     alarm = f"\n  {receiving.reused} under a number used before: is a unit's card copied?" if receiving.reused else ""
     retired = "".join(f"\n  {last_word(device_id, cause)}" for device_id, cause in sorted(receiving.retired.items()))
+    gaps = receiving.gaps
+    asked = f"\n  {gaps.questions} gaps asked for" if gaps.questions else ""
+    missing = f"\n  {gaps.given_up} numbers that units did not answer for" if gaps.given_up else ""
     causes = "".join(f"\n  rejected {count}: {cause}" for cause, count in sorted(receiving.rejected.items()))
     return (
         f"{receiving.stored} stored, {receiving.duplicates} duplicates, "
-        f"{sum(receiving.rejected.values())} rejected; the store is {store_path}{alarm}{retired}{causes}"
+        f"{sum(receiving.rejected.values())} rejected; the store is {store_path}"
+        f"{alarm}{retired}{asked}{missing}{causes}"
     )
 
 

@@ -5,6 +5,7 @@ itself lives at the broker, which keeps what comes while no receiver is there.
 """
 
 import contextlib
+import hmac
 import ssl
 import time
 from collections import deque
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -24,7 +26,7 @@ from firmware.board.mqtt_loop import move_bytes, properties_of, send_at_once
 from firmware.board.tls import unreachable
 from firmware.faults import KestrelError
 from firmware.records import Lost, Refused
-from firmware.topics import SHARED_NOTICES, SHARED_READS, receipt_topic
+from firmware.topics import ALL_NOTICES, ALL_READS, receipt_topic
 
 SESSION_EXPIRY_S: Final = 30 * 86_400  # the longest retention time of a unit
 RECEIPT_EXPIRY_S: Final = 86_400  # a later receipt says the same and more
@@ -32,6 +34,7 @@ RECEIVE_MAXIMUM: Final = 100
 KEEPALIVE_S: Final = 30
 CONNECT_LIMIT_S: Final = 10.0
 PACKET_BYTES_MAX: Final = 131_072  # the broker's own limit
+RECEIVE_MAXIMUM_DEFAULT: Final = 65_535  # of the broker, if its CONNACK does not say (MQTT 5, section 3.2.2.3.3)
 
 
 class BrokerRefused(KestrelError):
@@ -40,6 +43,15 @@ class BrokerRefused(KestrelError):
 
 class BrokerLost(KestrelError):
     """There is no connection to the broker; a later attempt may succeed."""
+
+
+def share_group(receipt_key: Ed25519PrivateKey) -> str:
+    """Return the name under which the receivers of this fleet share what its units say (MQTT 5, section 4.8.2).
+
+    Nobody else can know it. Mosquitto lets everybody into every group, and hands a share of the messages to a client
+    that may not read them, which is to nobody: a single unit that was taken over could hold up half of a fleet's reads.
+    """
+    return hmac.digest(receipt_key.private_bytes_raw(), b"kestrel/share-group/v1", "sha256").hex()[:32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +67,16 @@ class Message:
 class Subscription:
     """One connection that hears what all units say. A context manager; `take` is called for each message."""
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext, take: Callable[[Message], None]) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext, group: str, take: Callable[[Message], None]) -> None:
         self._host = host
         self._port = port
+        self._group = group
         self._take = take
         self._is_subscribed = False
         self._refusal = ""
         self._arrived: deque[Message] = deque()
         self._unconfirmed: set[int] = set()  # receipts that the broker has not acknowledged
+        self._receipts_at_most = RECEIVE_MAXIMUM_DEFAULT
         self._client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=RECEIVER_USER,
@@ -131,6 +145,10 @@ class Subscription:
         """Tell the broker that it may forget this message."""
         self._client.ack(message.number, message.qos)
 
+    def receipts_room(self) -> int:
+        """Return how many receipts the broker takes now: its Receive Maximum less what it has not acknowledged."""
+        return self._receipts_at_most - len(self._unconfirmed)
+
     def send_receipt(self, device_id: str, receipt: bytes) -> None:
         """Publish a receipt to its unit."""
         properties = properties_of(PacketTypes.PUBLISH)
@@ -150,12 +168,16 @@ class Subscription:
             connection.close()
 
     def _on_connect(
-        self, client: Client, _userdata: Any, _flags: ConnectFlags, reason: ReasonCode, _properties: Any
+        self, client: Client, _userdata: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Any
     ) -> None:
         if reason.is_failure:
             self._refusal = f"{self._host} does not let the receiver in ({reason}); check the broker's configuration"
-        else:
-            client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in (SHARED_READS, SHARED_NOTICES)])
+            return
+        self._receipts_at_most = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM_DEFAULT)
+        # a broker that cannot share says so (MQTT 5, section 3.2.2.3.13): its one receiver hears all
+        can_share = getattr(properties, "SharedSubscriptionAvailable", 1)
+        shared = f"$share/{self._group}/" if can_share else ""
+        client.subscribe([(shared + topic, SubscribeOptions(qos=1)) for topic in (ALL_READS, ALL_NOTICES)])
 
     def _on_subscribe(
         self, _client: Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Any

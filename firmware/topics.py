@@ -3,11 +3,8 @@
 from typing import Final
 
 ALL_READS: Final = "kestrel/v1/+/read"
-SHARED_READS: Final = f"$share/receivers/{ALL_READS}"
-"""Receivers share the reads of all units among them (MQTT 5, section 4.8.2)."""
-
-SHARED_NOTICES: Final = "$share/receivers/kestrel/v1/+/retired"
-"""And their last words."""
+ALL_NOTICES: Final = "kestrel/v1/+/retired"
+"""The last words of all units."""
 
 
 def read_topic(device_id: str) -> str:

@@ -1,11 +1,12 @@
 """A real Mosquitto on loopback, with the fleet's own files: the broker of the simulation and of the tests.
 
-World face: start, stop, kill, start again. It is the product's configuration with another port and other folders, so
-what is refused here is refused on the road.
+World face: start, stop, kill, save, start again. It is the product's configuration with another port and other folders,
+so what is refused here is refused on the road.
 """
 
 import contextlib
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -79,6 +80,11 @@ class Broker:
             except subprocess.TimeoutExpired:
                 self.kill()
             self._process = None
+
+    def save(self) -> None:
+        """Let it write its memory now, as it does every autosave_interval. It does so when it next has work."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGUSR1)
 
     def kill(self) -> None:
         """End it as a power cut does: what it had not yet saved is gone."""

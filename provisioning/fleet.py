@@ -162,6 +162,7 @@ def _broker_files(authority: Authority, fleet: Fleet, now: dt.datetime) -> dict[
             certificates.revocation_list(authority, {}, None, now)
         ),
         fleet_folder.BROKER_FOLDER / broker_files.CONFIGURATION_NAME: broker_files.configuration(place).encode(),
+        fleet_folder.BROKER_FOLDER / broker_files.SERVICE_NAME: broker_files.service_settings().encode(),
         fleet_folder.BROKER_FOLDER / broker_files.ACCESS_NAME: broker_files.access_list().encode(),
     }
 

@@ -7,8 +7,7 @@ itself lives at the broker, which keeps what comes while no receiver is there.
 import contextlib
 import ssl
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -53,15 +52,15 @@ class Message:
 
 
 class Subscription:
-    """One connection that hears what all units say. A context manager; `take` is called for each message."""
+    """One connection that hears what all units say. A context manager; `take` gets what has arrived together."""
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext, take: Callable[[Message], None]) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext, take: Callable[[Sequence[Message]], None]) -> None:
         self._host = host
         self._port = port
         self._take = take
         self._is_subscribed = False
         self._refusal = ""
-        self._arrived: deque[Message] = deque()
+        self._arrived: list[Message] = []
         self._unconfirmed: set[int] = set()  # receipts that the broker has not acknowledged
         self._client = Client(
             CallbackAPIVersion.VERSION2,
@@ -111,10 +110,17 @@ class Subscription:
         self._close()
 
     def serve(self, wait_s: float) -> None:
-        """Move bytes for up to `wait_s`, calling `take` for what comes. Raises BrokerRefused or BrokerLost."""
-        status = move_bytes(self._client, wait_s)
-        while self._arrived:
-            self._take(self._arrived.popleft())
+        """Wait for up to `wait_s`, then take in one group what is there already. Raises BrokerRefused or BrokerLost.
+
+        A group never waits for another message, and holds about RECEIVE_MAXIMUM at most.
+        """
+        status, before = move_bytes(self._client, wait_s), 0
+        while status == MQTTErrorCode.MQTT_ERR_SUCCESS and before < len(self._arrived) < RECEIVE_MAXIMUM:
+            before = len(self._arrived)
+            status = move_bytes(self._client, 0.0)
+        if self._arrived:
+            group, self._arrived = self._arrived, []
+            self._take(group)
         if self._refusal:
             self._close()
             raise BrokerRefused(self._refusal)

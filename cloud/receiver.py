@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from cloud import fleet_folder
+from cloud.broker_files import RECEIVER_USER
 from cloud.receiving import Receiving, Taken
 from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore, StoredRead
@@ -34,6 +35,7 @@ class ReceiverSettings:
     port: int
     store_path: Path
     count: int | None
+    name: str = RECEIVER_USER
 
 
 class Receiver:
@@ -45,11 +47,8 @@ class Receiver:
         self._stopping = stopping
         self._output = output
         folder = settings.folder
-        self._tls = tls_context(
-            folder / fleet_folder.RECEIVER_AUTHORITY,
-            folder / fleet_folder.RECEIVER_CERTIFICATE,
-            folder / fleet_folder.RECEIVER_KEY,
-        )
+        own = (fleet_folder.RECEIVER_AUTHORITY, fleet_folder.RECEIVER_CERTIFICATE, fleet_folder.RECEIVER_KEY)
+        self._tls = tls_context(*(folder / fleet_folder.of_receiver(file, settings.name) for file in own))
         self._opening_keys = fleet_folder.opening_keys(folder)
         self._receipt_key = fleet_folder.receipt_key(folder)
         self._registry = Registry(folder / fleet_folder.REGISTRY_FOLDER)
@@ -101,7 +100,7 @@ class Receiver:
                     self._take_notice(receiving, device_id, message.payload)
                     subscription.acknowledge(message)
 
-        subscription = Subscription(settings.host, settings.port, self._tls, take)
+        subscription = Subscription(settings.host, settings.port, settings.name, self._tls, take)
         return subscription
 
     def _take_notice(self, receiving: Receiving, device_id: str, payload: bytes) -> None:

@@ -54,9 +54,12 @@ class Message:
 class Subscription:
     """One connection that hears what all units say. A context manager; `take` gets what has arrived together."""
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext, take: Callable[[Sequence[Message]], None]) -> None:
+    def __init__(
+        self, host: str, port: int, name: str, tls: ssl.SSLContext, take: Callable[[Sequence[Message]], None]
+    ) -> None:
         self._host = host
         self._port = port
+        self._name = name
         self._take = take
         self._is_subscribed = False
         self._refusal = ""
@@ -64,7 +67,7 @@ class Subscription:
         self._unconfirmed: set[int] = set()  # receipts that the broker has not acknowledged
         self._client = Client(
             CallbackAPIVersion.VERSION2,
-            client_id=RECEIVER_USER,
+            client_id=name,  # as the broker has it from the certificate: no two sessions share one
             protocol=MQTTProtocolVersion.MQTTv5,
             reconnect_on_failure=False,
             manual_ack=True,
@@ -81,7 +84,9 @@ class Subscription:
     def __enter__(self) -> Self:
         """Connect and subscribe. Raises BrokerRefused or BrokerLost."""
         properties = properties_of(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        # One session keeps what comes while nobody is there. A further receiver that has gone must be dealt no share:
+        # what lay there would wait for it, as would half of what the units send again.
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S if self._name == RECEIVER_USER else 0
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
         properties.MaximumPacketSize = PACKET_BYTES_MAX
         try:

@@ -44,6 +44,7 @@ def add_to(commands: Any) -> None:
     fleet.add_argument("--json", type=Path, metavar="OUT", help="write the answer there, as it grows")
     fleet.add_argument("--seed", type=_whole(0, 2**32), default=1, help="the same seed, the same moments (default: 1)")
     fleet.add_argument("--processes", type=_whole(1, 64), default=1, help="processes that are the cameras (default: 1)")
+    fleet.add_argument("--receivers", type=_whole(1, 16), default=1, help="receivers on one store (default: 1)")
     fleet.add_argument("--kill-broker-at", type=_number(0.1, 86_400.0), metavar="S", help="kill -9 and start it again")
     fleet.add_argument("--folder", type=Path, help="where fleet, cameras and stores are kept (default: nowhere)")
     fleet.set_defaults(command=_fleet, log_level="warning", log_format=LogFormat.TEXT)
@@ -70,6 +71,7 @@ def _fleet(options: argparse.Namespace) -> int:
                 minutes=options.minutes,
                 seed=options.seed,
                 processes=options.processes,
+                receivers=options.receivers,
                 kill_broker_at_s=options.kill_broker_at,
             )
             answers.append(run_load(load, folder / f"load-{size}", stopping))

@@ -29,6 +29,7 @@ from hw_sim.fleet_figures import Account, Costs, ReadName, figures
 from hw_sim.fleet_load import Finish, LoadPlan, LoadProcess, Start, Told, spread
 from hw_sim.part_processes import Cost, PartEnded, child, cost_of, machine_cpu_s, stop
 from provisioning import durable_files, fleet
+from provisioning import receivers as more_receivers
 
 LOOK_EVERY_S: Final = 0.1
 LEAD_S: Final = 0.5  # from the word to start to the first moment at which a read may be captured
@@ -50,16 +51,19 @@ class FleetLoad:
     minutes: float
     seed: int = 1
     processes: int = 1
+    receivers: int = 1  # on one store
     kill_broker_at_s: float | None = None
     patience_s: float = RECEIPT_WAIT_S  # after so long without a receipt a camera sends again
 
 
-def prepare(folder: Path, cameras: int) -> tuple[Path, list[CameraFiles]]:
-    """Return a fleet in `folder` and this many of its units, made if they are not there. Raises ConfigRejected."""
+def prepare(folder: Path, cameras: int, receivers: int) -> tuple[Path, list[CameraFiles]]:
+    """Return a fleet in `folder` and so many of its units, made if they are not there. Raises ConfigRejected."""
     fleet_path, now = folder / "fleet", dt.datetime.now(dt.UTC)
     durable_files.make_folder(folder)
     if not (fleet_path / fleet_folder.FLEET_NAME).exists():
         fleet.init(fleet_path, host="localhost", port=free_port(), now=now)
+    while len(fleet_folder.receivers(fleet_path)) < receivers:
+        more_receivers.add(fleet_path, now)
     return fleet_path, enrol_many(fleet_path, folder, cameras, now)
 
 
@@ -69,16 +73,20 @@ def run_load(load: FleetLoad, folder: Path, stopping: threading.Event) -> dict[s
     Raises BrokerAbsent, PartEnded, ConfigRejected and StoreRefused, each with one sentence. Once `stopping` is set, all
     parts end within some seconds and what there is is returned.
     """
-    fleet_path, cameras = prepare(folder.parent, load.cameras)
+    fleet_path, cameras = prepare(folder.parent, load.cameras, load.receivers)
     durable_files.make_folder(folder)
     with ExitStack() as parts:
         broker = parts.enter_context(Broker(fleet_path, folder))
-        receiver = parts.enter_context(_receiving(fleet_path, folder / STORE_NAME))
+        receivers = [
+            parts.enter_context(_receiving(fleet_path, name, folder / STORE_NAME))
+            for name in fleet_folder.receivers(fleet_path)[: load.receivers]
+        ]
         crowd = parts.enter_context(_crowd(load, fleet_path, cameras))
-        course = _Course(load, broker, receiver, crowd, stopping)
+        course = _Course(load, broker, receivers, crowd, stopping)
         course.run()
         told = crowd.end()
-        stop(receiver.process, RECEIVER_STOP_LIMIT_S)
+        for receiver in receivers:
+            stop(receiver.process, RECEIVER_STOP_LIMIT_S)
     return figures(course.account(told, folder / STORE_NAME))
 
 
@@ -146,9 +154,10 @@ def _crowd(load: FleetLoad, fleet_path: Path, cameras: list[CameraFiles]) -> Ite
 
 
 @contextmanager
-def _receiving(fleet_path: Path, store_path: Path) -> Iterator[_Receiver]:
+def _receiving(fleet_path: Path, name: str, store_path: Path) -> Iterator[_Receiver]:
     """Run the receiver, and note what it shows, from when it hears the broker. Raises PartEnded if it does not."""
-    command = [sys.executable, "-m", "cloud", "receive", "--folder", str(fleet_path), "--store", str(store_path)]
+    command = [sys.executable, "-m", "cloud", "receive", "--folder", str(fleet_path), "--name", name]
+    command += ["--store", str(store_path)]
     with child(command, stdout=subprocess.PIPE) as process:
         if process.stdout is None or not process.stdout.readline():
             raise PartEnded("the receiver did not start; its own sentence is above")
@@ -166,11 +175,11 @@ class _Course:
     """The course of one load: connect, capture, deliver the rest; with what the parts had used in between."""
 
     def __init__(
-        self, load: FleetLoad, broker: Broker, receiver: _Receiver, crowd: _Crowd, stopping: threading.Event
+        self, load: FleetLoad, broker: Broker, receivers: list[_Receiver], crowd: _Crowd, stopping: threading.Event
     ) -> None:
         self._load = load
         self._broker = broker
-        self._receiver = receiver
+        self._receivers = receivers
         self._crowd = crowd
         self._stopping = stopping
         self._killed = Cost()  # what brokers that were killed had used
@@ -197,7 +206,7 @@ class _Course:
         repeated = counters.pop(Outcome.DUPLICATE, 0)
         return Account(
             cameras=self._load.cameras,
-            receivers=1,
+            receivers=self._load.receivers,
             reads_per_minute=self._load.reads_per_minute,
             minutes=self._load.minutes,
             seed=self._load.seed,
@@ -206,7 +215,7 @@ class _Course:
             captured={name: count for one in told for name, count in one.captured.items()},
             unconfirmed={name: numbers for one in told for name, numbers in one.unconfirmed.items()},
             stored=stored,
-            shown_utc_ms=self._receiver.shown_utc_ms,
+            shown_utc_ms={name: at for one in self._receivers for name, at in one.shown_utc_ms.items()},
             repeated=repeated,
             rejected=sum(counters.values()),
             store_bytes=store_path.stat().st_size,
@@ -271,9 +280,9 @@ class _Course:
         return _sum([one.books for one in self._crowd.told()])
 
     def _watch(self) -> None:
-        """Raise PartEnded if the receiver has ended."""
-        if self._receiver.process.poll() is not None:
-            raise PartEnded("the receiver ended; its own sentence is above")
+        """Raise PartEnded if a receiver has ended."""
+        if any(receiver.process.poll() is not None for receiver in self._receivers):
+            raise PartEnded("a receiver ended; its own sentence is above")
 
     def _kill_broker(self) -> None:
         """End the broker as a power cut does, and start it again."""
@@ -282,13 +291,16 @@ class _Course:
         self._broker.start()
 
     def _costs(self) -> Costs:
+        receivers = [cost_of(receiver.process.pid) for receiver in self._receivers]
         broker = Cost() if self._broker.pid is None else cost_of(self._broker.pid)
         return Costs(
             broker=Cost(
                 cpu_s=self._killed.cpu_s + broker.cpu_s,
                 peak_rss_mb=max(self._killed.peak_rss_mb, broker.peak_rss_mb),
             ),
-            receiver=cost_of(self._receiver.process.pid),
+            receiver=Cost(
+                cpu_s=sum(cost.cpu_s for cost in receivers), peak_rss_mb=max(cost.peak_rss_mb for cost in receivers)
+            ),
             generator_cpu_s=sum(one.cpu_s for one in self._crowd.told()),
             machine_cpu_s=machine_cpu_s(),
             at_s=time.monotonic(),

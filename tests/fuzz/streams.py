@@ -87,7 +87,7 @@ def _receiver_stream(data: bytes) -> None:
             for message in messages:
                 subscription.acknowledge(message)
 
-        subscription = Subscription("localhost", 1, NO_TLS, take)
+        subscription = Subscription("localhost", 1, "receiver", NO_TLS, take)
         with _broker_that_says(data, subscription._client):
             for _ in range(PACKETS_AT_MOST):
                 subscription.serve(0.0)

@@ -6,11 +6,13 @@ import secrets
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
 from cloud import fleet_folder
+from cloud.broker_files import RECEIVER_USER
 from cloud.receiving import Receiving, Taken
 from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore, StoredRead
@@ -33,6 +35,7 @@ class ReceiverSettings:
     port: int
     store_path: Path
     count: int | None
+    name: str = RECEIVER_USER
 
 
 class Receiver:
@@ -44,11 +47,8 @@ class Receiver:
         self._stopping = stopping
         self._output = output
         folder = settings.folder
-        self._tls = tls_context(
-            folder / fleet_folder.RECEIVER_AUTHORITY,
-            folder / fleet_folder.RECEIVER_CERTIFICATE,
-            folder / fleet_folder.RECEIVER_KEY,
-        )
+        own = (fleet_folder.RECEIVER_AUTHORITY, fleet_folder.RECEIVER_CERTIFICATE, fleet_folder.RECEIVER_KEY)
+        self._tls = tls_context(*(folder / fleet_folder.of_receiver(file, settings.name) for file in own))
         self._opening_keys = fleet_folder.opening_keys(folder)
         self._receipt_key = fleet_folder.receipt_key(folder)
         self._registry = Registry(folder / fleet_folder.REGISTRY_FOLDER)
@@ -87,20 +87,27 @@ class Receiver:
     def _subscription(self, receiving: Receiving) -> Subscription:
         settings = self._settings
 
-        def take(message: Message) -> None:
-            if (device_id := device_of_retired_topic(message.topic)) is not None:
-                notice = receiving.take_notice(device_id, message.payload, _utc_ms())
-                subscription.acknowledge(message)
-                if notice is not None:
-                    self._say(last_word(device_id, notice.cause))
-                return
-            taken = receiving.take(message.topic, message.payload, _utc_ms())
-            subscription.acknowledge(message)  # only here: the store has committed
-            if taken is not None and taken.outcome is not Outcome.DUPLICATE:
-                self._say(line(_shown(taken)))
+        def take(messages: Sequence[Message]) -> None:
+            reads = [message for message in messages if device_of_retired_topic(message.topic) is None]
+            taken = receiving.take_all([(message.topic, message.payload) for message in reads], _utc_ms())
+            for message in reads:
+                subscription.acknowledge(message)  # only here: the store has committed
+            new = [one for one in taken if one is not None and one.outcome is not Outcome.DUPLICATE]
+            if new:
+                self._say("\n".join(line(_shown(one)) for one in new))
+            for message in messages:
+                if (device_id := device_of_retired_topic(message.topic)) is not None:
+                    self._take_notice(receiving, device_id, message.payload)
+                    subscription.acknowledge(message)
 
-        subscription = Subscription(settings.host, settings.port, self._tls, share_group(self._receipt_key), take)
+        group = share_group(self._receipt_key)
+        subscription = Subscription(settings.host, settings.port, settings.name, self._tls, group=group, take=take)
         return subscription
+
+    def _take_notice(self, receiving: Receiving, device_id: str, payload: bytes) -> None:
+        notice = receiving.take_notice(device_id, payload, _utc_ms())
+        if notice is not None:
+            self._say(last_word(device_id, notice.cause))
 
     def _serve(self, subscription: Subscription, receiving: Receiving) -> None:
         while not self._is_done(receiving):

@@ -8,6 +8,8 @@ receipt. A refused message is never confirmed, so that no forger can make a unit
 
 import math
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -54,7 +56,7 @@ class Receiving:
         self.stored = 0
         self.duplicates = 0
         self.reused = 0  # stored under a number that another read of the unit had: somebody should look at the card
-        self.rejected: dict[RejectionCause, int] = {}
+        self.rejected: Counter[RejectionCause] = Counter()
         self.gaps = Gaps(store)
         self.retired: dict[str, Cause] = {}  # units that said that they erase themselves, and why
         self._registry = registry
@@ -65,28 +67,28 @@ class Receiving:
         self._receipted_at_s: dict[str, float] = {}
 
     def take(self, topic: str, payload: bytes, received_utc_ms: int) -> Taken | None:
-        """Take one message; return the read in it, or None if it was rejected and counted.
+        """Take one message: a group of one."""
+        return self.take_all([(topic, payload)], received_utc_ms)[0]
 
-        Raises StoreRefused if the disk does: then the message must not be acknowledged.
+    def take_all(self, messages: Sequence[tuple[str, bytes]], received_utc_ms: int) -> list[Taken | None]:
+        """Take messages (topic, payload) in one commit; return the read in each, None if it was rejected and counted.
+
+        Raises StoreRefused if the disk does: then none of them may be acknowledged, and none is owed a receipt.
         """
-        try:
-            read = self._opened(topic, payload, received_utc_ms)
-            outcome = self._store.put(read, received_utc_ms, payload)
-        except DocumentRejected as rejected:
-            self._count_rejected(rejected.cause)
-            return None
-        self.stored += outcome is not Outcome.DUPLICATE
-        self.duplicates += outcome is Outcome.DUPLICATE
-        self.reused += outcome is Outcome.SEQUENCE_REUSED
-        self._owed.setdefault(read.device_id, set()).add(read.sequence)
-        return Taken(read=read, outcome=outcome, received_utc_ms=received_utc_ms)
+        opened = [self._opened_or_cause(topic, payload, received_utc_ms) for topic, payload in messages]
+        with self._store.group():
+            outcomes = [
+                self._kept(one, payload, received_utc_ms) for one, (_, payload) in zip(opened, messages, strict=True)
+            ]
+        return [self._accounted(one, outcome, received_utc_ms) for one, outcome in zip(opened, outcomes, strict=True)]
 
     def take_notice(self, device_id: str, payload: bytes, received_utc_ms: int) -> RetiredNotice | None:
         """Take what came on a unit's topic of last words; return its notice, or None if it was rejected and counted."""
         try:
             notice = verify_notice(payload, self._verifying_keys(device_id, received_utc_ms), device_id)
         except DocumentRejected as rejected:
-            self._count_rejected(rejected.cause)
+            self._store.count_rejected(rejected.cause)
+            self.rejected[rejected.cause] += 1
             return None
         self.retired[device_id] = notice.cause
         return notice
@@ -116,6 +118,35 @@ class Receiving:
             default=math.inf,
         )
 
+    def _opened_or_cause(self, topic: str, payload: bytes, received_utc_ms: int) -> Read | RejectionCause:
+        try:
+            return self._opened(topic, payload, received_utc_ms)
+        except DocumentRejected as rejected:
+            return rejected.cause
+
+    def _kept(self, opened: Read | RejectionCause, payload: bytes, received_utc_ms: int) -> Outcome | RejectionCause:
+        """Store a read, or count why there is none, as part of the store's group."""
+        if isinstance(opened, Read):
+            try:
+                return self._store.put(opened, received_utc_ms, payload)
+            except DocumentRejected as rejected:
+                opened = rejected.cause
+        self._store.count_rejected(opened)
+        return opened
+
+    def _accounted(
+        self, opened: Read | RejectionCause, outcome: Outcome | RejectionCause, received_utc_ms: int
+    ) -> Taken | None:
+        """Count what has been committed, and note who is owed a receipt."""
+        if not isinstance(opened, Read) or not isinstance(outcome, Outcome):
+            self.rejected[RejectionCause(outcome)] += 1
+            return None
+        self.stored += outcome is not Outcome.DUPLICATE
+        self.duplicates += outcome is Outcome.DUPLICATE
+        self.reused += outcome is Outcome.SEQUENCE_REUSED
+        self._owed.setdefault(opened.device_id, set()).add(opened.sequence)
+        return Taken(read=opened, outcome=outcome, received_utc_ms=received_utc_ms)
+
     def _opened(self, topic: str, payload: bytes, received_utc_ms: int) -> Read:
         """Return the read in a message; nothing of it is interpreted before its signature is good but its header."""
         sealed = sealing.from_wire(payload)
@@ -137,10 +168,6 @@ class Receiving:
         if not keys:
             raise DocumentRejected("envelope: the unit is not in the registry", RejectionCause.UNKNOWN_DEVICE)
         return keys
-
-    def _count_rejected(self, cause: RejectionCause) -> None:
-        self.rejected[cause] = self.rejected.get(cause, 0) + 1
-        self._store.count_rejected(cause)
 
     def _receipt(self, device_id: str, now_s: float, issued_utc_ms: int) -> bytes:
         arrived = self._owed.pop(device_id)

@@ -8,8 +8,7 @@ import contextlib
 import hmac
 import ssl
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -65,21 +64,31 @@ class Message:
 
 
 class Subscription:
-    """One connection that hears what all units say. A context manager; `take` is called for each message."""
+    """One connection that hears what all units say. A context manager; `take` gets what has arrived together."""
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext, group: str, take: Callable[[Message], None]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        name: str,
+        tls: ssl.SSLContext,
+        *,
+        group: str,
+        take: Callable[[Sequence[Message]], None],
+    ) -> None:
         self._host = host
         self._port = port
+        self._name = name
         self._group = group
         self._take = take
         self._is_subscribed = False
         self._refusal = ""
-        self._arrived: deque[Message] = deque()
+        self._arrived: list[Message] = []
         self._unconfirmed: set[int] = set()  # receipts that the broker has not acknowledged
         self._receipts_at_most = RECEIVE_MAXIMUM_DEFAULT
         self._client = Client(
             CallbackAPIVersion.VERSION2,
-            client_id=RECEIVER_USER,
+            client_id=name,  # as the broker has it from the certificate: no two sessions share one
             protocol=MQTTProtocolVersion.MQTTv5,
             reconnect_on_failure=False,
             manual_ack=True,
@@ -96,7 +105,9 @@ class Subscription:
     def __enter__(self) -> Self:
         """Connect and subscribe. Raises BrokerRefused or BrokerLost."""
         properties = properties_of(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        # One session keeps what comes while nobody is there. A further receiver that has gone must be dealt no share:
+        # what lay there would wait for it, as would half of what the units send again.
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S if self._name == RECEIVER_USER else 0
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
         properties.MaximumPacketSize = PACKET_BYTES_MAX
         try:
@@ -125,10 +136,17 @@ class Subscription:
         self._close()
 
     def serve(self, wait_s: float) -> None:
-        """Move bytes for up to `wait_s`, calling `take` for what comes. Raises BrokerRefused or BrokerLost."""
-        status = move_bytes(self._client, wait_s)
-        while self._arrived:
-            self._take(self._arrived.popleft())
+        """Wait for up to `wait_s`, then take in one group what is there already. Raises BrokerRefused or BrokerLost.
+
+        A group never waits for another message, and holds about RECEIVE_MAXIMUM at most.
+        """
+        status, before = move_bytes(self._client, wait_s), 0
+        while status == MQTTErrorCode.MQTT_ERR_SUCCESS and before < len(self._arrived) < RECEIVE_MAXIMUM:
+            before = len(self._arrived)
+            status = move_bytes(self._client, 0.0)
+        if self._arrived:
+            group, self._arrived = self._arrived, []
+            self._take(group)
         if self._refusal:
             self._close()
             raise BrokerRefused(self._refusal)

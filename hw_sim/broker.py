@@ -53,6 +53,11 @@ class Broker:
         self._fleet_path = fleet_path
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """Return the process, or None while there is none."""
+        return self._process.pid if self._process is not None else None
+
     def start(self) -> None:
         """Start it and return when it takes connections. Raises BrokerAbsent."""
         program = _program()

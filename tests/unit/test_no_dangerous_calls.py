@@ -39,7 +39,7 @@ ANY_ADDRESS = {"0.0.0.0", "::", "[::]"}  # noqa: S104
 ALLOWED = {
     ("models/training.py", "import pickle"): "only the name of the error that torch.load raises for a strange file",
     ("hw_sim/broker.py", "subprocess.Popen"): "Mosquitto on loopback; a list whose program we looked up",
-    ("hw_sim/demonstration.py", "subprocess.Popen"): "our own modules as `python -m`; a list made here",
+    ("hw_sim/part_processes.py", "subprocess.Popen"): "our own modules as `python -m`; a list made here",
     (
         "firmware/board/host_facts.py",
         "subprocess.run",

@@ -17,7 +17,7 @@ from cloud.store import Outcome, ReadStore, StoredRead
 from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription
 from firmware.board.tls import tls_context
 from firmware.retirement import Cause
-from firmware.topics import device_of_retired_topic
+from firmware.topics import device_of_retired_topic, device_of_status_topic
 
 LOOK_EVERY_S: Final = 0.25  # how soon a request to stop is seen
 RETRY_LIMIT_S: Final = 30.0
@@ -94,6 +94,12 @@ class Receiver:
                 if notice is not None:
                     self._say(last_word(device_id, notice.cause))
                 return
+            if (device_id := device_of_status_topic(message.topic)) is not None:
+                is_here = receiving.take_status(device_id, message.payload, _utc_ms())
+                subscription.acknowledge(message)
+                if is_here is not None:
+                    self._say(presence_line(device_id, is_here=is_here))
+                return
             taken = receiving.take(message.topic, message.payload, _utc_ms())
             subscription.acknowledge(message)  # only here: the store has committed
             if taken is not None and taken.outcome is not Outcome.DUPLICATE:
@@ -169,6 +175,11 @@ def summary(receiving: Receiving, store_path: Path) -> str:
 def last_word(device_id: str, cause: Cause) -> str:
     """Return what a unit said last, as one line for people."""
     return f"{device_id} erased itself, cause: {cause}; shut it out with `kestrel-provision fleet revoke`"
+
+
+def presence_line(device_id: str, *, is_here: bool) -> str:
+    """Return that a unit came back or went, as one line for people."""
+    return f"{device_id} is back" if is_here else f"{device_id} is gone: its broker has lost it, or it was switched off"
 
 
 def _shown(taken: Taken) -> StoredRead:

@@ -20,11 +20,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from cloud.broker_files import RECEIVER_USER
-from firmware.board.mqtt_loop import move_bytes, properties_of, send_at_once
+from firmware.board.mqtt_loop import move_bytes, prepare_socket, properties_of
 from firmware.board.tls import unreachable
 from firmware.faults import KestrelError
 from firmware.records import Lost, Refused
-from firmware.topics import SHARED_NOTICES, SHARED_READS, receipt_topic
+from firmware.topics import SHARED_NOTICES, SHARED_READS, SHARED_STATUSES, receipt_topic
 
 SESSION_EXPIRY_S: Final = 30 * 86_400  # the longest retention time of a unit
 RECEIPT_EXPIRY_S: Final = 86_400  # a later receipt says the same and more
@@ -73,7 +73,7 @@ class Subscription:
         self._client.tls_set_context(tls)
         self._client.connect_timeout = CONNECT_LIMIT_S
         self._client.max_inflight_messages_set(0)
-        self._client.on_socket_open = send_at_once
+        self._client.on_socket_open = prepare_socket
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_publish = self._on_publish
@@ -112,7 +112,7 @@ class Subscription:
 
     def serve(self, wait_s: float) -> None:
         """Move bytes for up to `wait_s`, calling `take` for what comes. Raises BrokerRefused or BrokerLost."""
-        status = move_bytes(self._client, wait_s)
+        status = move_bytes(self._client, wait_s, packet_bytes_max=PACKET_BYTES_MAX)
         while self._arrived:
             self._take(self._arrived.popleft())
         if self._refusal:
@@ -155,7 +155,8 @@ class Subscription:
         if reason.is_failure:
             self._refusal = f"{self._host} does not let the receiver in ({reason}); check the broker's configuration"
         else:
-            client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in (SHARED_READS, SHARED_NOTICES)])
+            wanted = (SHARED_READS, SHARED_NOTICES, SHARED_STATUSES)
+            client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in wanted])
 
     def _on_subscribe(
         self, _client: Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Any

@@ -3,8 +3,6 @@
 import socket
 import ssl
 import struct
-import threading
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,7 +13,8 @@ from cloud.receiving import Receiving
 from cloud.store import ReadStore
 from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription
 from firmware import sealing
-from firmware.board.mqtt_link import _Publication, _Session
+from firmware.board.mqtt_session import LifeSigns, Publication, Session, Sessions
+from firmware.board.tls import FleetContext
 from firmware.receipts import sign_receipt
 from firmware.records import Acked, Connected, LinkEvent, Lost, Received, Refused
 from firmware.topics import read_topic, receipt_topic
@@ -33,7 +32,7 @@ from tests.fuzz.judging import Target
 from tests.made_reads import registry_entry
 
 PACKETS_AT_MOST = 10_000
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: the socket is there already
+NO_TLS = FleetContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: the socket is there already
 
 
 @contextmanager
@@ -51,14 +50,14 @@ def _broker_that_says(data: bytes, client: Client) -> Iterator[None]:
 
 def unit_session(data: bytes) -> list[LinkEvent]:
     """Return what a unit's session makes of a broker's bytes."""
-    events: deque[LinkEvent] = deque()
-    session = _Session(unit_config().uplink, DEVICE, NO_TLS, events, threading.Event())
-    session._publications.append(_Publication(topic=read_topic(DEVICE), payload=b"read", token=5, expiry_s=60))
+    sessions = Sessions(config=unit_config().uplink, device_id=DEVICE, tls=NO_TLS)
+    session = Session(sessions, LifeSigns(birth=b"birth", will=b"will"))
+    session._publications.append(Publication(topic=read_topic(DEVICE), payload=b"read", token=5, expiry_s=60))
     with session._doorbell, session._bell_push, _broker_that_says(data, session._client):
         session._serve()
         session._say_goodbye()
         session._end(Lost("the connection was closed"))
-    return list(events)
+    return list(sessions.events)
 
 
 def _unit_stream(data: bytes) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from firmware import signed_document, wire
-from firmware.faults import DocumentRejected
+from firmware.faults import DocumentRejected, RejectionCause
 
 VERSION: Final = 1
 SIGNATURE_PREFIX: Final = b"kestrel/status/v1\x00"
@@ -65,7 +65,7 @@ def verify_status(data: bytes, public_keys: Sequence[Ed25519PublicKey], device_i
     if _body(status) != body:
         raise DocumentRejected(f"{name}: not canonical CBOR")
     if status.device_id != device_id:
-        raise DocumentRejected(f"{name}: it is another unit's")
+        raise DocumentRejected(f"{name}: it is another unit's", RejectionCause.OTHER_DEVICE)
     return status
 
 

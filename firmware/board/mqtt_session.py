@@ -88,6 +88,7 @@ class Sessions:
     tls: FleetContext
     events: deque[LinkEvent] = field(default_factory=deque)
     wake: threading.Event = field(default_factory=threading.Event)
+    is_subscribed: bool = False  # the broker has heard, from this process, what the unit wants to hear
     shuns_alias: bool = False  # the broker did not know the alias that it had offered
 
 
@@ -258,8 +259,10 @@ class Session:
             return
         terms = session_terms.terms_of(properties, keepalive_s=config.keepalive_s, session_expiry_s=SESSION_EXPIRY_S)
         self._agree_to(client, terms)
-        own_topics = (receipt_topic(device_id), command_topic(device_id))
-        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in own_topics])
+        # A broker that resumes TLS has not been restarted, and the session that it kept is one in which we subscribed.
+        if not (flags.session_present and self._is_resumed and self._sessions.is_subscribed):
+            own_topics = (receipt_topic(device_id), command_topic(device_id))
+            client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in own_topics])
         self._is_connected = True
         self._tell(
             Connected(
@@ -294,6 +297,8 @@ class Session:
                 advice = TREATMENTS[cause].advice or "check the access list of the broker"
                 said = f"the broker lets this unit hear no receipts or commands ({reason}); {advice}"
                 self._end(Refused(None, said, cause))
+                return
+        self._sessions.is_subscribed = True
 
     def _on_publish(
         self, _client: Client, _userdata: Any, mid: int, reason: ReasonCode, _properties: Properties | None

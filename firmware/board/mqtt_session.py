@@ -313,7 +313,10 @@ class Session:
             self._tell(Acked(token))
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
-        self._tell(Received(message.topic, bytes(message.payload)))
+        if len(message.payload) > PACKET_BYTES_MAX:
+            self._end(_no_mqtt())
+        else:
+            self._tell(Received(message.topic, bytes(message.payload)))
 
     def _on_disconnect(
         self,
@@ -327,9 +330,11 @@ class Session:
             outcome = session_terms.ending(reason)
             self._sessions.shuns_alias |= outcome.cause is LinkCause.TOPIC_ALIAS
             self._end(outcome)
+        elif _LOCAL_CAUSES.get(reason.value) is LinkCause.NO_MQTT:
+            self._end(_no_mqtt())
         elif self._is_connected:
             cause = _LOCAL_CAUSES.get(reason.value, LinkCause.LOST)
-            self._end(_no_mqtt() if cause is LinkCause.NO_MQTT else Lost("the connection to the broker is gone", cause))
+            self._end(Lost("the connection to the broker is gone", cause))
         else:
             self._end(self._closed_at_the_door())
 

@@ -19,7 +19,7 @@ from cloud.store import Outcome, ReadStore, StoredRead
 from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription, share_group
 from firmware.board.tls import tls_context
 from firmware.retirement import Cause
-from firmware.topics import device_of_retired_topic
+from firmware.topics import device_of_retired_topic, device_of_status_topic
 
 LOOK_EVERY_S: Final = 0.25  # how soon a request to stop is seen
 RETRY_LIMIT_S: Final = 30.0
@@ -88,7 +88,7 @@ class Receiver:
         settings = self._settings
 
         def take(messages: Sequence[Message]) -> None:
-            reads = [message for message in messages if device_of_retired_topic(message.topic) is None]
+            reads = [message for message in messages if not _is_word(message.topic)]
             taken = receiving.take_all([(message.topic, message.payload) for message in reads], _utc_ms())
             for message in reads:
                 subscription.acknowledge(message)  # only here: the store has committed
@@ -96,18 +96,24 @@ class Receiver:
             if new:
                 self._say("\n".join(line(_shown(one)) for one in new))
             for message in messages:
-                if (device_id := device_of_retired_topic(message.topic)) is not None:
-                    self._take_notice(receiving, device_id, message.payload)
+                if _is_word(message.topic):
+                    self._take_word(receiving, message)
                     subscription.acknowledge(message)
 
         group = share_group(self._receipt_key)
         subscription = Subscription(settings.host, settings.port, settings.name, self._tls, group=group, take=take)
         return subscription
 
-    def _take_notice(self, receiving: Receiving, device_id: str, payload: bytes) -> None:
-        notice = receiving.take_notice(device_id, payload, _utc_ms())
-        if notice is not None:
-            self._say(last_word(device_id, notice.cause))
+    def _take_word(self, receiving: Receiving, message: Message) -> None:
+        """Take what a unit, or the broker for it, says of itself."""
+        if (device_id := device_of_retired_topic(message.topic)) is not None:
+            notice = receiving.take_notice(device_id, message.payload, _utc_ms())
+            if notice is not None:
+                self._say(last_word(device_id, notice.cause))
+        elif (device_id := device_of_status_topic(message.topic)) is not None:
+            is_here = receiving.take_status(device_id, message.payload, _utc_ms())
+            if is_here is not None:
+                self._say(presence_line(device_id, is_here=is_here))
 
     def _serve(self, subscription: Subscription, receiving: Receiving) -> None:
         while not self._is_done(receiving):
@@ -181,6 +187,16 @@ def summary(receiving: Receiving, store_path: Path) -> str:
 def last_word(device_id: str, cause: Cause) -> str:
     """Return what a unit said last, as one line for people."""
     return f"{device_id} erased itself, cause: {cause}; shut it out with `kestrel-provision fleet revoke`"
+
+
+def _is_word(topic: str) -> bool:
+    """Say whether what comes on this topic is no read but what a unit says of itself."""
+    return device_of_retired_topic(topic) is not None or device_of_status_topic(topic) is not None
+
+
+def presence_line(device_id: str, *, is_here: bool) -> str:
+    """Return that a unit came back or went, as one line for people."""
+    return f"{device_id} is back" if is_here else f"{device_id} is gone: its broker has lost it, or it was switched off"
 
 
 def _shown(taken: Taken) -> StoredRead:

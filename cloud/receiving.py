@@ -24,6 +24,7 @@ from cloud.store import Outcome, ReadStore
 from firmware import sealing
 from firmware.config import DEVICE_ID_PATTERN
 from firmware.faults import ConfigRejected, DocumentRejected, RejectionCause
+from firmware.presence import verify_status
 from firmware.receipts import MAX_RANGES, sign_receipt
 from firmware.records import Read, Receipt
 from firmware.retirement import Cause, RetiredNotice, verify_notice
@@ -87,11 +88,22 @@ class Receiving:
         try:
             notice = verify_notice(payload, self._verifying_keys(device_id, received_utc_ms), device_id)
         except DocumentRejected as rejected:
-            self._store.count_rejected(rejected.cause)
-            self.rejected[rejected.cause] += 1
+            self._count_rejected(rejected.cause)
             return None
         self.retired[device_id] = notice.cause
         return notice
+
+    def take_status(self, device_id: str, payload: bytes, received_utc_ms: int) -> bool | None:
+        """Take what came on a unit's topic of presence; return whether it is here if that is new, else None.
+
+        What is no status of this unit is counted. Raises StoreRefused.
+        """
+        try:
+            status = verify_status(payload, self._verifying_keys(device_id, received_utc_ms), device_id)
+        except DocumentRejected as rejected:
+            self._count_rejected(rejected.cause)
+            return None
+        return status.is_here if self._store.note_status(status, received_utc_ms) else None
 
     def due_receipts(self, now_s: float, issued_utc_ms: int, limit: int) -> dict[str, bytes]:
         """Return at most `limit` receipts to be sent now, by unit: at once after a quiet second, else one a second.
@@ -117,6 +129,10 @@ class Receiving:
             (self._receipted_at_s.get(device_id, -math.inf) + RECEIPT_PERIOD_S for device_id in self._owed),
             default=math.inf,
         )
+
+    def _count_rejected(self, cause: RejectionCause) -> None:
+        self._store.count_rejected(cause)
+        self.rejected[cause] += 1
 
     def _opened_or_cause(self, topic: str, payload: bytes, received_utc_ms: int) -> Read | RejectionCause:
         try:

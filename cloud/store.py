@@ -33,8 +33,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from cloud import presence
 from cloud.confirmed import SCHEMA, Confirmed, Range
 from firmware.faults import DocumentRejected, KestrelError, RejectionCause
+from firmware.presence import Status
 from firmware.records import Direction, Read
 
 DAY_MS: Final = 86_400_000
@@ -189,6 +191,16 @@ class ReadStore:
         with self.group():
             self._count(cause)
 
+    def note_status(self, status: Status, received_utc_ms: int) -> bool:
+        """Note that a unit is here or gone; return whether it came back, or went, by this. Raises StoreRefused."""
+        with self._translated(), self._connection:
+            return presence.note(self._connection, status, received_utc_ms)
+
+    def units(self) -> dict[str, tuple[bool, int]]:
+        """Return of each unit that was ever heard of whether it is here, and since when. Raises StoreRefused."""
+        with self._translated():
+            return presence.units(self._connection)
+
     def ranges_around(self, device_id: str, sequences: Iterable[int]) -> list[Range]:
         """Return the ranges of a unit's stored numbers that hold one of `sequences`, ascending, not touching."""
         with self._translated():
@@ -277,7 +289,7 @@ class ReadStore:
             raise StoreRefused(
                 f"{self._path}: the store was made by another version of this receiver; move it to another folder"
             )
-        self._connection.executescript(f"{_SCHEMA}{SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION};")
+        self._connection.executescript(f"{_SCHEMA}{SCHEMA}{presence.SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION};")
 
     def _outcome(self, read: Read, fingerprint: bytes, received_utc_ms: int) -> Outcome:
         """Return what `read` is to this store. Raises DocumentRejected."""

@@ -21,11 +21,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from cloud.broker_files import RECEIVER_USER
-from firmware.board.mqtt_loop import move_bytes, properties_of, send_at_once
+from firmware.board.mqtt_loop import move_bytes, prepare_socket, properties_of
 from firmware.board.tls import unreachable
 from firmware.faults import KestrelError
 from firmware.records import Lost, Refused
-from firmware.topics import ALL_NOTICES, ALL_READS, receipt_topic
+from firmware.topics import ALL_NOTICES, ALL_READS, ALL_STATUSES, receipt_topic
 
 SESSION_EXPIRY_S: Final = 30 * 86_400  # the longest retention time of a unit
 RECEIPT_EXPIRY_S: Final = 86_400  # a later receipt says the same and more
@@ -96,7 +96,7 @@ class Subscription:
         self._client.tls_set_context(tls)
         self._client.connect_timeout = CONNECT_LIMIT_S
         self._client.max_inflight_messages_set(0)
-        self._client.on_socket_open = send_at_once
+        self._client.on_socket_open = prepare_socket
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_publish = self._on_publish
@@ -140,10 +140,10 @@ class Subscription:
 
         A group never waits for another message, and holds about RECEIVE_MAXIMUM at most.
         """
-        status, before = move_bytes(self._client, wait_s), 0
+        status, before = move_bytes(self._client, wait_s, packet_bytes_max=PACKET_BYTES_MAX), 0
         while status == MQTTErrorCode.MQTT_ERR_SUCCESS and before < len(self._arrived) < RECEIVE_MAXIMUM:
             before = len(self._arrived)
-            status = move_bytes(self._client, 0.0)
+            status = move_bytes(self._client, 0.0, packet_bytes_max=PACKET_BYTES_MAX)
         if self._arrived:
             group, self._arrived = self._arrived, []
             self._take(group)
@@ -195,7 +195,8 @@ class Subscription:
         # a broker that cannot share says so (MQTT 5, section 3.2.2.3.13): its one receiver hears all
         can_share = getattr(properties, "SharedSubscriptionAvailable", 1)
         shared = f"$share/{self._group}/" if can_share else ""
-        client.subscribe([(shared + topic, SubscribeOptions(qos=1)) for topic in (ALL_READS, ALL_NOTICES)])
+        wanted = (ALL_READS, ALL_NOTICES, ALL_STATUSES)
+        client.subscribe([(shared + topic, SubscribeOptions(qos=1)) for topic in wanted])
 
     def _on_subscribe(
         self, _client: Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Any

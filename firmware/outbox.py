@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from firmware import sealing
+from firmware.ages import Ages
 from firmware.outbox_file import damaged, open_file, refusals_translated, refuse_if_nearly_full
 from firmware.ports import Clock, System
 from firmware.records import MessageClass, Receipt, SealedRead
@@ -46,14 +47,20 @@ UNRECEIPTED_MAX: Final = 200
 HEALTH_SHARE: Final = 0.01
 """Health messages may take this much of the capacity; above it the oldest of them goes."""
 
-HEALTH_RETENTION_S: Final = 7 * 86_400.0
-"""How a unit fared longer ago than this helps nobody."""
-
 _FORGOTTEN_AT_ONCE: Final = 64
 """In one transaction: its log must fit in what is kept free on the disk."""
 
 _Row = tuple[int, int, int]
 """Sequence, class and bytes of a message, for the books."""
+
+_Stored = tuple[int, int | None, bytes]
+"""Sequence, since when it is kept (ms since 1970) and envelope."""
+
+_ORDER: Final = {
+    MessageClass.HEALTH: "sequence",
+    MessageClass.READ: "sequence",
+    MessageClass.ALERT: "sequence DESC",  # what happens now is worth more than what happened during the outage
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +70,7 @@ class Waiting:
     token: int
     message_class: MessageClass
     wire: bytes = field(repr=False)
+    expiry_s: int  # how much longer it is of use: what is left of its class's retention time, 1 at least
 
 
 class Outbox:
@@ -77,9 +85,7 @@ class Outbox:
         self.expired: Counter[MessageClass] = Counter()
         self._path = path
         self._capacity_bytes = capacity_bytes
-        self._retention_s = dict.fromkeys(MessageClass, retention_s)
-        self._retention_s[MessageClass.HEALTH] = min(retention_s, HEALTH_RETENTION_S)
-        self._clock = clock
+        self._ages = Ages(clock, retention_s)
         self._next_sequence = 0
         self._reserved_below = 0  # nothing is reserved before the first read: a start that reads nothing costs none
         self._asked_utc_ms = -1  # when the newest receipt that asked for something was issued
@@ -95,10 +101,6 @@ class Outbox:
     def listen(self, wake: threading.Event) -> None:
         """Set `wake` at every `put` from now on."""
         self._wake = wake
-
-    def retention_s(self, message_class: MessageClass) -> float:
-        """Return after how many seconds a message of this class is forgotten, delivered or not."""
-        return self._retention_s[message_class]
 
     def reserve_sequence(self) -> int:
         """Return the next sequence number; never twice, whatever crashes or is copied.
@@ -126,8 +128,8 @@ class Outbox:
         if not isinstance(sealed, SealedRead):
             raise TypeError("the outbox takes sealed reads only")
         wire = sealing.to_wire(sealed)
-        kept_since = self._clock.utc_ms() if self._clock.is_trusted() else None
         with self._lock, refusals_translated(self._path):
+            kept_since = self._trusted_utc_ms()
             victims = self._victims(sealed.message_class, len(wire))
             if victims is None:
                 self.dropped[sealed.message_class] += 1
@@ -148,26 +150,29 @@ class Outbox:
         return True
 
     def next_unsent(self, limit: int, now_s: float) -> list[Waiting]:
-        """Return up to `limit` messages that should be sent now: alerts, reads, health, each in order of sequence.
+        """Return up to `limit` messages that should be sent now: alerts, newest first; reads and health, oldest first.
 
         Raises DeviceFault(STORAGE_REFUSED).
         """
         with self._lock, refusals_translated(self._path):
-            again = self._connection.execute(
-                "SELECT sequence, messages.class, wire FROM flights JOIN messages USING (sequence) WHERE due_s <= ?",
-                (now_s,),
-            )
-            anew = self._connection.execute(
-                """SELECT sequence, class, wire FROM messages
-                   WHERE class >= ? AND sequence NOT IN (SELECT sequence FROM flights)
-                   ORDER BY class DESC, sequence LIMIT ?""",
-                (self._lowest_to_send(), limit),
-            )
-            waiting = [
-                Waiting(token=token, message_class=MessageClass(number), wire=wire)
-                for token, number, wire in (*again, *anew)
-            ]
-        return sorted(waiting, key=lambda message: (-message.message_class, message.token))[:limit]
+            utc_ms = self._trusted_utc_ms()
+            lowest = self._lowest_to_send()
+            waiting: list[Waiting] = []
+            for message_class in sorted(MessageClass, reverse=True):
+                room = limit - len(waiting)
+                rows = self._due_again(message_class, now_s, room)
+                rows += self._never_sent(message_class, room) if message_class >= lowest else []
+                rows.sort(reverse=message_class is MessageClass.ALERT)
+                waiting += [
+                    Waiting(
+                        token=token,
+                        message_class=message_class,
+                        wire=wire,
+                        expiry_s=self._ages.left_s(message_class, since_utc_ms, utc_ms),
+                    )
+                    for token, since_utc_ms, wire in rows[:room]
+                ]
+        return waiting
 
     def mark_sent(self, token: int) -> None:
         """Note that this message was handed to the link: it is not sent again until the outcome is known."""
@@ -223,18 +228,19 @@ class Outbox:
     def expire(self) -> int:
         """Forget the messages older than their class may be; return how many. Raises DeviceFault(STORAGE_REFUSED).
 
-        Age counts from when the clock could be trusted, or a unit that wakes with a wrong date would forget all.
+        Age counts from when the clock could be trusted, or a unit that wakes with a wrong date would forget all; and it
+        goes on as time does, however the clock is set meanwhile.
         """
-        if not self._clock.is_trusted():
-            return 0
-        now_utc_ms = self._clock.utc_ms()
         with self._lock, refusals_translated(self._path):
+            now_utc_ms = self._trusted_utc_ms()
+            if now_utc_ms is None:
+                return 0
             with self._connection:
                 self._connection.execute(
                     "UPDATE messages SET kept_since_utc_ms = ? WHERE kept_since_utc_ms IS NULL", (now_utc_ms,)
                 )
             before = self.expired.total()
-            for message_class, retention_s in self._retention_s.items():
+            for message_class, retention_s in self._ages.retention_s.items():
                 oldest_utc_ms = now_utc_ms - int(retention_s * 1000)
                 self._forget(self.expired, "class = ? AND kept_since_utc_ms < ?", message_class, oldest_utc_ms)
             return self.expired.total() - before
@@ -293,6 +299,30 @@ class Outbox:
         if begins_at != self._reserved_below:  # after a leap, or from below again
             self._next_sequence = begins_at
         self._reserved_below, self._leap = reserved_below, 0
+
+    def _due_again(self, message_class: MessageClass, now_s: float, limit: int) -> list[_Stored]:
+        """Return the messages of a class that were sent and whose receipt, or whose broker's room, is overdue."""
+        return self._connection.execute(
+            f"""SELECT sequence, kept_since_utc_ms, wire FROM flights JOIN messages USING (sequence)
+                WHERE flights.class = ? AND due_s <= ? ORDER BY {_ORDER[message_class]} LIMIT ?""",  # noqa: S608
+            (message_class, now_s, limit),
+        ).fetchall()
+
+    def _never_sent(self, message_class: MessageClass, limit: int) -> list[_Stored]:
+        return self._connection.execute(
+            f"""SELECT sequence, kept_since_utc_ms, wire FROM messages
+                WHERE class = ? AND sequence NOT IN (SELECT sequence FROM flights)
+                ORDER BY {_ORDER[message_class]} LIMIT ?""",  # noqa: S608  the words are this file's own
+            (message_class, limit),
+        ).fetchall()
+
+    def _trusted_utc_ms(self) -> int | None:
+        """Return the wall clock, None if it cannot be trusted. If it was set meanwhile, all ages stay as they were."""
+        utc_ms, jump_ms = self._ages.look()
+        if jump_ms:
+            with self._connection:
+                self._connection.execute("UPDATE messages SET kept_since_utc_ms = kept_since_utc_ms + ?", (jump_ms,))
+        return utc_ms
 
     def _lowest_to_send(self) -> MessageClass:
         """Return the lowest class that may go for the first time, by how much is on its way without a receipt."""

@@ -4,11 +4,14 @@
 """
 
 import enum
+import math
 import uuid
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+
+from firmware.link_causes import LinkCause
 
 Image = npt.NDArray[np.uint8]
 """uint8 (H, W, 3), BGR."""
@@ -233,11 +236,15 @@ class MemoryUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
-    """The broker took the session. Limits are the broker's own, from its CONNACK."""
+    """The broker took the session. Limits are the broker's own, from its CONNACK.
+
+    `session_expiry_s`: for how many seconds after a loss it promised to know this unit.
+    """
 
     session_present: bool
     receive_maximum: int
     maximum_packet_bytes: int
+    session_expiry_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +260,7 @@ class Refused:
 
     token: int | None
     reason: str
+    cause: LinkCause = LinkCause.UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +268,7 @@ class Lost:
     """The connection is gone or was never made."""
 
     reason: str
+    cause: LinkCause = LinkCause.LOST
 
 
 @dataclass(frozen=True, slots=True)

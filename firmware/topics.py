@@ -1,10 +1,13 @@
-"""The topics of the broker: each unit has its own four, and the broker's access list lets it use no others."""
+"""The topics of the broker: each unit has its own five, and the broker's access list lets it use no others."""
 
 from typing import Final
 
 ALL_READS: Final = "kestrel/v1/+/read"
 ALL_NOTICES: Final = "kestrel/v1/+/retired"
 """The last words of all units."""
+
+ALL_STATUSES: Final = "kestrel/v1/+/status"
+"""Whether they are there."""
 
 
 def read_topic(device_id: str) -> str:
@@ -27,6 +30,11 @@ def retired_topic(device_id: str) -> str:
     return f"kestrel/v1/{device_id}/retired"
 
 
+def status_topic(device_id: str) -> str:
+    """Return the topic on which this unit says that it is here, and the broker that it has vanished."""
+    return f"kestrel/v1/{device_id}/status"
+
+
 def device_of_read_topic(topic: str) -> str | None:
     """Return the unit whose read topic this is, or None."""
     return _device_of(topic, "read")
@@ -35,6 +43,11 @@ def device_of_read_topic(topic: str) -> str | None:
 def device_of_retired_topic(topic: str) -> str | None:
     """Return the unit on whose topic a last word came, or None if this is another topic."""
     return _device_of(topic, "retired")
+
+
+def device_of_status_topic(topic: str) -> str | None:
+    """Return the unit on whose topic a status came, or None if this is another topic."""
+    return _device_of(topic, "status")
 
 
 def _device_of(topic: str, leaf: str) -> str | None:

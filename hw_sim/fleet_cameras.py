@@ -26,16 +26,18 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from firmware import sealing
 from firmware.agency_keys import AgencyKey
-from firmware.board.mqtt_link import CONNECT_LIMIT_S, PACKET_BYTES_MAX, RECEIVE_MAXIMUM_DEFAULT, SESSION_EXPIRY_S
-from firmware.board.mqtt_loop import NO_MQTT, properties_of, send_at_once
+from firmware.board.mqtt_loop import NO_MQTT, prepare_socket, properties_of
+from firmware.board.mqtt_session import CONNECT_LIMIT_S, PACKET_BYTES_MAX, SESSION_EXPIRY_S
+from firmware.board.session_terms import RECEIVE_MAXIMUM_DEFAULT
 from firmware.board.tls import tls_context
 from firmware.config import UplinkConfig
 from firmware.faults import DocumentRejected
+from firmware.link_causes import TREATMENTS, LinkCause
 from firmware.outbox import UNRECEIPTED_MAX
 from firmware.receipts import verify_receipt
 from firmware.sealing import Sealer
 from firmware.topics import read_topic, receipt_topic
-from firmware.uplink import ACK_LIMIT_S, RETRY_BASE_S, STABLE_S, full_jitter_s
+from firmware.uplink import ACK_LIMIT_S, STABLE_S, full_jitter_s
 from hw_sim.fleet_reads import made_read
 
 CARE_PERIOD_S: Final = 5.0
@@ -208,7 +210,7 @@ class Camera:
         client.tls_set_context(self._tls)
         client.connect_timeout = CONNECT_LIMIT_S
         client.max_inflight_messages_set(0)
-        client.on_socket_open = send_at_once
+        client.on_socket_open = prepare_socket
         client.on_socket_close = self._on_socket_close
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -299,7 +301,8 @@ class Camera:
             if self._now_s - self._connected_at_s >= STABLE_S:
                 self._failures = 0
         self._client, self.is_connected = None, False
-        self._connect_at_s = self._now_s + full_jitter_s(self._random.randbytes(4), self._failures, RETRY_BASE_S)
+        loss, chance = TREATMENTS[LinkCause.LOST], self._random.randbytes(4)
+        self._connect_at_s = self._now_s + full_jitter_s(chance, self._failures, loss.base_s, loss.limit_s)
         self._failures += 1
         self._unacknowledged.clear()
         self._send_again(kept for kept in self._kept.values() if not kept.is_acknowledged)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from firmware.uplink import RETRY_LIMIT_S
+from firmware.link_causes import TREATMENTS, LinkCause
 from hw_sim.traffic import HOUR_SHARES
 
 READS_A_DAY: Final = 2400
@@ -27,6 +27,9 @@ PUBLISH_BYTES: Final = (
 )
 PUBACK_BYTES: Final = 4  # section 3.4
 RECEIPT_BYTES: Final = 160  # a receipt without gaps, its topic and header
+RETRY_LIMIT_S: Final = TREATMENTS[LinkCause.LOST].limit_s
+"""Units that cannot reach their broker try again within this time."""
+
 LEAST_READS: Final = 1000
 """A load of fewer reads says too little of what a thousand cost."""
 

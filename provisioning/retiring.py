@@ -24,7 +24,7 @@ from cloud.broker_files import OPERATOR_USER
 from cloud.fleet_folder import Fleet
 from cloud.registry import Registry, State
 from firmware import config, erasure, identity, key_files
-from firmware.board.mqtt_loop import move_bytes, properties_of, send_at_once
+from firmware.board.mqtt_loop import move_bytes, prepare_socket, properties_of
 from firmware.board.pkcs11_token import key_store, key_store_in
 from firmware.board.tls import tls_context, unreachable
 from firmware.faults import ConfigRejected, DocumentRejected, KestrelError
@@ -35,6 +35,7 @@ from provisioning import certificates, durable_files, fleet, revocation
 CONNECT_LIMIT_S: Final = 15.0
 COMMAND_EXPIRY_S: Final = 7 * 86_400
 LOOK_EVERY_S: Final = 0.2
+PACKET_BYTES_MAX: Final = 4096  # a notice is below 512 bytes, and nothing else comes
 
 
 class BrokerDeaf(KestrelError):
@@ -121,7 +122,7 @@ class _Call:
         )
         self._client.tls_set_context(tls)
         self._client.connect_timeout = CONNECT_LIMIT_S
-        self._client.on_socket_open = send_at_once
+        self._client.on_socket_open = prepare_socket
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_publish = self._on_publish
@@ -151,7 +152,7 @@ class _Call:
     def _serve(self, is_done: Any, limit_s: float) -> bool:
         deadline_s = time.monotonic() + limit_s
         while not is_done() and time.monotonic() < deadline_s:
-            status = move_bytes(self._client, LOOK_EVERY_S)
+            status = move_bytes(self._client, LOOK_EVERY_S, packet_bytes_max=PACKET_BYTES_MAX)
             if self._refusal or status != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 detail = self._refusal or "it closed the connection"
                 hint = "check that its access list is of this release and its certificates are of this fleet"

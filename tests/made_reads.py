@@ -72,13 +72,18 @@ def agency_key(key, **limits):
 
 
 class SetClock:
-    """A wall clock that stands where the test puts it."""
+    """A clock that stands where the test puts it. Time goes by when `now_utc_ms` is set; `jump` sets the wall."""
 
     def __init__(self, utc_ms=START_UTC_MS, *, trusted=True):
         self.now_utc_ms, self.trusted = utc_ms, trusted
+        self._jumped_ms = utc_ms
+
+    def jump(self, by_ms):
+        self.now_utc_ms += by_ms
+        self._jumped_ms += by_ms
 
     def monotonic_s(self):
-        return 0.0
+        return (self.now_utc_ms - self._jumped_ms) / 1000
 
     def utc_ms(self):
         return self.now_utc_ms

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from firmware.faults import ConfigRejected
 from firmware.key_files import MAKE_AGAIN
+from firmware.link_causes import LinkCause
 from firmware.records import Lost, Refused
 
 REVOKED_SUFFIX: Final = ".crl"
@@ -50,17 +51,43 @@ _NO_TLS: Final = {
 }
 
 
+class FleetContext(ssl.SSLContext):
+    """A client's context, and the newest TLS session that may be resumed: in memory only, and for its own broker.
+
+    A ticket of TLS 1.3 comes after the handshake (RFC 8446, section 4.6.1), so whoever has read something of the broker
+    calls `remember`, and whoever was refused with it calls `forget`. The session is resumed with a fresh key exchange
+    (psk_dhe_ke), and not for longer than the broker said, seven days at most.
+    """
+
+    _session: ssl.SSLSession | None = None
+
+    def remember(self, connection: object) -> None:
+        """Keep the newest session of a connection whose broker has let us in."""
+        if isinstance(connection, ssl.SSLSocket) and connection.session is not None and connection.session.has_ticket:
+            self._session = connection.session
+
+    def forget(self) -> bool:
+        """Connect fully the next time; return whether there was a session to be resumed."""
+        was_there, self._session = self._session is not None, None
+        return was_there
+
+    def offer(self, connection: ssl.SSLSocket) -> None:
+        """Offer the remembered session, if there is one, in the handshake to come."""
+        if self._session is not None:
+            connection.session = self._session
+
+
 class NoCertificateAsked(ssl.SSLError):
     """The other end of a TLS connection lets everybody in: it did not ask who we are."""
 
 
-def tls_context(authority: Path, certificate: Path, key: Path) -> ssl.SSLContext:
+def tls_context(authority: Path, certificate: Path, key: Path) -> FleetContext:
     """Return a client context: TLS 1.3 only, this one authority, names checked, this certificate shown.
 
     If the fleet's list of revoked certificates (RFC 5280, section 5) lies beside `authority`, a server that it names is
     refused, and so is every server when the list has run out. Raises ConfigRejected if a file is not what it should be.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and host name
+    context = FleetContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and host name
     context.sslsocket_class = _MutualSocket
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
@@ -110,16 +137,19 @@ def _check_list(path: Path) -> None:
 class _MutualSocket(ssl.SSLSocket):
     """A TLS socket whose handshake fails, and which closes itself, unless the server has asked for our certificate.
 
-    A TLS 1.3 handshake with a server that does not care who calls looks like any other (RFC 8446, section 4.3.2). paho
-    would leave the socket of a failed handshake to the garbage collector.
+    A TLS 1.3 handshake with a server that does not care who calls looks like any other (RFC 8446, section 4.3.2). One
+    that resumes a session asks nobody again; it has asked in the handshake from which that session comes. paho would
+    leave the socket of a failed handshake to the garbage collector.
     """
 
     was_asked = False
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002  the ssl module's own signature
         try:
+            if isinstance(self.context, FleetContext):
+                self.context.offer(self)
             super().do_handshake(block)
-            if not self.was_asked:
+            if not (self.was_asked or self.session_reused):
                 raise NoCertificateAsked("no certificate was asked for")
         except OSError:
             self.close()
@@ -140,22 +170,25 @@ def unreachable(host: str, port: int, error: OSError | UnicodeError) -> Refused 
     match error:
         case ssl.SSLCertVerificationError():
             flaw = _FLAWS.get(error.verify_code, f"{error.verify_message}; check uplink.host and fleet-ca.crt")
-            return Refused(None, f"the certificate of {host} was not accepted: {flaw}")
+            return _refused(f"the certificate of {host} was not accepted: {flaw}")
         case NoCertificateAsked():
-            return Refused(
-                None, f"{host} lets in everybody without a certificate; set require_certificate in the broker's file"
+            return _refused(
+                f"{host} lets in everybody without a certificate; set require_certificate in the broker's file"
             )
         case ssl.SSLError() if error.reason in _NO_TLS_1_3:
-            return Refused(None, f"{host} port {port} offers no TLS 1.3; bring the broker and its OpenSSL up to date")
+            return _refused(f"{host} port {port} offers no TLS 1.3; bring the broker and its OpenSSL up to date")
         case ssl.SSLError() if error.reason in _NO_TLS:
-            return Refused(None, f"{host} port {port} does not speak TLS; check uplink.port and the broker's listener")
+            return _refused(f"{host} port {port} does not speak TLS; check uplink.port and the broker's listener")
         case ssl.SSLError() if not isinstance(error, ssl.SSLEOFError):
             detail = error.strerror or type(error).__name__
-            return Refused(
-                None, f"{host} refused TLS 1.3 ({detail}); check the broker's log and this unit's certificate"
-            )
+            return _refused(f"{host} refused TLS 1.3 ({detail}); check the broker's log and this unit's certificate")
         case _:
-            return Lost(_cause_of_loss(host, port, error))
+            cause = LinkCause.SILENT if isinstance(error, TimeoutError) else LinkCause.UNREACHABLE
+            return Lost(_cause_of_loss(host, port, error), cause)
+
+
+def _refused(reason: str) -> Refused:
+    return Refused(None, reason, LinkCause.TLS_REFUSED)
 
 
 def _cause_of_loss(host: str, port: int, error: OSError | UnicodeError) -> str:

@@ -21,6 +21,7 @@ from firmware.agency_keys import SuiteNumber
 from firmware.config import AgencyKeyConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
 from firmware.faults import ConfigRejected, DeviceFault, DocumentRejected
 from firmware.key_files import KEY_NAME
+from firmware.presence import Status, sign_status, verify_status
 from firmware.receipts import body, sign_receipt, signature_prefix, verify_receipt
 from firmware.records import MessageClass, Receipt, SealedRead
 from firmware.retirement import (
@@ -96,6 +97,14 @@ def _command(data: bytes) -> None:
 def a_command() -> bytes:
     own_hash = key_hash(device_key().public_key())
     return sign_command(RetireCommand(device_id=DEVICE, key_hash=own_hash, issued_utc_ms=START_UTC_MS), device_key())
+
+
+def _status(data: bytes) -> None:
+    verify_status(data, [device_key().public_key()], DEVICE)
+
+
+def a_status() -> bytes:
+    return sign_status(Status(device_id=DEVICE, session=2**55, is_here=True), device_key().sign)
 
 
 def _notice(data: bytes) -> None:
@@ -294,6 +303,7 @@ DOCUMENTS = (
     Target("receipt", _receipt, (DocumentRejected,), lambda: [sign_receipt(a_receipt(), device_key())]),
     Target("receipt-body", _receipt_body, (DocumentRejected,), lambda: [body(a_receipt())]),
     Target("retire-command", _command, (DocumentRejected,), lambda: [a_command()]),
+    Target("status", _status, (DocumentRejected,), lambda: [a_status()]),
     Target("retired-notice", _notice, (DocumentRejected,), lambda: [a_notice()]),
     Target("certificate-request", _request, (ConfigRejected,), lambda: [a_request()], may_tell=r"`\$\.[a-z_.\[\]\d]+`"),
     Target("config", _config, (ConfigRejected,), lambda: [config.encode(unit_config())]),

@@ -3,8 +3,6 @@
 import socket
 import ssl
 import struct
-import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -15,7 +13,9 @@ from cloud.receiving import Receiving
 from cloud.store import ReadStore
 from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription
 from firmware import sealing
-from firmware.board.mqtt_link import _Publication, _Session
+from firmware.board.mqtt_loop import move_bytes
+from firmware.board.mqtt_session import PACKET_BYTES_MAX, LifeSigns, Publication, Session, Sessions
+from firmware.board.tls import FleetContext
 from firmware.receipts import sign_receipt
 from firmware.records import Acked, Connected, LinkEvent, Lost, Received, Refused
 from firmware.topics import read_topic, receipt_topic
@@ -33,7 +33,7 @@ from tests.fuzz.judging import Target
 from tests.made_reads import registry_entry
 
 PACKETS_AT_MOST = 10_000
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: the socket is there already
+NO_TLS = FleetContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: the socket is there already
 
 
 @contextmanager
@@ -51,14 +51,39 @@ def _broker_that_says(data: bytes, client: Client) -> Iterator[None]:
 
 def unit_session(data: bytes) -> list[LinkEvent]:
     """Return what a unit's session makes of a broker's bytes."""
-    events: deque[LinkEvent] = deque()
-    session = _Session(unit_config().uplink, DEVICE, NO_TLS, events, threading.Event())
-    session._publications.append(_Publication(topic=read_topic(DEVICE), payload=b"read", token=5, expiry_s=60))
+    session = _unit_session()
+    session._publications.append(_read(5))
     with session._doorbell, session._bell_push, _broker_that_says(data, session._client):
         session._serve()
         session._say_goodbye()
         session._end(Lost("the connection was closed"))
-    return list(events)
+    return list(session._sessions.events)
+
+
+def talk(words: list[bytes], tokens: list[int]) -> tuple[bytes, list[LinkEvent]]:
+    """Return what a unit with reads of these tokens says to a broker that says one word after the other, and tells."""
+    session = _unit_session()
+    near, far = socket.socketpair()
+    with near, far, session._doorbell, session._bell_push:
+        near.settimeout(0.0)
+        session._client._sock = near
+        for word in words:
+            far.sendall(word)
+            for _ in range(3):
+                move_bytes(session._client, 0.0, packet_bytes_max=PACKET_BYTES_MAX)
+                while tokens and session._is_connected:
+                    session._publications.append(_read(tokens.pop(0)))
+                session._hand_over_publications()
+        return far.recv(1_000_000), list(session._sessions.events)
+
+
+def _unit_session() -> Session:
+    sessions = Sessions(config=unit_config().uplink, device_id=DEVICE, tls=NO_TLS)
+    return Session(sessions, LifeSigns(birth=b"birth", will=b"will"))
+
+
+def _read(token: int) -> Publication:
+    return Publication(topic=read_topic(DEVICE), payload=b"read", token=token, expiry_s=60)
 
 
 def _unit_stream(data: bytes) -> None:

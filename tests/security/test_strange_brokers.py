@@ -3,6 +3,7 @@
 import pytest
 
 from cloud.subscription import BrokerLost
+from firmware.link_causes import LinkCause
 from firmware.records import Acked, Connected, Lost, Received, Refused
 from tests.fuzz.streams import CONNACK, NO_UTF_8, PUBACK, SUBACK, packet, publication, unit_session
 from tests.fuzz.table import TARGETS
@@ -30,7 +31,7 @@ def test_a_unit_counts_the_connection_as_lost(what):
 
 def test_a_unit_says_that_it_was_no_mqtt():
     (*_, ended) = unit_session(CONNACK + NO_UTF_8)
-    assert ended == Lost("the broker sent what is no MQTT 5; check uplink.host and the broker")
+    assert ended == Lost("the broker sent what is no MQTT 5; check uplink.host and the broker", LinkCause.NO_MQTT)
 
 
 @pytest.mark.parametrize("what", STRANGE)

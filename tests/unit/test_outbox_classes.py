@@ -9,8 +9,9 @@ from kept_messages import put, receipt, sealed, tokens_to_send
 from made_reads import START_UTC_MS, KernelRandom, SetClock
 
 from firmware import sealing
+from firmware.ages import HEALTH_RETENTION_S, JUMP_MS
 from firmware.faults import DeviceFault, FaultCode
-from firmware.outbox import HEALTH_RETENTION_S, HEALTH_SHARE, UNRECEIPTED_MAX, Outbox
+from firmware.outbox import HEALTH_SHARE, UNRECEIPTED_MAX, Outbox
 from firmware.records import MessageClass
 
 HEALTH, READ, ALERT = MessageClass
@@ -24,9 +25,9 @@ def send(outbox, tokens):
         outbox.acked(token, 0.0)
 
 
-def test_alerts_go_first_then_reads_then_health_each_in_order(open_outbox):
+def test_alerts_go_first_and_newest_first_then_reads_then_health_in_order(open_outbox):
     outbox = open_outbox()
-    health, reads, alerts = put(outbox, 2, HEALTH), put(outbox, 3), put(outbox, 2, ALERT)
+    health, reads, alerts = put(outbox, 2, HEALTH), put(outbox, 3), put(outbox, 2, ALERT)[::-1]
     assert tokens_to_send(outbox) == alerts + reads + health
     assert tokens_to_send(outbox, limit=3) == [*alerts, reads[0]]
     send(outbox, [reads[1], health[0]])
@@ -58,14 +59,14 @@ def test_the_quota_drops_the_oldest_of_the_lowest_class_and_counts_it(open_outbo
     reads = put(outbox, 2)
     alerts = put(outbox, 2, ALERT)
     newer = put(outbox)
-    assert tokens_to_send(outbox) == [*alerts, reads[1], *newer]
+    assert tokens_to_send(outbox) == [*alerts[::-1], reads[1], *newer]
     assert outbox.dropped == {READ: 1}
     more_alerts = put(outbox, 2, ALERT)
-    assert tokens_to_send(outbox) == [*alerts, *more_alerts]
+    assert tokens_to_send(outbox) == [*more_alerts[::-1], *alerts[::-1]]
     put(outbox)
-    assert tokens_to_send(outbox) == [*alerts, *more_alerts]  # the newcomer itself is of the lowest class
+    assert tokens_to_send(outbox) == [*more_alerts[::-1], *alerts[::-1]]  # the newcomer itself is of the lowest class
     latest = put(outbox, 1, ALERT)
-    assert tokens_to_send(outbox) == [alerts[1], *more_alerts, *latest]
+    assert tokens_to_send(outbox) == [*latest, *more_alerts[::-1], alerts[1]]
     assert outbox.dropped == {READ: 4, ALERT: 1}
 
 
@@ -146,7 +147,44 @@ def test_health_expires_sooner(open_outbox, wall_clock):
     assert outbox.expire() == 2
     assert tokens_to_send(outbox) == kept
     assert outbox.expired == {HEALTH: 2}
-    assert (outbox.retention_s(HEALTH), outbox.retention_s(READ)) == (HEALTH_RETENTION_S, 30 * 86_400)
+
+
+@pytest.mark.parametrize("years", [-60, -1, 1, 60])
+def test_a_wall_clock_that_jumps_makes_nothing_older_or_younger(open_outbox, wall_clock, years):
+    outbox = open_outbox()
+    old = put(outbox)
+    wall_clock.now_utc_ms += 29 * DAY_MS
+    new = put(outbox)
+    wall_clock.jump(years * 365 * DAY_MS)
+    assert outbox.expire() == 0
+    assert [waiting.expiry_s for waiting in outbox.next_unsent(9, 0.0)] == [86_400, 30 * 86_400]
+    wall_clock.now_utc_ms += DAY_MS + 1
+    wall_clock.jump(-years * 365 * DAY_MS)  # it is put right, and at that very moment the first one is too old
+    newest = put(outbox)
+    assert outbox.expire() == 1
+    assert tokens_to_send(outbox) == new + newest
+    assert old != new
+
+
+def test_a_clock_that_drifts_or_is_corrected_a_little_has_not_jumped(open_outbox, wall_clock):
+    outbox = open_outbox()
+    put(outbox)
+    wall_clock.jump(JUMP_MS - 1)
+    assert outbox.next_unsent(9, 0.0)[0].expiry_s == 30 * 86_400 - 3600
+
+
+def test_what_is_left_of_the_retention_is_how_long_a_message_is_of_use(open_outbox, wall_clock):
+    outbox = open_outbox()
+    wall_clock.trusted = False
+    put(outbox)
+    assert outbox.next_unsent(9, 0.0)[0].expiry_s == 30 * 86_400  # of an age that nobody knows
+    wall_clock.trusted = True
+    outbox.expire()
+    wall_clock.now_utc_ms += 10 * DAY_MS
+    put(outbox, 1, HEALTH)
+    assert [waiting.expiry_s for waiting in outbox.next_unsent(9, 0.0)] == [20 * 86_400, HEALTH_RETENTION_S]
+    wall_clock.now_utc_ms += 30 * DAY_MS  # the hourly look has not come yet
+    assert [waiting.expiry_s for waiting in outbox.next_unsent(9, 0.0)] == [1, 1]
 
 
 def test_the_tables_of_another_version_are_refused_and_left_as_they_are(open_outbox, tmp_path):

@@ -1,102 +1,21 @@
 """The uplink: a pure reaction to a link that the test plays, over a real outbox."""
 
 import dataclasses
-import threading
-from collections import deque
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
-from made_reads import START_UTC_MS, KernelRandom, SetClock, made_read, made_sealer
+from made_reads import START_UTC_MS, made_read
+from played_link import CONNECTED, DEVICE, RECEIPT_KEY, SEALER, Bench
 
 from firmware import uplink as uplink_module
-from firmware.config import UplinkConfig
-from firmware.faults import FaultBook, FaultCode
-from firmware.outbox import RECEIPT_WAIT_S, Outbox
+from firmware.faults import FaultCode
+from firmware.outbox import RECEIPT_WAIT_S
 from firmware.receipts import sign_receipt
-from firmware.records import Acked, Connected, Lost, MessageClass, Receipt, Received, Refused
-from firmware.stage import Mailbox
+from firmware.records import Acked, Lost, MessageClass, Receipt, Received, Refused
 from firmware.topics import command_topic, device_of_read_topic, read_topic, receipt_topic
-from firmware.uplink import ACK_LIMIT_S, CONNECT_LIMIT_S, RETRY_LIMIT_S, UplinkStage, full_jitter_s
-
-DEVICE = "k-test0001"
-RECEIPT_KEY = Ed25519PrivateKey.generate()
-SEALER = made_sealer(Ed25519PrivateKey.generate(), X25519PrivateKey.generate())
-CONNECTED = Connected(session_present=True, receive_maximum=65_535, maximum_packet_bytes=131_072)
-
-
-class PlayedLink:
-    """The Link port. World face: `happens`, and what was asked of it: connects, published, disconnects."""
-
-    def __init__(self):
-        self.connects = self.disconnects = 0
-        self.published = []
-        self.is_online = True
-        self._events = deque()
-
-    def listen(self, wake):
-        self._wake = wake
-
-    def connect(self):
-        self.connects += 1
-
-    def publish(self, topic, payload, token, expiry_s):
-        if self.is_online:
-            self.published.append((topic, payload, token, expiry_s))
-        return self.is_online
-
-    def events(self):
-        events, self._events = list(self._events), deque()
-        return events
-
-    def disconnect(self):
-        self.disconnects += 1
-        self._events.clear()
-
-    def happens(self, *events):
-        self._events.extend(events)
-        self._wake.set()
-
-    def take_tokens(self):
-        tokens = [token for _, _, token, _ in self.published]
-        self.published.clear()
-        return tokens
-
-
-class Bench:
-    """An uplink between a played link and a real outbox."""
-
-    def __init__(self, folder, **config):
-        self.link, self.faults = PlayedLink(), FaultBook()
-        self.outbox = Outbox(
-            folder / "outbox.db", capacity_bytes=10**7, retention_s=30 * 86_400, clock=SetClock(), system=KernelRandom()
-        )
-        self.commands = Mailbox(threading.Event(), 8)
-        self.stage = UplinkStage(
-            self.link,
-            self.outbox,
-            UplinkConfig(host="localhost", **config),
-            device_id=DEVICE,
-            receipt_key=RECEIPT_KEY.public_key(),
-            commands=self.commands,
-            system=KernelRandom(),
-            faults=self.faults,
-        )
-
-    def put(self, count=1, *, message_class=MessageClass.READ):
-        tokens = [self.outbox.reserve_sequence() for _ in range(count)]
-        for token in tokens:
-            self.outbox.put(SEALER.seal(made_read(token), message_class=message_class))
-        return tokens
-
-    def step(self, now_s, *events):
-        self.link.happens(*events)
-        return self.stage.step(now_s)
-
-    def codes(self):
-        return [report.code for report in self.faults.reports()]
+from firmware.uplink import ACK_LIMIT_S, CONNECT_LIMIT_S, full_jitter_s
 
 
 @pytest.fixture
@@ -230,10 +149,10 @@ def test_losses_in_a_row_back_off_and_become_a_fault_that_a_connection_clears(be
     for attempt in range(14):
         bench.step(now_s)
         retry_s = bench.step(now_s, Lost("nothing listens"))
-        limits.append(min(RETRY_LIMIT_S, 2.0**attempt))
+        limits.append(min(300.0, 2.0**attempt))
         assert now_s <= retry_s <= now_s + limits[-1]
         now_s = retry_s
-    assert limits[-1] == RETRY_LIMIT_S
+    assert limits[-1] == 300.0
     assert bench.codes() == [FaultCode.BROKER_UNREACHABLE]
     bench.step(now_s)
     bench.step(now_s, CONNECTED)
@@ -255,8 +174,8 @@ def test_only_a_connection_that_held_resets_the_back_off(bench):
 
 @given(st.binary(min_size=4, max_size=4), st.integers(0, 10_000), st.floats(0.1, 60.0))
 def test_full_jitter_is_between_nothing_and_the_doubled_base(random4, attempt, base_s):
-    wait_s = full_jitter_s(random4, attempt, base_s)
-    assert 0.0 <= wait_s < RETRY_LIMIT_S
+    wait_s = full_jitter_s(random4, attempt, base_s, 300.0)
+    assert 0.0 <= wait_s < 300.0
     assert wait_s <= base_s * 2.0 ** min(attempt, 30)
 
 

@@ -93,7 +93,7 @@ def _frame(
     for load, rate in zip(loads, rates, strict=True):
         at_px = across(rate)
         parts.append(f'<line x1="{at_px:.1f}" y1="{bottom}" x2="{at_px:.1f}" y2="{bottom + 4}" stroke="#999999"/>')
-        if at_px - last_px < 29:  # the figures would run into each other
+        if at_px - last_px < 26:  # the figures would run into each other
             continue
         last_px = at_px
         parts.append(_text(at_px, bottom + 18, f"{rate:.0f}", extra='text-anchor="middle"'))

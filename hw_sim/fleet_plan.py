@@ -30,6 +30,10 @@ RECEIPT_BYTES: Final = 160  # a receipt without gaps, its topic and header
 RETRY_LIMIT_S: Final = TREATMENTS[LinkCause.LOST].limit_s
 """Units that cannot reach their broker try again within this time."""
 
+
+Row = tuple[str, str, str]
+"""What is asked, the figure, and where it comes from."""
+
 LEAST_READS: Final = 1000
 """A load of fewer reads says too little of what a thousand cost."""
 
@@ -40,6 +44,7 @@ class Measured:
 
     broker_s_per_1000: float
     receiver_s_per_1000: float
+    receipts_per_read: float
     connection_ms: float  # broker's CPU for TCP, TLS 1.3 with both certificates, CONNECT and SUBSCRIBE
     connection_kb: float  # broker's memory, KB of 1,000 bytes
     read_bytes: float
@@ -58,6 +63,7 @@ class Measured:
         return cls(
             broker_s_per_1000=_mean(loads, "broker_cpu_s_per_1000_reads"),
             receiver_s_per_1000=_mean(loads, "receiver_cpu_s_per_1000_reads"),
+            receipts_per_read=sum(load["receipts"] for load in loads) / sum(load["stored"] for load in loads),
             connection_ms=_mean(loads, "broker_cpu_ms_per_connection"),
             connection_kb=(last["broker_connected_rss_mb"] - first["broker_connected_rss_mb"]) * 1000 / cameras,
             read_bytes=_mean(loads, "read_bytes"),
@@ -130,11 +136,11 @@ class FleetPlan:
         needed_s = self.connect_core_s / cores
         return min(RETRY_LIMIT_S, 2.0 ** max(0, math.ceil(math.log2(needed_s))))
 
-    def rows(self) -> list[tuple[str, str, str]]:
+    def rows(self) -> list[Row]:
         """Return what is asked, the figure, and where it comes from."""
-        measured, a_day = self.measured, self.cameras * READS_A_DAY
-        broker_cores = max(1.0, math.ceil(self.cores(self.peak_per_s, measured.broker_s_per_1000)))
-        up, down = self.bytes_up, self.bytes_down
+        return [*self._rates(), *self._parts(), *self._connections(), *self._volumes()]
+
+    def _rates(self) -> list[Row]:
         return [
             ("reads a second, mean", f"{self.mean_per_s:,.0f}", f"{self.cameras:,} x {READS_A_DAY:,} a day"),
             (
@@ -147,20 +153,20 @@ class FleetPlan:
                 f"{self.extreme_per_s:,.0f}",
                 "the load test's rate on every camera at once; no road network does that",
             ),
+        ]
+
+    def _parts(self) -> list[Row]:
+        measured = self.measured
+        return [
             (
                 "receiver cores: mean / busiest hour / 50 a minute",
-                " / ".join(
-                    f"{math.ceil(self.cores(rate, measured.receiver_s_per_1000)):,}"
-                    for rate in (self.mean_per_s, self.peak_per_s, self.extreme_per_s)
-                ),
-                f"{measured.receiver_s_per_1000:.2f} CPU s per 1,000 reads measured, cores {BUSY_RATIO:.0%} busy",
+                self._cores_by_rate(measured.receiver_s_per_1000),
+                f"{measured.receiver_s_per_1000:.2f} CPU s per 1,000 reads and their "
+                f"{1000 * measured.receipts_per_read:.0f} receipts measured, cores {BUSY_RATIO:.0%} busy",
             ),
             (
                 "broker cores: mean / busiest hour / 50 a minute",
-                " / ".join(
-                    f"{math.ceil(self.cores(rate, measured.broker_s_per_1000)):,}"
-                    for rate in (self.mean_per_s, self.peak_per_s, self.extreme_per_s)
-                ),
+                self._cores_by_rate(measured.broker_s_per_1000),
                 f"{measured.broker_s_per_1000:.2f} CPU s per 1,000 reads measured (Mosquitto, in and out)",
             ),
             (
@@ -168,23 +174,35 @@ class FleetPlan:
                 f"{self.cameras * measured.connection_kb / 1e6:,.1f} GB",
                 f"{measured.connection_kb:.0f} KB a connection measured; nothing queued",
             ),
+        ]
+
+    def _connections(self) -> list[Row]:
+        connection_ms = self.measured.connection_ms
+        cores = max(1, math.ceil(self.cores(self.peak_per_s, self.measured.broker_s_per_1000)))
+        return [
             (
                 "connecting all once",
                 f"{self.connect_core_s:,.0f} core s",
-                f"{measured.connection_ms:.1f} ms a connection measured (TLS 1.3, certificates both ways)",
+                f"{connection_ms:.1f} ms of the broker's CPU a connection measured (TLS 1.3, certificates both ways)",
             ),
             (
                 "handshakes a second after a long outage",
                 f"{self.return_per_s:,.0f}, falling to 0 in {RETRY_LIMIT_S:.0f} s",
-                f"2 x {self.cameras:,} / {RETRY_LIMIT_S:.0f} s: residual of a uniform wait; "
-                f"{self.return_per_s * measured.connection_ms / 1000:.1f} cores",
+                f"2 x {self.cameras:,} / {RETRY_LIMIT_S:.0f} s, the residual life of a uniform wait; "
+                f"{self.return_per_s * connection_ms / 1000:.1f} cores",
             ),
             (
-                "after a short one, all in within about",
-                f"{self.spread_s(broker_cores):.0f} s",
-                f"the first try comes within 1 s and mostly fails; the wait doubles until {broker_cores:.0f} cores, "
-                f"{broker_cores * 1000 / measured.connection_ms:,.0f} handshakes a second, let all in",
+                "after a short one, all are in within about",
+                f"{self.spread_s(cores):.0f} s, with {cores} broker {'core' if cores == 1 else 'cores'}",
+                f"all try within 1 s and most fail; the window doubles until {1000 * cores / connection_ms:,.0f} "
+                "handshakes a second suffice",
             ),
+        ]
+
+    def _volumes(self) -> list[Row]:
+        measured, a_day = self.measured, self.cameras * READS_A_DAY
+        up, down = self.bytes_up, self.bytes_down
+        return [
             (
                 "bandwidth into the brokers: mean / busiest hour",
                 f"{self.mean_per_s * up * 8 / 1e6:,.0f} / {self.peak_per_s * up * 8 / 1e6:,.0f} Mbit/s",
@@ -196,7 +214,7 @@ class FleetPlan:
                 f"{down:.0f} bytes a read: PUBACK, a receipt each, TCP acknowledgement",
             ),
             (
-                "mobile data: a camera / the fleet, a month",
+                "mobile data a month: a camera / the fleet",
                 f"{READS_A_DAY * 30 * (up + down) / 1e6:,.0f} MB / {a_day * 30 * (up + down) / 1e12:,.1f} TB",
                 "reads with plate crops and their answers; the plan of a camera is 500 MB",
             ),
@@ -211,6 +229,10 @@ class FleetPlan:
                 f"{measured.read_bytes:,.0f} bytes a message; what a broker does not keep, the units do",
             ),
         ]
+
+    def _cores_by_rate(self, s_per_1000: float) -> str:
+        rates = (self.mean_per_s, self.peak_per_s, self.extreme_per_s)
+        return " / ".join(f"{math.ceil(self.cores(rate, s_per_1000)):,}" for rate in rates)
 
 
 def plan_table(plan: FleetPlan) -> str:

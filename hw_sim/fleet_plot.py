@@ -93,7 +93,7 @@ def _frame(
     for load, rate in zip(loads, rates, strict=True):
         at_px = across(rate)
         parts.append(f'<line x1="{at_px:.1f}" y1="{bottom}" x2="{at_px:.1f}" y2="{bottom + 4}" stroke="#999999"/>')
-        if at_px - last_px < 34:  # the figures would run into each other
+        if at_px - last_px < 26:  # the figures would run into each other
             continue
         last_px = at_px
         parts.append(_text(at_px, bottom + 18, f"{rate:.0f}", extra='text-anchor="middle"'))
@@ -139,9 +139,13 @@ def _bend(
         return []
     at_px = across(rates[held - 1])
     label = f"kept up to {loads[held - 1]['cameras']} cameras, {rates[held - 1]:.0f} reads/s"
-    line = f'x1="{at_px:.1f}" y1="{TOP_PX}" x2="{at_px:.1f}" y2="{bottom}"'
+    lines = [
+        f'<line x1="{at_px:.1f}" y1="{end - PANEL_HEIGHT_PX}" x2="{at_px:.1f}" y2="{end}" '
+        'stroke="#333333" stroke-dasharray="2 4"/>'
+        for end in (TOP_PX + PANEL_HEIGHT_PX, bottom)
+    ]
     return [
-        f'<line {line} stroke="#333333" stroke-dasharray="2 4"/>',
+        *lines,
         _text(at_px - 6, TOP_PX + 14, label, extra='text-anchor="end"'),
     ]
 

@@ -22,8 +22,8 @@ def test_a_small_fleet_is_stored_and_confirmed_whole(tmp_path, capsys):
     assert answer["sent"] > 30
     assert answer["sent"] == answer["acknowledged"] == answer["stored"] == answer["confirmed"]
     assert (answer["lost"], answer["duplicates"], answer["rejected"], answer["waiting"]) == (0, 0, 0, 0)
-    assert 0 < answer["latency_p50_s"] <= answer["latency_p95_s"] <= answer["latency_p99_s"] < 5
-    assert 0 < answer["stored_p95_s"] < 5
+    assert 0 < answer["latency_p50_s"] <= answer["latency_p95_s"] <= answer["latency_p99_s"] < 60
+    assert 0 < answer["stored_p95_s"] < 60
     assert 4000 < answer["read_bytes"] < 4700
     assert answer["receipts"] >= 5
     assert answer["connect_s"] > 0

@@ -105,6 +105,7 @@ def test_an_empty_load_has_no_latency_and_still_a_table():
 MEASURED = Measured(
     broker_s_per_1000=0.2,
     receiver_s_per_1000=1.2,
+    receipts_per_read=0.5,
     connection_ms=3.0,
     connection_kb=30.0,
     read_bytes=4332.0,

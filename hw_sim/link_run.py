@@ -123,21 +123,21 @@ class LinkUnit:
         )
         self._skipped_s = 0.0
 
-    def step(self, wait_s: float) -> None:
-        """Step the uplink once, then wait for its wake or `wait_s`."""
+    def step(self, wait_s: float) -> float:
+        """Step the uplink, wait for its wake or `wait_s`; return for how long it has nothing to do unless woken."""
         self.uplink.wake.clear()
         now_s = self.clock.monotonic_s() + self._skipped_s
-        due_s = self.uplink.step(now_s)
-        self.uplink.wake.wait(max(0.0, min(wait_s, due_s - now_s)))
+        idle_s = max(0.0, self.uplink.step(now_s) - now_s)
+        return 0.0 if self.uplink.wake.wait(min(wait_s, idle_s)) else idle_s
+
+    def skip(self, seconds: float) -> None:
+        """Jump over so many seconds, as far as its uplink can tell."""
+        self._skipped_s += seconds
 
     def try_in_vain(self, attempts: int) -> None:
-        """Let it try to connect so often, without waiting for its back-off: the seconds between are jumped over."""
+        """Let it try to connect so often, without waiting for its back-off."""
         while self.link.attempts < attempts:
-            self.uplink.wake.clear()
-            now_s = self.clock.monotonic_s() + self._skipped_s
-            due_s = self.uplink.step(now_s)
-            if not self.uplink.wake.wait(LOOK_EVERY_S):
-                self._skipped_s += max(0.0, due_s - now_s)
+            self.skip(self.step(LOOK_EVERY_S))
 
     def close(self) -> None:
         """End the session and close the outbox."""

@@ -28,6 +28,7 @@ RTO_LEAST_S: Final = 0.2  # Linux, TCP_RTO_MIN
 WAITING_BYTES_MAX: Final = 256_000
 DIAL_LIMIT_S: Final = 2.0
 LOOK_EVERY_S: Final = 0.5
+SILENT_KEPT: Final = 64
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER of socket(7): closing tells the other end with an RST
 
 
@@ -177,7 +178,7 @@ class TcpRelay:
     def _accept(self, listener: socket.socket) -> None:
         unit, _ = listener.accept()
         if self._conditions.coverage is not Coverage.SERVED:
-            self._silent.append(unit)
+            self._keep_silent(unit)
             return
         try:
             broker = socket.create_connection((ADDRESS, self._broker_port), DIAL_LIMIT_S)
@@ -271,11 +272,17 @@ class TcpRelay:
             if one.source.fileno() in self._selector.get_map():
                 self._selector.unregister(one.source)
             if silent:
-                self._silent.append(one.source)
+                self._keep_silent(one.source)
             elif is_orderly:
                 one.source.close()
             else:
                 _reset(one.source)
+
+    def _keep_silent(self, end: socket.socket) -> None:
+        """Keep a socket open and be silent; the oldest is let go when nobody can be waiting for it any more."""
+        self._silent.append(end)
+        if len(self._silent) > SILENT_KEPT:
+            self._silent.pop(0).close()
 
 
 def _reset(end: socket.socket) -> None:

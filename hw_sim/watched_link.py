@@ -22,6 +22,7 @@ class WatchedLink:
         self.max_in_flight = 0
         self.over_limit = 0  # publishes beyond the broker's Receive Maximum
         self.attempts = 0  # to connect
+        self.is_offline = True  # neither connected nor about to be
         self.publishes = 0
         self.sessions = 0
         self.sessions_lost = 0  # CONNACKs that said that the broker had forgotten the unit
@@ -36,6 +37,7 @@ class WatchedLink:
     def connect(self) -> None:
         """Begin to connect."""
         self.attempts += 1
+        self.is_offline = False
         self.in_flight.clear()
         self._link.connect()
 
@@ -59,6 +61,7 @@ class WatchedLink:
     def disconnect(self) -> None:
         """End the session."""
         self.in_flight.clear()
+        self.is_offline = True
         self._link.disconnect()
 
     def _note(self, event: LinkEvent) -> None:
@@ -74,3 +77,4 @@ class WatchedLink:
                 self.in_flight.discard(token)
             case Lost() | Refused(token=None):
                 self.in_flight.clear()
+                self.is_offline = True

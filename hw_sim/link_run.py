@@ -173,6 +173,7 @@ class _Run:
         begins_s = self._device.clock.monotonic_s()
         if self._bearer_s is None:
             self._bearer_s = begins_s
+            self.measured.curve.append((0.0, self._device.outbox.count()))
         acts, captures = deque(phase.acts), deque(phase.captures)
         ends_s = phase.length_s() + DRAIN_LIMIT_S
         self._last_phase = set()

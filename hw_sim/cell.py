@@ -24,7 +24,7 @@ class Coverage(enum.StrEnum):
     NONE = "none"  # no bearer: whoever wants to connect is told so at once, connections that were there hang
     SILENT = "silent"  # a bearer through which nothing comes and goes
     BLACK_HOLE = "black-hole"  # takes everything, acknowledges it to TCP, and forgets it
-    CAPTIVE = "captive"  # somebody else answers, with a page of his own
+    CAPTIVE = "captive"  # somebody else answers, with a page of his own (on a TUN link: nobody does)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,8 +38,8 @@ def drawn(found: dict[str, Any]) -> str:
         unit=" %",
     )
     parts = [*drain.axes(), drain.curve(curve), *late.axes(), late.curve(ranked)]
-    for percent, limit_s in TARGETS_S:
-        parts += late.target(limit_s, percent)
+    for place, (percent, limit_s) in enumerate(TARGETS_S):
+        parts += late.target(limit_s, percent, line=place)
     width, height = LEFT + 2 * WIDTH + GAP + 24, TOP + HEIGHT + 76
     parts.append(_text(width / 2, height - 8, f"a unit, a real Mosquitto and the receiver over {link}"))
     return (
@@ -73,10 +73,10 @@ class _Diagram:
         placed = " ".join(f"{x:.1f},{y:.1f}" for x, y in (self._placed(x, y) for x, y in points))
         return f'<polyline class="curve" points="{placed}"/>'
 
-    def target(self, x: float, percent: float) -> Iterable[str]:
+    def target(self, x: float, percent: float, *, line: int) -> Iterable[str]:
         at, y = self._placed(x, percent)
         yield _line(at, y, at, TOP + HEIGHT, "target")
-        yield _text(at + 5, TOP + HEIGHT - 10, f"p{percent:g} target", anchor="start", kind="said")
+        yield _text(at - 6, TOP + HEIGHT - 12 - 18 * line, f"{percent:g} % within {x:g} s", anchor="end", kind="said")
 
     def _placed(self, x: float, y: float) -> tuple[float, float]:
         return self._left + WIDTH * x / self._right, TOP + HEIGHT * (1.0 - y / self._top)

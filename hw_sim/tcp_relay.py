@@ -29,6 +29,7 @@ WAITING_BYTES_MAX: Final = 256_000
 DIAL_LIMIT_S: Final = 2.0
 LOOK_EVERY_S: Final = 0.5
 SILENT_KEPT: Final = 64
+PORTAL: Final = b"HTTP/1.1 302 Found\r\nLocation: http://portal.invalid/\r\nConnection: close\r\n\r\n"
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER of socket(7): closing tells the other end with an RST
 
 
@@ -171,12 +172,17 @@ class TcpRelay:
         elif self._listener is None:
             self._listener = socket.create_server((ADDRESS, self.port))
             self._selector.register(self._listener, selectors.EVENT_READ)
-        if conditions.coverage is Coverage.BLACK_HOLE:
-            self._forget_connections(silent=True)
+        if conditions.coverage in (Coverage.BLACK_HOLE, Coverage.CAPTIVE):
+            self._forget_connections(silent=conditions.coverage is Coverage.BLACK_HOLE)
         self._watch_sources()
 
     def _accept(self, listener: socket.socket) -> None:
         unit, _ = listener.accept()
+        if self._conditions.coverage is Coverage.CAPTIVE:
+            with contextlib.suppress(OSError):
+                unit.sendall(PORTAL)
+            unit.close()
+            return
         if self._conditions.coverage is not Coverage.SERVED:
             self._keep_silent(unit)
             return

@@ -8,8 +8,8 @@ import msgspec
 
 from firmware import config
 from firmware.uplink import ACK_LIMIT_S
-from hw_sim.cell import Conditions
-from hw_sim.link_run import LinkUnit
+from hw_sim.cell import Conditions, Coverage
+from hw_sim.link_run import NOTHING_WRONG, LinkUnit
 from hw_sim.tcp_relay import TcpRelay
 
 UP_BYTES, DOWN_BYTES = 12_000, 4_000
@@ -67,6 +67,26 @@ def test_random_disconnects_lose_and_double_nothing(broker, make_unit, start_rec
     assert len(device.source.sealed) > rounds
     assert device.link.sessions > rounds / 4  # and not all before there was a session
     assert device.link.over_limit == 0
+
+
+def test_a_portal_that_answers_in_the_brokers_place_is_outlived(broker, make_unit, start_receiver, tmp_path):
+    receiver = start_receiver()
+    with TcpRelay(seed=1) as relay:
+        device = relayed_unit(make_unit(), tmp_path / "unit", relay)
+        try:
+            relay.apply(Conditions())
+            device.source.capture(picture_bytes=PICTURE_BYTES)
+            live_until(device, lambda: device.outbox.count() == 0)
+            relay.apply(Conditions(coverage=Coverage.CAPTIVE))
+            device.source.capture(picture_bytes=PICTURE_BYTES)
+            live_until(device, lambda: device.link.attempts >= 5)
+            assert device.outbox.count() == 1
+            relay.apply(Conditions())
+            live_until(device, lambda: device.outbox.count() == 0)
+        finally:
+            device.close()
+    receiver.stop()
+    assert device.source.verdict(tmp_path / "reads.db") == NOTHING_WRONG
 
 
 def cut_one_connection(device, relay, chance):

@@ -42,7 +42,7 @@ ALLOWED = {
     ("hw_sim/demonstration.py", "subprocess.Popen"): "our own modules as `python -m`; a list made here",
     ("hw_sim/tun_cell.py", "subprocess.Popen"): "our own forwarder as `python -m`; a list of numbers made here",
     ("hw_sim/tcp_relay.py", "socket.create_server"): "the simulated link without root: a relay on 127.0.0.1",
-    ("hw_sim/tcp_relay.py", "create_server"): "the same call",
+    ("hw_sim/tcp_relay.py", "create_server"): "the same call, by its last word: a relay on 127.0.0.1",
     (
         "firmware/board/host_facts.py",
         "subprocess.run",

@@ -45,7 +45,7 @@ EPILOG: Final = """the answer (JSON, and as a table):
   out_of_order    first arrivals at the store with a lower sequence number than one of the same class before them
   max_in_flight   most reads published and not acknowledged at one moment, counted at the unit's link port, before TLS
   drain_s         outage72h: from the bearer's return, waiting out the back-off, to the last receipt of the backlog;
-                  else from the end of the last fault to the receipt of the last read
+                  else from the end of the last fault until nothing waits for a receipt, for the first time
   latency_p95_s   from capture to PUBACK, of the reads of the peak; what waits out a fault is among them
   bytes_up, bytes_down   of IP packets on the TUN link, retransmissions and all; with --link relay the bytes of the TCP
                   streams and an estimate of 104 a segment of 1,348 for headers and acknowledgements

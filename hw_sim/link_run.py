@@ -177,14 +177,17 @@ class _Run:
         acts, captures = deque(phase.acts), deque(phase.captures)
         ends_s = phase.length_s() + DRAIN_LIMIT_S
         self._last_phase = set()
+        drained_s: float | None = None
         while not self._stopping.is_set():
             now_s = self._device.clock.monotonic_s() - begins_s
             while acts and acts[0].at_s <= now_s:
                 self._act(acts.popleft())
             while captures and captures[0].at_s <= now_s:
                 self._last_phase.add(self._device.source.capture(captures.popleft().message_class))
-            is_all_there = phase.is_drain or not (acts or captures)
-            if (is_all_there and self._device.outbox.count() == 0) or now_s > ends_s:
+            is_empty = self._device.outbox.count() == 0
+            if is_empty and phase.acts and now_s >= phase.healed_s and drained_s is None:
+                drained_s = now_s
+            if (is_empty and (phase.is_drain or not (acts or captures))) or now_s > ends_s:
                 break
             next_s = min(
                 acts[0].at_s if acts else math.inf,
@@ -192,14 +195,14 @@ class _Run:
             )
             self._device.step(max(0.0, min(next_s - now_s, LOOK_EVERY_S)))
             self._look()
-        self._close_phase(phase, begins_s)
+        if phase.acts:  # of a phase that has no faults there is nothing to drain
+            over_s = self._device.clock.monotonic_s() - begins_s
+            self.measured.drain_s = (over_s if drained_s is None else drained_s) - phase.healed_s
+        self._note_latencies(phase)
 
-    def _close_phase(self, phase: Phase, begins_s: float) -> None:
-        """Note what a phase came to; the drain is told of the one that begins with a backlog, or else of the last."""
+    def _note_latencies(self, phase: Phase) -> None:
         link, captured_s = self._device.link, self._device.source.captured_s()
         latencies_s = sorted(link.acked_s[one] - captured_s[one] for one in self._last_phase if one in link.acked_s)
-        if phase.acts:
-            self.measured.drain_s = self._device.clock.monotonic_s() - begins_s - phase.healed_s
         if phase.is_drain:
             self.measured.alert_latencies_s = latencies_s
         else:

@@ -42,7 +42,8 @@ EPILOG: Final = """the answer (JSON, and as a table):
   acknowledged    of them, those for which the broker's PUBACK came
   lost            sealed, and not in the receiver's store at the end
   duplicates      rows of the receiver's store beyond one for each read: stored twice in spite of de-duplication
-  out_of_order    first arrivals at the store with a lower sequence number than one of the same class before them
+  out_of_order    first arrivals at the store with a lower sequence number than one before them; alerts, of which the
+                  newest may go first, do not count
   max_in_flight   most reads published and not acknowledged at one moment, counted at the unit's link port, before TLS
   drain_s         outage72h: from the bearer's return, waiting out the back-off, to the last receipt of the backlog;
                   else from the end of the last fault until nothing waits for a receipt, for the first time

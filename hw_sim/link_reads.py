@@ -38,7 +38,7 @@ class Verdict:
 
     lost: int  # sealed, and not there
     duplicates: int  # there more than once, after de-duplication
-    out_of_order: int  # first arrivals with a lower number than one of their class that came before
+    out_of_order: int  # first arrivals with a lower number than one before them; not of alerts: a new one goes first
 
 
 class ReadSource:
@@ -75,12 +75,12 @@ class ReadSource:
         with contextlib.closing(sqlite3.connect(f"file:{store_path}?mode=ro", uri=True)) as store:
             arrived = [text for (text,) in store.execute("SELECT plate FROM reads ORDER BY rowid")]
         counts = Counter(arrived)
-        highest: dict[MessageClass, int] = {}
-        out_of_order = 0
+        highest, out_of_order = -1, 0
         for text in dict.fromkeys(arrived):
             truth = self.sealed[text]
-            out_of_order += truth.sequence < highest.get(truth.message_class, -1)
-            highest[truth.message_class] = max(truth.sequence, highest.get(truth.message_class, -1))
+            if truth.message_class is not MessageClass.ALERT:
+                out_of_order += truth.sequence < highest
+                highest = max(highest, truth.sequence)
         return Verdict(
             lost=len(self.sealed.keys() - counts.keys()),
             duplicates=counts.total() - len(counts),

@@ -28,9 +28,10 @@ def verdict_of(tmp_path, sealed, arrived):
 READS = [("K1", 1, READ), ("K2", 2, READ), ("K3", 3, ALERT), ("K4", 4, READ)]
 
 
-def test_all_in_order_is_well_and_alerts_have_an_order_of_their_own(tmp_path):
-    arrived = [READS[2], READS[0], READS[1], READS[3]]
-    assert verdict_of(tmp_path, READS, arrived) == Verdict(lost=0, duplicates=0, out_of_order=0)
+def test_all_in_order_is_well_and_alerts_may_overtake_reads_and_each_other(tmp_path):
+    sealed = [*READS, ("K5", 5, ALERT)]
+    arrived = [sealed[4], READS[2], READS[0], READS[1], READS[3]]
+    assert verdict_of(tmp_path, sealed, arrived) == Verdict(lost=0, duplicates=0, out_of_order=0)
 
 
 def test_what_is_missing_is_lost(tmp_path):

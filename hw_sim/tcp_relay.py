@@ -121,7 +121,10 @@ class TcpRelay:
         return self._up.bytes, self._down.bytes
 
     def cut_after(self, *, up_bytes: float = math.inf, down_bytes: float = math.inf, silent: bool) -> None:
-        """Cut the next connection when so many bytes of it have gone one way or the other, in silence or by reset."""
+        """Cut the next connection when so many bytes of it have gone one way or the other, in silence or by reset.
+
+        If it ends before, the one after it is cut, until one is.
+        """
 
         def note() -> None:
             self._cut_up_bytes, self._cut_down_bytes, self._is_cut_silent = up_bytes, down_bytes, silent
@@ -195,7 +198,6 @@ class TcpRelay:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         up, down = _Stream(unit, broker, self._up, self._down), _Stream(broker, unit, self._down, self._up)
         up.cut_at_bytes, down.cut_at_bytes = self._cut_up_bytes, self._cut_down_bytes
-        self._cut_up_bytes = self._cut_down_bytes = math.inf
         self._streams += [up, down]
         self._watch_sources()
 
@@ -231,6 +233,9 @@ class TcpRelay:
         self._watch_sources()
         if stream.passed_bytes >= stream.cut_at_bytes:
             self.cuts += 1
+            self._cut_up_bytes = self._cut_down_bytes = math.inf
+            for other in self._streams:
+                other.cut_at_bytes = math.inf
             while stream.waiting and stream.waiting[0][1]:
                 self._hand_over(stream)  # the bytes before the cut arrive
             self._part(stream, silent=self._is_cut_silent)

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from firmware.outbox import Outbox
-from firmware.records import MessageClass
-from firmware.uplink import UplinkStage
+from firmware.records import Connected, MessageClass
 from hw_sim.cell import Conditions, Coverage, Spell
 from hw_sim.simulated_broker import BrokerRules
-from hw_sim.virtual_link import SETTLING_S, Life, Trouble, VirtualLink, random_life
+from hw_sim.virtual_link import SETTLING_S, AlertWatch, Life, Trouble, VirtualLink, random_life
 
 READS = 40
 LTE = Conditions(delay_s=0.2, jitter_s=0.05, loss_ratio=0.02, rate_bit_s=1e6)
@@ -141,8 +140,17 @@ def test_an_outbox_that_forgets_at_the_puback_is_found_out(lived, monkeypatch):
     assert lived(life).verdict.lost > 0
 
 
-def test_a_window_that_does_not_ask_the_broker_is_found_out(lived, monkeypatch):
-    monkeypatch.setattr(UplinkStage, "_room", lambda uplink, _broker: 10 - len(uplink._unacked_since_s))
+def test_a_window_that_does_not_heed_the_broker_is_found_out(lived, monkeypatch):
+    told = AlertWatch.events
+
+    def exaggerated(link):
+        events = told(link)
+        return [
+            dataclasses.replace(event, receive_maximum=100) if isinstance(event, Connected) else event
+            for event in events
+        ]
+
+    monkeypatch.setattr(AlertWatch, "events", exaggerated)  # the uplink hears of a limit that is not the broker's
     rules = BrokerRules(receive_maximum=2, ack_delay_s=1.0)
     found = lived(made_life(*spells_without(Coverage.NONE, 0.5, 60.0), rules=rules))
     assert found.over_limit > 0

@@ -17,7 +17,7 @@ UP_BYTES, DOWN_BYTES = 12_000, 4_000
 
 PICTURE_BYTES = 1000
 QUIET_S = 1.5  # a receipt comes within a second
-READS_AT_MOST = 100
+READS_AT_MOST = 200
 
 
 def relayed_unit(made, folder, relay):

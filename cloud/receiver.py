@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from cloud import fleet_folder
-from cloud.receiving import Receiving, Taken
+from cloud.read_rows import StoredRead
+from cloud.receiving import Receiving, Taken, TakenHealth
 from cloud.registry import Registry
-from cloud.store import Outcome, ReadStore, StoredRead
+from cloud.store import Outcome, ReadStore
 from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription
 from firmware.board.tls import tls_context
 from firmware.retirement import Cause
@@ -96,8 +97,10 @@ class Receiver:
                 return
             taken = receiving.take(message.topic, message.payload, _utc_ms())
             subscription.acknowledge(message)  # only here: the store has committed
-            if taken is not None and taken.outcome is not Outcome.DUPLICATE:
-                self._say(line(_shown(taken)))
+            if taken is None or taken.outcome is Outcome.DUPLICATE:
+                return
+            for text in fault_lines(taken) if isinstance(taken, TakenHealth) else (line(_shown(taken)),):
+                self._say(text)
 
         subscription = Subscription(settings.host, settings.port, self._tls, take)
         return subscription
@@ -150,6 +153,12 @@ def line(read: StoredRead) -> str:
     )
 
 
+def fault_lines(taken: TakenHealth) -> list[str]:
+    """Return one line for each fault of a unit that its health before did not tell; none if all is as it was."""
+    local = dt.datetime.fromtimestamp(taken.received_utc_ms / 1000, tz=dt.UTC).astimezone()
+    return [f"{local:%H:%M:%S}  {taken.device_id}  fault {one.code}: {one.hint}" for one in taken.new_faults]
+
+
 def _shortened(text: str, width: int) -> str:
     """Return text of a unit in exactly `width` columns; what could steer the terminal becomes a question mark."""
     return "".join(char if char.isprintable() else "?" for char in text[:width]).ljust(width)
@@ -174,6 +183,7 @@ def last_word(device_id: str, cause: Cause) -> str:
 def _shown(taken: Taken) -> StoredRead:
     read, passage = taken.read, taken.read.passage
     return StoredRead(
+        read_id=read.read_id,
         received_utc_ms=taken.received_utc_ms,
         last_utc_ms=passage.last_utc_ms,
         device_id=read.device_id,

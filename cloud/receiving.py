@@ -1,9 +1,9 @@
 """What the receiver decides about one message, and about when a receipt is due. No network, no clock.
 
-A message becomes a stored read, a duplicate or a counted cause; all are acknowledged to the broker, because sending the
-same bytes again would not make them better. A duplicate is confirmed again: a unit that sends one may have lost its
-receipt. A refused message is never confirmed, so that no forger can make a unit forget a read. The causes are
-`RejectionCause`; store.py says what is too late, and why order alone is no reason to refuse.
+A message becomes a stored read or health report, a duplicate, or a counted cause; all are acknowledged to the broker,
+because sending the same bytes again would not make them better. A duplicate is confirmed again: a unit that sends one
+may have lost its receipt. A refused message is never confirmed, so that no forger can make a unit forget a read. The
+causes are `RejectionCause`; store.py says what is too late, and why order alone is no reason to refuse.
 """
 
 import math
@@ -13,15 +13,16 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from cloud.opening import open_read
+from cloud.opening import open_health, open_read
 from cloud.opening_keys import OpeningKeys
 from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore
 from firmware import sealing
 from firmware.config import DEVICE_ID_PATTERN
 from firmware.faults import ConfigRejected, DocumentRejected, RejectionCause
+from firmware.health_report import FaultWord, Health
 from firmware.receipts import MAX_RANGES, sign_receipt
-from firmware.records import Read, Receipt
+from firmware.records import MessageClass, Read, Receipt, SealedRead
 from firmware.retirement import Cause, RetiredNotice, verify_notice
 from firmware.topics import device_of_read_topic
 
@@ -38,6 +39,17 @@ class Taken:
     received_utc_ms: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenHealth:
+    """How a unit fares, and the faults of which its report before said nothing."""
+
+    device_id: str
+    health: Health
+    new_faults: tuple[FaultWord, ...]
+    outcome: Outcome
+    received_utc_ms: int
+
+
 class Receiving:
     """Verifies, opens, de-duplicates and stores; keeps account of who is owed a receipt."""
 
@@ -45,6 +57,7 @@ class Receiving:
         self, registry: Registry, store: ReadStore, opening_keys: OpeningKeys, receipt_key: Ed25519PrivateKey
     ) -> None:
         self.stored = 0
+        self.health_stored = 0
         self.duplicates = 0
         self.reused = 0  # stored under a number that another read of the unit had: somebody should look at the card
         self.rejected: dict[RejectionCause, int] = {}
@@ -56,22 +69,42 @@ class Receiving:
         self._owed: dict[str, set[int]] = {}  # sequence numbers that came since the last receipt, by unit
         self._receipted_at_s: dict[str, float] = {}
 
-    def take(self, topic: str, payload: bytes, received_utc_ms: int) -> Taken | None:
-        """Take one message; return the read in it, or None if it was rejected and counted.
+    def take(self, topic: str, payload: bytes, received_utc_ms: int) -> Taken | TakenHealth | None:
+        """Take one message; return the read or health in it, or None if it was rejected and counted.
 
         Raises StoreRefused if the disk does: then the message must not be acknowledged.
         """
         try:
-            read = self._opened(topic, payload, received_utc_ms)
-            outcome = self._store.put(read, received_utc_ms, payload)
+            sealed = self._verified(topic, payload, received_utc_ms)
+            taken: Taken | TakenHealth
+            if sealed.message_class is MessageClass.HEALTH:
+                taken = self._take_health(sealed, payload, received_utc_ms)
+            else:
+                read = open_read(sealed, self._opening_keys)
+                outcome = self._store.put(read, received_utc_ms, payload)
+                taken = Taken(read=read, outcome=outcome, received_utc_ms=received_utc_ms)
+                self.stored += outcome is not Outcome.DUPLICATE
         except DocumentRejected as rejected:
             self._count_rejected(rejected.cause)
             return None
-        self.stored += outcome is not Outcome.DUPLICATE
-        self.duplicates += outcome is Outcome.DUPLICATE
-        self.reused += outcome is Outcome.SEQUENCE_REUSED
-        self._owed.setdefault(read.device_id, set()).add(read.sequence)
-        return Taken(read=read, outcome=outcome, received_utc_ms=received_utc_ms)
+        self.duplicates += taken.outcome is Outcome.DUPLICATE
+        self.reused += taken.outcome is Outcome.SEQUENCE_REUSED
+        self._owed.setdefault(sealed.device_id, set()).add(sealed.sequence)
+        return taken
+
+    def _take_health(self, sealed: SealedRead, payload: bytes, received_utc_ms: int) -> TakenHealth:
+        """Store a unit's health, and say what is wrong with it that was not before. Raises DocumentRejected."""
+        health = open_health(sealed, self._opening_keys)
+        before = {word.code for one in self._store.health(sealed.device_id) for word in one.health.faults}
+        outcome = self._store.put_health(sealed, health, received_utc_ms, payload)
+        self.health_stored += outcome is not Outcome.DUPLICATE
+        return TakenHealth(
+            device_id=sealed.device_id,
+            health=health,
+            new_faults=tuple(word for word in health.faults if word.code not in before),
+            outcome=outcome,
+            received_utc_ms=received_utc_ms,
+        )
 
     def take_notice(self, device_id: str, payload: bytes, received_utc_ms: int) -> RetiredNotice | None:
         """Take what came on a unit's topic of last words; return its notice, or None if it was rejected and counted."""
@@ -103,13 +136,13 @@ class Receiving:
             default=math.inf,
         )
 
-    def _opened(self, topic: str, payload: bytes, received_utc_ms: int) -> Read:
-        """Return the read in a message; nothing of it is interpreted before its signature is good but its header."""
+    def _verified(self, topic: str, payload: bytes, received_utc_ms: int) -> SealedRead:
+        """Return what a message holds, still sealed; but its header nothing is read before its signature is good."""
         sealed = sealing.from_wire(payload)
         if device_of_read_topic(topic) != sealed.device_id:
             raise DocumentRejected("envelope: it came on another unit's topic", RejectionCause.OTHER_DEVICE)
         sealing.verify(sealed, *self._verifying_keys(sealed.device_id, received_utc_ms))
-        return open_read(sealed, self._opening_keys)
+        return sealed
 
     def _verifying_keys(self, device_id: str, received_utc_ms: int) -> tuple[Ed25519PublicKey, ...]:
         """Return the keys of a unit that may send, likeliest first. Raises DocumentRejected."""

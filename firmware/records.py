@@ -134,9 +134,32 @@ class Direction(enum.StrEnum):
     TOWARDS = "towards"
 
 
+class PictureCoding(enum.IntEnum):
+    """How a picture is packed. The numbers are the wire's and the store's."""
+
+    JPEG = 1
+    AVIF = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureSize:
+    """How large a picture that leaves with a read may be."""
+
+    width_px: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of a plate, packed."""
+
+    coding: PictureCoding
+    data: bytes = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """One vehicle's way past the camera, voted over its frames. `plate_jpeg` is the crop of the sharpest frame read.
+    """One vehicle's way past the camera, voted over its frames. `picture` is the crop of the sharpest frame read.
 
     `partial`: too few frames agree, or too little is sure; nothing may be done on such a read alone.
     """
@@ -153,7 +176,7 @@ class Passage:
     infrared: bool
     partial: bool = False
     direction: Direction | None = None
-    plate_jpeg: bytes = field(default=b"", repr=False)
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,8 @@ def of_class(message_class, read, sealer, device_key):
     return dataclasses.replace(unsigned, signature=signature)
 
 
-def sealed(sequence, message_class=MessageClass.READ, *, jpeg=b""):
-    return of_class(message_class, made_read(sequence, jpeg=jpeg), SEALER, DEVICE_KEY)
+def sealed(sequence, message_class=MessageClass.READ, *, picture=b""):
+    return of_class(message_class, made_read(sequence, picture=picture), SEALER, DEVICE_KEY)
 
 
 def put(outbox, count=1, message_class=MessageClass.READ):

@@ -41,8 +41,8 @@ class Bench:
         self.outbox = self.opened()
         self.kept = [self.outbox.reserve_sequence() for _ in range(3)]
         for number in self.kept:
-            self.outbox.put(sealed(number, jpeg=bytes(3000)))
-        self.newcomer = sealed(self.outbox.reserve_sequence(), jpeg=bytes(9000))
+            self.outbox.put(sealed(number, picture=bytes(3000)))
+        self.newcomer = sealed(self.outbox.reserve_sequence(), picture=bytes(9000))
 
     def opened(self):
         outbox = Outbox(

@@ -55,7 +55,7 @@ def name_of(node):
     return ""
 
 
-SECRET_FIELDS = {"text", "alternatives", "characters", "char", "latitude_deg", "longitude_deg", "plate_jpeg", "wire"}
+SECRET_FIELDS = {"text", "alternatives", "characters", "char", "latitude_deg", "longitude_deg", "data", "wire"}
 
 
 def is_dataclass(node):

@@ -137,7 +137,7 @@ def test_ranges_are_the_stored_numbers_in_whatever_order_they_came(order, missin
     with store_of_one_example() as store:
         kept = [sequence for sequence in order if sequence not in missing]
         for sequence in kept:
-            put(store, made_read(sequence, jpeg=b""), START_UTC_MS)
+            put(store, made_read(sequence, picture=b""), START_UTC_MS)
         ranges = store.ranges(DEVICE, set(), 100)
         assert [number for low, high in ranges for number in range(low, high + 1)] == sorted(kept)
         assert all(later[0] >= earlier[1] + 2 for earlier, later in itertools.pairwise(ranges))
@@ -193,7 +193,7 @@ def test_a_duplicate_gets_its_receipt_again(receiving):
 
 def test_a_receipt_never_has_more_ranges_than_a_unit_takes(receiving, store):
     for sequence in range(0, 2 * MAX_RANGES + 20, 2):
-        put(store, made_read(sequence, jpeg=b""), START_UTC_MS)
+        put(store, made_read(sequence, picture=b""), START_UTC_MS)
     take(receiving, made_read(0))
     ranges = ranges_of(receiving.due_receipts(100.0, START_UTC_MS)[DEVICE])
     assert (len(ranges), ranges[0]) == (MAX_RANGES, (0, 0))
@@ -268,7 +268,7 @@ def test_a_full_store_keeps_the_message_unacknowledged(receiving, store):
 
 def fill(receiving):
     for sequence in range(200):
-        take(receiving, made_read(sequence, jpeg=bytes(8000)))
+        take(receiving, made_read(sequence, picture=bytes(8000)))
 
 
 def test_the_list_shows_stored_reads_as_lines(store, tmp_path, capsys):

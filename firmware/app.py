@@ -22,12 +22,14 @@ from firmware.config import DeviceConfig
 from firmware.expiry import ExpiryStage
 from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.guard import GuardStage
+from firmware.health import Counts, HealthStage, Sources
 from firmware.log_lines import Phrase, described
 from firmware.outbox import Outbox
 from firmware.ports import Board
 from firmware.reading import ReadingStage, Recogniser
 from firmware.sealing import Sealer
-from firmware.stage import Stage, StageThread
+from firmware.spending import SpendingStage
+from firmware.stage import Latest, Stage, StageThread
 from firmware.uplink import UplinkStage
 
 WATCH_EVERY_S = 1.0
@@ -82,7 +84,11 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         clock=board.clock,
         system=board.system,
     )
-    reading = ReadingStage(recogniser, sealer, outbox, system=board.system, config=config, faults=faults)
+    account = folder / identity.ACCOUNT_NAME
+    spending = SpendingStage(board.meter, outbox, config.budget, account, clock=board.clock, faults=faults)
+    reading = ReadingStage(
+        recogniser, sealer, outbox, system=board.system, config=config, faults=faults, picture=spending.picture
+    )
     capture = CaptureStage(
         board.camera,
         board.triggers,
@@ -113,15 +119,42 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         system=board.system,
         faults=faults,
     )
+    health = HealthStage(
+        sealer,
+        outbox,
+        config,
+        Sources(
+            counts=lambda: _counts(reading),
+            causes=lambda: {"receipt-rejected": uplink.rejected_receipts},
+            spent=spending.spent,
+            modem=Latest(None),
+            factor=spending.health_factor,
+        ),
+        model_version=recogniser.version,
+        clock=board.clock,
+        system=board.system,
+        faults=faults,
+    )
     LOG.info("the unit's key lies in a %s", Phrase("file" if config.token is None else "token"))
+    expiry = ExpiryStage(unit.not_after_utc_ms, board.clock, faults)
     return Machine(
-        stages=(capture, reading, uplink, guard, ExpiryStage(unit.not_after_utc_ms, board.clock, faults)),
+        stages=(capture, reading, spending, health, uplink, guard, expiry),
         capture=capture,
         reading=reading,
         uplink=uplink,
         outbox=outbox,
         faults=faults,
         is_erased=guard.is_over,
+    )
+
+
+def _counts(reading: ReadingStage) -> Counts:
+    """Return what the health report tells of reading."""
+    return Counts(
+        frames_read=reading.frames_read,
+        frames_given_up=reading.frames.dropped + reading.frames_rejected,
+        reads_sealed=reading.reads_sealed,
+        reads_lost=reading.reads_lost,
     )
 
 

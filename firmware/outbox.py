@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from firmware import sealing
+from firmware.budget import MESSAGE_OVERHEAD_BYTES
 from firmware.outbox_file import damaged, open_file, refusals_translated, refuse_if_nearly_full
 from firmware.ports import Clock, System
 from firmware.records import MessageClass, Receipt, SealedRead
@@ -82,6 +83,7 @@ class Outbox:
         self._clock = clock
         self._next_sequence = 0
         self._reserved_below = 0  # nothing is reserved before the first read: a start that reads nothing costs none
+        self._ration_bytes: int | None = None  # of reads that may still be sent
         self._wake: threading.Event | None = None
         self._lock = threading.Lock()
         with refusals_translated(path), contextlib.ExitStack() as unless_whole:
@@ -153,14 +155,15 @@ class Outbox:
         """
         with self._lock, refusals_translated(self._path):
             again = self._connection.execute(
-                "SELECT sequence, messages.class, wire FROM flights JOIN messages USING (sequence) WHERE due_s <= ?",
-                (now_s,),
+                """SELECT sequence, messages.class, wire FROM flights JOIN messages USING (sequence)
+                   WHERE due_s <= ? AND messages.class != ?""",
+                (now_s, self._withheld()),
             )
             anew = self._connection.execute(
                 """SELECT sequence, class, wire FROM messages
-                   WHERE class >= ? AND sequence NOT IN (SELECT sequence FROM flights)
+                   WHERE class >= ? AND class != ? AND sequence NOT IN (SELECT sequence FROM flights)
                    ORDER BY class DESC, sequence LIMIT ?""",
-                (self._lowest_to_send(), limit),
+                (self._lowest_to_send(), self._withheld(), limit),
             )
             waiting = [
                 Waiting(token=token, message_class=MessageClass(number), wire=wire)
@@ -176,6 +179,12 @@ class Outbox:
                    ON CONFLICT (sequence) DO UPDATE SET sends = sends + 1, due_s = NULL""",
                 (token,),
             )
+            if self._ration_bytes is not None:
+                self._ration_bytes -= self._number(
+                    "SELECT COALESCE(SUM(LENGTH(wire) + ?), 0) FROM messages WHERE sequence = ?",
+                    MESSAGE_OVERHEAD_BYTES,
+                    token,
+                )
 
     def acked(self, token: int, now_s: float) -> None:
         """Note the broker's PUBACK. The message stays: it goes again if no receipt comes in time."""
@@ -230,13 +239,37 @@ class Outbox:
     def next_due_s(self) -> float:
         """Return when the next message without a receipt goes again (monotonic seconds); infinity if none waits."""
         with self._lock, refusals_translated(self._path):
-            (due_s,) = self._connection.execute("SELECT MIN(due_s) FROM flights").fetchone()
+            (due_s,) = self._connection.execute(
+                "SELECT MIN(due_s) FROM flights WHERE class != ?", (self._withheld(),)
+            ).fetchone()
             return float("inf") if due_s is None else float(due_s)
 
     def count(self) -> int:
         """Return how many messages wait for their receipt."""
         with self._lock, refusals_translated(self._path):
             return self._number("SELECT COUNT(*) FROM messages")
+
+    def waiting_bytes(self) -> int:
+        """Return how many bytes of envelopes wait for their receipt."""
+        with self._lock:
+            return sum(self._bytes.values())
+
+    def oldest_utc_ms(self) -> int | None:
+        """Return since when the oldest message waits; None if none does, or none since the clock could be trusted."""
+        with self._lock, refusals_translated(self._path):
+            (oldest,) = self._connection.execute("SELECT MIN(kept_since_utc_ms) FROM messages").fetchone()
+            return None if oldest is None else int(oldest)
+
+    def ration_reads(self, size_bytes: int) -> None:
+        """Let reads of so many bytes on air be sent from now on, and then no more; alerts and health go all the same.
+
+        What is sent of those counts too, so that the whole stays within what was meant.
+        """
+        with self._lock:
+            was_empty = self._withheld() >= 0
+            self._ration_bytes = size_bytes
+            if was_empty and size_bytes > 0 and self._wake:
+                self._wake.set()
 
     def reserved(self) -> int:
         """Return how many sequence numbers this outbox has ever given out; up to two blocks too many after a crash."""
@@ -281,6 +314,10 @@ class Outbox:
         if begins_at != self._reserved_below:  # after a leap, or from below again
             self._next_sequence = begins_at
         self._reserved_below, self._leap = reserved_below, 0
+
+    def _withheld(self) -> int:
+        """Return the class that may not be sent, or -1."""
+        return MessageClass.READ if self._ration_bytes is not None and self._ration_bytes <= 0 else -1
 
     def _lowest_to_send(self) -> MessageClass:
         """Return the lowest class that may go for the first time, by how much is on its way without a receipt."""

@@ -251,6 +251,27 @@ class MemoryUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What went through a network interface since its driver made it, with all headers but those of the radio.
+
+    `boot_id` and `device` tell counters apart that began anew: another start of the machine, another interface.
+    """
+
+    boot_id: str
+    device: int
+    received_bytes: int
+    sent_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardState:
+    """How the computer fares: temperature (None: no sensor), and get_throttled's bits (None: no Raspberry Pi)."""
+
+    board_c: float | None
+    throttled: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
     """The broker took the session. Limits are the broker's own, from its CONNACK."""
 

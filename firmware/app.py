@@ -76,7 +76,6 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
     faults = FaultBook()
     unit = identity.load(folder, config.device_id, board.keys)
     sealer = Sealer(config.device_id, unit.device_key, agency_keys.load(config.seal))
-    receipt_key = identity.receipt_public_key(config.seal)
     outbox = Outbox(
         folder / identity.OUTBOX_NAME,
         capacity_bytes=config.uplink.outbox_mb * BYTES_PER_MB,
@@ -90,13 +89,7 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         recogniser, sealer, outbox, system=board.system, config=config, faults=faults, picture=spending.picture
     )
     capture = CaptureStage(
-        board.camera,
-        board.triggers,
-        reading.frames,
-        config.capture,
-        faults,
-        lamp=board.lamp,
-        system=board.system,
+        board.camera, board.triggers, reading.frames, config.capture, faults, lamp=board.lamp, system=board.system
     )
     guard = GuardStage(
         folder,
@@ -114,27 +107,13 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         outbox,
         config.uplink,
         device_id=config.device_id,
-        receipt_key=receipt_key,
+        receipt_key=identity.receipt_public_key(config.seal),
         commands=guard.commands,
         system=board.system,
         faults=faults,
     )
-    health = HealthStage(
-        sealer,
-        outbox,
-        config,
-        Sources(
-            counts=lambda: _counts(reading),
-            causes=lambda: {"receipt-rejected": uplink.rejected_receipts},
-            spent=spending.spent,
-            modem=Latest(None),
-            factor=spending.health_factor,
-        ),
-        model_version=recogniser.version,
-        clock=board.clock,
-        system=board.system,
-        faults=faults,
-    )
+    sources = _sources(recogniser, reading, spending, uplink)
+    health = HealthStage(sealer, outbox, config, sources, clock=board.clock, system=board.system, faults=faults)
     LOG.info("the unit's key lies in a %s", Phrase("file" if config.token is None else "token"))
     expiry = ExpiryStage(unit.not_after_utc_ms, board.clock, faults)
     return Machine(
@@ -148,13 +127,24 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
     )
 
 
-def _counts(reading: ReadingStage) -> Counts:
-    """Return what the health report tells of reading."""
-    return Counts(
-        frames_read=reading.frames_read,
-        frames_given_up=reading.frames.dropped + reading.frames_rejected,
-        reads_sealed=reading.reads_sealed,
-        reads_lost=reading.reads_lost,
+def _sources(recogniser: Recogniser, reading: ReadingStage, spending: SpendingStage, uplink: UplinkStage) -> Sources:
+    """Return where the health report comes from."""
+
+    def counts() -> Counts:
+        return Counts(
+            frames_read=reading.frames_read,
+            frames_given_up=reading.frames.dropped + reading.frames_rejected,
+            reads_sealed=reading.reads_sealed,
+            reads_lost=reading.reads_lost,
+        )
+
+    return Sources(
+        model_version=recogniser.version,
+        counts=counts,
+        causes=lambda: {"receipt-rejected": uplink.rejected_receipts},
+        spent=spending.spent,
+        modem=Latest(None),
+        factor=spending.health_factor,
     )
 
 

@@ -48,6 +48,7 @@ class Counts:
 class Sources:
     """Where the stage asks. `causes`: how often the link was refused or lost, by cause."""
 
+    model_version: str
     counts: Callable[[], Counts]
     causes: Callable[[], Mapping[str, int]]
     spent: Latest[Spent | None]
@@ -67,7 +68,6 @@ class HealthStage:
         config: DeviceConfig,
         sources: Sources,
         *,
-        model_version: str,
         clock: Clock,
         system: System,
         faults: FaultBook,
@@ -77,7 +77,6 @@ class HealthStage:
         self._outbox = outbox
         self._config = config
         self._sources = sources
-        self._model_version = model_version
         self._clock = clock
         self._system = system
         self._faults = faults
@@ -111,7 +110,7 @@ class HealthStage:
             clock_trusted=is_trusted,
             uptime_s=round(now_s - self._started_s),
             firmware_version=VERSION,
-            model_version=self._model_version,
+            model_version=self._sources.model_version,
             config_version=self._config.version,
             key_place=KeyPlace.FILE if self._config.token is None else KeyPlace.TOKEN,
             waiting=outbox.count(),

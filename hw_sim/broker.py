@@ -35,17 +35,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def is_listening(port: int) -> bool:
-    """Say whether something accepts connections on this port of loopback."""
+def is_listening(port: int, address: str = ADDRESS) -> bool:
+    """Say whether something accepts connections on this port, of loopback unless another address is given."""
     with contextlib.closing(socket.socket()) as probe:
         probe.settimeout(1.0)
-        return probe.connect_ex((ADDRESS, port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
 class Broker:
     """One Mosquitto for the fleet in `fleet_path`; its state and its log lie in `folder`. A context manager."""
 
-    def __init__(self, fleet_path: Path, folder: Path) -> None:
+    def __init__(self, fleet_path: Path, folder: Path, address: str = ADDRESS) -> None:
+        self._address = address
         self.port = fleet_folder.load(fleet_path).port
         self.log_path = folder / "broker.log"
         self._folder = folder
@@ -55,7 +56,7 @@ class Broker:
     def start(self) -> None:
         """Start it and return when it takes connections. Raises BrokerAbsent."""
         program = _program()
-        if is_listening(self.port):
+        if is_listening(self.port, self._address):
             raise BrokerAbsent(
                 f"port {self.port} of this machine is in use; end what listens there, or make a fleet with another port"
             )
@@ -104,7 +105,7 @@ class Broker:
             folder=(self._fleet_path / fleet_folder.BROKER_FOLDER).absolute(),
             state_folder=state_folder.absolute(),
             user="root",  # as which nothing changes: not for root, and for others Mosquitto ignores it
-            address=ADDRESS,
+            address=self._address,
         )
         path = self._folder / broker_files.CONFIGURATION_NAME
         durable_files.write(path, broker_files.configuration(place).encode())
@@ -112,7 +113,7 @@ class Broker:
 
     def _await_start(self, process: subprocess.Popen[bytes]) -> None:
         deadline_s = time.monotonic() + START_LIMIT_S
-        while not is_listening(self.port):
+        while not is_listening(self.port, self._address):
             if process.poll() is not None or time.monotonic() > deadline_s:
                 raise BrokerAbsent(f"mosquitto did not start; {self.log_path} says why")
             time.sleep(LOOK_EVERY_S)

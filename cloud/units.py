@@ -12,7 +12,7 @@ from cloud.store import ReadStore
 from firmware.health_report import Health, Thrift
 
 SILENT_MS: Final = 26 * 3_600_000
-"""Without a word for so long a unit is silent: even one that saves bytes says one every eight hours."""
+"""Without a word for so long a unit is silent: even one that saves bytes says one every twelve hours."""
 
 _HEADING: Final = (
     f"{'unit':<28}  {'site':<20}  {'state':<8}  {'heard':>9}  {'waiting':>8}  {'reads/h':>7}  {'MB/month':>8}  "

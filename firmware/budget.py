@@ -45,7 +45,7 @@ READS_RATIO, LAST_READS_RATIO = 0.97, 0.99
 SMALL_OF_SHARE_RATIO: Final = 0.90
 BORROWED_DAYS: Final = 2
 RARE_HEALTH_FACTOR: Final = 4
-"""Health every eight hours instead of two."""
+"""Health every twelve hours instead of three."""
 
 COUNTER_WRAPS_AT: Final = 2**32
 """Some drivers count in 32 bits."""

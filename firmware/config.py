@@ -163,7 +163,7 @@ class BudgetConfig(_Section, frozen=True, kw_only=True):
 class HealthConfig(_Section, frozen=True, kw_only=True):
     """How often a unit says how it fares."""
 
-    period_s: Annotated[int, Meta(ge=300, le=86_400)] = 7200
+    period_s: Annotated[int, Meta(ge=300, le=86_400)] = 10_800
 
 
 class TokenConfig(_Section, frozen=True, kw_only=True):

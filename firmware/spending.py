@@ -70,6 +70,7 @@ class SpendingStage:
         self._ledger = self._written = _load(path)
         self._written_s = 0.0
         self._thrift = Thrift.PLENTY
+        self._has_said = False
 
     def step(self, now_s: float) -> float:
         """Count, decide, and write down what must not be forgotten."""
@@ -78,7 +79,8 @@ class SpendingStage:
         utc_ms = self._clock.utc_ms() if self._clock.is_trusted() else None
         traffic = self._meter.read()
         self._ledger = budget.reckoned(self._ledger, traffic, utc_ms, self._config.first_day)
-        if self._ledger.counted is None:  # there has never been such an interface
+        if self._ledger.counted is None:
+            self._say_that_nothing_is_counted()
             return now_s + LOOK_EVERY_S
         try:
             self._apply(self._allowance())
@@ -93,6 +95,11 @@ class SpendingStage:
             self._write()
         except DeviceFault as fault:
             LOG.warning("%s", fault)
+
+    def _say_that_nothing_is_counted(self) -> None:
+        if not self._has_said:
+            self._has_said = True
+            LOG.warning("the data plan's interface is not there, so nothing is counted; check budget.interface")
 
     def _allowance(self) -> Allowance:
         backlog = Backlog(messages=self._outbox.count(), size_bytes=self._outbox.waiting_bytes())

@@ -161,9 +161,13 @@ def test_a_read_that_is_held_back_does_not_make_the_uplink_spin(bench):
     assert bench.outbox.next_unsent(1, 1e6) == []
 
 
-def test_without_an_interface_nothing_is_held_back(bench):
+def test_without_an_interface_nothing_is_held_back(bench, caplog):
     bench.meter.traffic = None
     bench.step()
+    bench.step()
+    assert [line.getMessage() for line in caplog.records if "budget.interface" in line.getMessage()] == [
+        "the data plan's interface is not there, so nothing is counted; check budget.interface"
+    ]
     assert bench.spent() is None
     bench.outbox.put(sealed(bench.outbox.reserve_sequence()))
     assert classes(bench) == [MessageClass.READ]

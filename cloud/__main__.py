@@ -1,18 +1,26 @@
-"""The agency's command line: `receive` hears the reads of a fleet, `list` shows what is stored."""
+"""The agency's command line: `receive` hears the reads of a fleet, `list` and `units` show what is stored."""
 
 import argparse
+import datetime as dt
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from cloud import fleet_folder
+import cv2
+import msgspec
+
+from cloud import fleet_folder, units
 from cloud.broker_files import RECEIVER_USER
+from cloud.plate_pictures import unpacked
+from cloud.read_rows import StoredRead
 from cloud.receiver import HEADING, Receiver, ReceiverSettings, line
+from cloud.registry import Registry
 from cloud.store import ReadStore
+from firmware import durable_files
 from firmware.command_line import ended
-from firmware.faults import ConfigRejected
+from firmware.faults import ConfigRejected, DocumentRejected
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,13 +51,44 @@ def _receive(options: argparse.Namespace) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    path = options.store or options.folder / fleet_folder.STORE
+    with ReadStore(_store_path(options)) as store:
+        reads = store.reads(options.last)
+    sys.stdout.write(HEADING + "\n")
+    for read in reads:
+        sys.stdout.write(line(read) + "\n")
+    if options.pictures is not None:
+        _write_pictures(reads, options.pictures)
+
+
+def _write_pictures(reads: list[StoredRead], folder: Path) -> None:
+    """Write the pictures of `reads` as PNG, named by read id, for their owner's eyes only. Raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for read in reads:
+        if read.picture is None:
+            continue
+        try:
+            image = unpacked(read.picture)
+        except DocumentRejected as rejected:
+            sys.stderr.write(f"kestrel-cloud: read {read.read_id}: {rejected}\n")
+            continue
+        durable_files.write(folder / f"{read.read_id}.png", cv2.imencode(".png", image)[1].tobytes())
+
+
+def _units(options: argparse.Namespace) -> None:
+    registry = Registry(options.folder / fleet_folder.REGISTRY_FOLDER)
+    with ReadStore(_store_path(options)) as store:
+        fares = units.all_units(registry, store)
+    if options.json:
+        sys.stdout.buffer.write(msgspec.json.format(units.encode(fares), indent=2) + b"\n")
+    else:
+        sys.stdout.write(units.table(fares, int(dt.datetime.now(tz=dt.UTC).timestamp() * 1000)))
+
+
+def _store_path(options: argparse.Namespace) -> Path:
+    path: Path = options.store or options.folder / fleet_folder.STORE
     if not path.exists():
         raise ConfigRejected(f"{path}: there is no store yet; `kestrel-cloud receive` makes it")
-    with ReadStore(path) as store:
-        sys.stdout.write(HEADING + "\n")
-        for read in store.reads(options.last):
-            sys.stdout.write(line(read) + "\n")
+    return path
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         description="The receiving end: hears, opens, stores and confirms the reads of a fleet.",
         epilog="Exit codes: 0 done or told to stop, 1 the broker or the disk refused, 2 usage or files.",
     )
-    commands = parser.add_subparsers(title="command", required=True, metavar="receive|list")
+    commands = parser.add_subparsers(title="command", required=True, metavar="receive|list|units")
     receive = commands.add_parser("receive", help="hear reads, store them, send receipts, show each as a line")
     receive.add_argument("--host", help="the broker (default: the fleet's)")
     receive.add_argument("--port", type=_port, help="its port (default: the fleet's)")
@@ -67,8 +106,12 @@ def _parser() -> argparse.ArgumentParser:
     receive.set_defaults(command=_receive)
     listing = commands.add_parser("list", help="show the newest stored reads")
     listing.add_argument("--last", type=_at_least_one, default=20, help="how many (default: %(default)s)")
+    listing.add_argument("--pictures", type=Path, metavar="DIR", help="write the plates' pictures there, as PNG")
     listing.set_defaults(command=_list)
-    for command in (receive, listing):
+    every = commands.add_parser("units", help="show all units and how they fared when they last said so")
+    every.add_argument("--json", action="store_true", help="all that they said, as JSON")
+    every.set_defaults(command=_units)
+    for command in (receive, listing, every):
         command.add_argument("--folder", type=Path, required=True, help="the fleet's folder")
         command.add_argument("--store", type=Path, help="the store (default: receiver/reads.db in the fleet's folder)")
     return parser

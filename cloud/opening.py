@@ -1,4 +1,4 @@
-"""The receiver's side of sealing: with one of the agency's private keys, a sealed read becomes a read again.
+"""The receiver's side of sealing: with one of the agency's private keys, what a unit sealed can be read again.
 
 Strict like every parser of this product: what a device signed and what only the agency can open is still checked field
 by field, because a stolen device signs too.
@@ -10,15 +10,17 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from cloud.opening_keys import OpeningKeys
-from firmware import agency_keys, sealing, wire
+from firmware import agency_keys, health_report, sealing, wire
 from firmware.faults import DocumentRejected, RejectionCause
-from firmware.records import Direction, MessageClass, Passage, PlateText, Read, SealedRead, Site
+from firmware.health_report import Health
+from firmware.records import Direction, Passage, Picture, PictureCoding, PlateText, Read, SealedRead, Site
 from firmware.sealing import PayloadKey
 
 MAX_CHARACTERS: Final = 16
 MAX_PASSAGE_UTC_MS: Final = 253_370_764_800_000  # the year 9999: no calendar shows what lies beyond
 MAX_FRAMES: Final = 1_000_000
-_OPTIONAL: Final = frozenset({int(PayloadKey.PLATE_JPEG)})
+_CODINGS: Final = frozenset(map(int, PictureCoding))
+_OPTIONAL: Final = frozenset({int(PayloadKey.PICTURE)})
 
 
 def open_read(sealed: SealedRead, keys: OpeningKeys) -> Read:
@@ -26,13 +28,26 @@ def open_read(sealed: SealedRead, keys: OpeningKeys) -> Read:
 
     Raises DocumentRejected: sealed to other keys only, altered, moved under another header, or not a read inside.
     """
-    if sealed.message_class is MessageClass.HEALTH:
-        raise DocumentRejected("payload: health messages have no definition yet; update this receiver")
     plaintext = _decrypted(sealed, keys)
     try:
         return _parsed(sealed, plaintext)
     except DocumentRejected as rejected:
         raise DocumentRejected(str(rejected), RejectionCause.BAD_PAYLOAD) from None
+
+
+def open_health(sealed: SealedRead, keys: OpeningKeys) -> Health:
+    """Return the health in `sealed`, whose signature has been verified and whose class is HEALTH.
+
+    Raises DocumentRejected as `open_read` does.
+    """
+    plaintext = _decrypted(sealed, keys)
+    try:
+        health = health_report.parse(plaintext)
+    except DocumentRejected as rejected:
+        raise DocumentRejected(str(rejected), RejectionCause.BAD_PAYLOAD) from None
+    if health.made_utc_ms != sealed.created_utc_ms:
+        raise DocumentRejected("payload: its moment is not the header's", RejectionCause.BAD_PAYLOAD)
+    return health
 
 
 def _decrypted(sealed: SealedRead, keys: OpeningKeys) -> bytes:
@@ -86,7 +101,7 @@ def _passage(fields: wire.Fields) -> Passage:
         infrared=fields.boolean(PayloadKey.INFRARED),
         partial=fields.boolean(PayloadKey.PARTIAL),
         direction=_direction(fields.text_or_none(PayloadKey.DIRECTION, MAX_CHARACTERS)),
-        plate_jpeg=fields.octets(PayloadKey.PLATE_JPEG, 0, sealing.MAX_PLATE_JPEG_BYTES),
+        picture=_picture(fields.array(PayloadKey.PICTURE, 2)) if fields.has(PayloadKey.PICTURE) else None,
     )
 
 
@@ -95,6 +110,14 @@ def _plate(text: str | None) -> PlateText | None:
         return None if text is None else PlateText(text)
     except ValueError:
         raise DocumentRejected("payload: plate is not a normalised plate") from None
+
+
+def _picture(parts: list[object]) -> Picture:
+    match parts:
+        case [int() as coding, bytes() as data] if type(coding) is int and coding in _CODINGS:
+            if 1 <= len(data) <= sealing.MAX_PICTURE_BYTES:
+                return Picture(PictureCoding(coding), data)
+    raise DocumentRejected("payload: picture is not a coding that is known here and its bytes")
 
 
 def _direction(text: str | None) -> Direction | None:

@@ -13,9 +13,10 @@ from typing import Final, TextIO
 
 from cloud import fleet_folder
 from cloud.broker_files import RECEIVER_USER
-from cloud.receiving import Receiving, Taken
+from cloud.read_rows import StoredRead
+from cloud.receiving import Receiving, Taken, TakenHealth
 from cloud.registry import Registry
-from cloud.store import Outcome, ReadStore, StoredRead
+from cloud.store import Outcome, ReadStore
 from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription, share_group
 from firmware.board.tls import tls_context
 from firmware.retirement import Cause
@@ -88,13 +89,13 @@ class Receiver:
         settings = self._settings
 
         def take(messages: Sequence[Message]) -> None:
-            reads = [message for message in messages if not _is_word(message.topic)]
-            taken = receiving.take_all([(message.topic, message.payload) for message in reads], _utc_ms())
-            for message in reads:
+            reports = [message for message in messages if not _is_word(message.topic)]
+            taken = receiving.take_all([(message.topic, message.payload) for message in reports], _utc_ms())
+            for message in reports:
                 subscription.acknowledge(message)  # only here: the store has committed
             new = [one for one in taken if one is not None and one.outcome is not Outcome.DUPLICATE]
-            if new:
-                self._say("\n".join(line(_shown(one)) for one in new))
+            if lines := [text for one in new for text in _lines(one)]:
+                self._say("\n".join(lines))
             for message in messages:
                 if _is_word(message.topic):
                     self._take_word(receiving, message)
@@ -164,6 +165,17 @@ def line(read: StoredRead) -> str:
     )
 
 
+def _lines(taken: Taken | TakenHealth) -> list[str]:
+    """Return what is shown of one new message."""
+    return fault_lines(taken) if isinstance(taken, TakenHealth) else [line(_shown(taken))]
+
+
+def fault_lines(taken: TakenHealth) -> list[str]:
+    """Return one line for each fault of a unit that its health before did not tell; none if all is as it was."""
+    local = dt.datetime.fromtimestamp(taken.received_utc_ms / 1000, tz=dt.UTC).astimezone()
+    return [f"{local:%H:%M:%S}  {taken.device_id}  fault {one.code}: {one.hint}" for one in taken.new_faults]
+
+
 def _shortened(text: str, width: int) -> str:
     """Return text of a unit in exactly `width` columns; what could steer the terminal becomes a question mark."""
     return "".join(char if char.isprintable() else "?" for char in text[:width]).ljust(width)
@@ -202,6 +214,7 @@ def presence_line(device_id: str, *, is_here: bool) -> str:
 def _shown(taken: Taken) -> StoredRead:
     read, passage = taken.read, taken.read.passage
     return StoredRead(
+        read_id=read.read_id,
         received_utc_ms=taken.received_utc_ms,
         last_utc_ms=passage.last_utc_ms,
         device_id=read.device_id,

@@ -1,9 +1,9 @@
 """What the receiver decides about one message, and about when a receipt is due. No network, no clock.
 
-A message becomes a stored read, a duplicate or a counted cause; all are acknowledged to the broker, because sending the
-same bytes again would not make them better. A duplicate is confirmed again: a unit that sends one may have lost its
-receipt. A refused message is never confirmed, so that no forger can make a unit forget a read. The causes are
-`RejectionCause`; store.py says what is too late, and why order alone is no reason to refuse.
+A message becomes a stored read or health report, a duplicate, or a counted cause; all are acknowledged to the broker,
+because sending the same bytes again would not make them better. A duplicate is confirmed again: a unit that sends one
+may have lost its receipt. A refused message is never confirmed, so that no forger can make a unit forget a read. The
+causes are `RejectionCause`; store.py says what is too late, and why order alone is no reason to refuse.
 """
 
 import math
@@ -17,16 +17,17 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from cloud.gaps import Gaps
-from cloud.opening import open_read
+from cloud.opening import open_health, open_read
 from cloud.opening_keys import OpeningKeys
 from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore
 from firmware import sealing
 from firmware.config import DEVICE_ID_PATTERN
 from firmware.faults import ConfigRejected, DocumentRejected, RejectionCause
+from firmware.health_report import FaultWord, Health
 from firmware.presence import verify_status
 from firmware.receipts import MAX_RANGES, sign_receipt
-from firmware.records import Read, Receipt
+from firmware.records import MessageClass, Read, Receipt, SealedRead
 from firmware.retirement import Cause, RetiredNotice, verify_notice
 from firmware.topics import device_of_read_topic
 
@@ -48,6 +49,22 @@ class Taken:
     received_utc_ms: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenHealth:
+    """How a unit fares, and the faults of which its report before said nothing."""
+
+    device_id: str
+    sequence: int
+    health: Health
+    new_faults: tuple[FaultWord, ...]
+    outcome: Outcome
+    received_utc_ms: int
+
+
+_Opened = tuple[SealedRead, Read | Health]
+"""A message whose signature is good, and what was in it."""
+
+
 class Receiving:
     """Verifies, opens, de-duplicates and stores; keeps account of who is owed a receipt."""
 
@@ -55,6 +72,7 @@ class Receiving:
         self, registry: Registry, store: ReadStore, opening_keys: OpeningKeys, receipt_key: Ed25519PrivateKey
     ) -> None:
         self.stored = 0
+        self.health_stored = 0
         self.duplicates = 0
         self.reused = 0  # stored under a number that another read of the unit had: somebody should look at the card
         self.rejected: Counter[RejectionCause] = Counter()
@@ -67,21 +85,21 @@ class Receiving:
         self._owed: dict[str, set[int]] = {}  # sequence numbers that came since the last receipt, by unit
         self._receipted_at_s: dict[str, float] = {}
 
-    def take(self, topic: str, payload: bytes, received_utc_ms: int) -> Taken | None:
+    def take(self, topic: str, payload: bytes, received_utc_ms: int) -> Taken | TakenHealth | None:
         """Take one message: a group of one."""
         return self.take_all([(topic, payload)], received_utc_ms)[0]
 
-    def take_all(self, messages: Sequence[tuple[str, bytes]], received_utc_ms: int) -> list[Taken | None]:
+    def take_all(self, messages: Sequence[tuple[str, bytes]], received_utc_ms: int) -> list[Taken | TakenHealth | None]:
         """Take messages (topic, payload) in one commit; return the read in each, None if it was rejected and counted.
 
         Raises StoreRefused if the disk does: then none of them may be acknowledged, and none is owed a receipt.
         """
         opened = [self._opened_or_cause(topic, payload, received_utc_ms) for topic, payload in messages]
         with self._store.group():
-            outcomes = [
+            kept = [
                 self._kept(one, payload, received_utc_ms) for one, (_, payload) in zip(opened, messages, strict=True)
             ]
-        return [self._accounted(one, outcome, received_utc_ms) for one, outcome in zip(opened, outcomes, strict=True)]
+        return [self._accounted(one) for one in kept]
 
     def take_notice(self, device_id: str, payload: bytes, received_utc_ms: int) -> RetiredNotice | None:
         """Take what came on a unit's topic of last words; return its notice, or None if it was rejected and counted."""
@@ -134,42 +152,69 @@ class Receiving:
         self._store.count_rejected(cause)
         self.rejected[cause] += 1
 
-    def _opened_or_cause(self, topic: str, payload: bytes, received_utc_ms: int) -> Read | RejectionCause:
+    def _opened_or_cause(self, topic: str, payload: bytes, received_utc_ms: int) -> _Opened | RejectionCause:
         try:
-            return self._opened(topic, payload, received_utc_ms)
+            sealed = self._verified(topic, payload, received_utc_ms)
+            if sealed.message_class is MessageClass.HEALTH:
+                return sealed, open_health(sealed, self._opening_keys)
+            return sealed, open_read(sealed, self._opening_keys)
         except DocumentRejected as rejected:
             return rejected.cause
 
-    def _kept(self, opened: Read | RejectionCause, payload: bytes, received_utc_ms: int) -> Outcome | RejectionCause:
-        """Store a read, or count why there is none, as part of the store's group."""
-        if isinstance(opened, Read):
+    def _kept(
+        self, opened: _Opened | RejectionCause, payload: bytes, received_utc_ms: int
+    ) -> Taken | TakenHealth | RejectionCause:
+        """Store a read or health, or count why there is none, as part of the store's group."""
+        if isinstance(opened, RejectionCause):
+            cause = opened
+        else:
             try:
-                return self._store.put(opened, received_utc_ms, payload)
+                match opened:
+                    case _, Read() as read:
+                        outcome = self._store.put(read, received_utc_ms, payload)
+                        return Taken(read=read, outcome=outcome, received_utc_ms=received_utc_ms)
+                    case sealed, Health() as health:
+                        return self._kept_health(sealed, health, payload, received_utc_ms)
             except DocumentRejected as rejected:
-                opened = rejected.cause
-        self._store.count_rejected(opened)
-        return opened
+                cause = rejected.cause
+        self._store.count_rejected(cause)
+        return cause
 
-    def _accounted(
-        self, opened: Read | RejectionCause, outcome: Outcome | RejectionCause, received_utc_ms: int
-    ) -> Taken | None:
+    def _kept_health(self, sealed: SealedRead, health: Health, payload: bytes, received_utc_ms: int) -> TakenHealth:
+        """Store a unit's health, and say what is wrong with it that was not before. Raises DocumentRejected."""
+        before = {word.code for one in self._store.health(sealed.device_id) for word in one.health.faults}
+        outcome = self._store.put_health(sealed, health, received_utc_ms, payload)
+        return TakenHealth(
+            device_id=sealed.device_id,
+            sequence=sealed.sequence,
+            health=health,
+            new_faults=tuple(word for word in health.faults if word.code not in before),
+            outcome=outcome,
+            received_utc_ms=received_utc_ms,
+        )
+
+    def _accounted(self, kept: Taken | TakenHealth | RejectionCause) -> Taken | TakenHealth | None:
         """Count what has been committed, and note who is owed a receipt."""
-        if not isinstance(opened, Read) or not isinstance(outcome, Outcome):
-            self.rejected[RejectionCause(outcome)] += 1
-            return None
-        self.stored += outcome is not Outcome.DUPLICATE
-        self.duplicates += outcome is Outcome.DUPLICATE
-        self.reused += outcome is Outcome.SEQUENCE_REUSED
-        self._owed.setdefault(opened.device_id, set()).add(opened.sequence)
-        return Taken(read=opened, outcome=outcome, received_utc_ms=received_utc_ms)
+        match kept:
+            case Taken(read=Read(device_id=device_id, sequence=sequence)):
+                self.stored += kept.outcome is not Outcome.DUPLICATE
+            case TakenHealth(device_id=device_id, sequence=sequence):
+                self.health_stored += kept.outcome is not Outcome.DUPLICATE
+            case cause:
+                self.rejected[cause] += 1
+                return None
+        self.duplicates += kept.outcome is Outcome.DUPLICATE
+        self.reused += kept.outcome is Outcome.SEQUENCE_REUSED
+        self._owed.setdefault(device_id, set()).add(sequence)
+        return kept
 
-    def _opened(self, topic: str, payload: bytes, received_utc_ms: int) -> Read:
-        """Return the read in a message; nothing of it is interpreted before its signature is good but its header."""
+    def _verified(self, topic: str, payload: bytes, received_utc_ms: int) -> SealedRead:
+        """Return what a message holds, still sealed; but its header nothing is read before its signature is good."""
         sealed = sealing.from_wire(payload)
         if device_of_read_topic(topic) != sealed.device_id:
             raise DocumentRejected("envelope: it came on another unit's topic", RejectionCause.OTHER_DEVICE)
         sealing.verify(sealed, *self._verifying_keys(sealed.device_id, received_utc_ms))
-        return open_read(sealed, self._opening_keys)
+        return sealed
 
     def _verifying_keys(self, device_id: str, received_utc_ms: int) -> tuple[Ed25519PublicKey, ...]:
         """Return the keys of a unit that may send, likeliest first. Raises DocumentRejected."""

@@ -1,4 +1,4 @@
-"""The receiver's store: each read once, and per unit the ranges of sequence numbers that a receipt may confirm.
+"""The receiver's store: each read and each health report once, and which numbers a receipt may confirm.
 
 SQLite with WAL and synchronous=FULL: a receipt is sent only after the commit. The table `reads` is in the clear, on the
 agency's own disk, for its owner's eyes only. `confirmed` (confirmed.py) and `seen` outlive the reads and hold no plate,
@@ -27,17 +27,21 @@ import enum
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from cloud import presence
+from cloud import health_rows, presence, read_rows
 from cloud.confirmed import SCHEMA, Confirmed, Range
+from cloud.health_rows import StoredHealth
+from cloud.read_rows import StoredRead
 from firmware.faults import DocumentRejected, KestrelError, RejectionCause
+from firmware.health_report import Health
 from firmware.presence import Status
-from firmware.records import Direction, Read
+from firmware.records import Read, SealedRead
 
 DAY_MS: Final = 86_400_000
 
@@ -52,35 +56,7 @@ MISSING: Final = "missing"
 
 _FINGERPRINT_BYTES: Final = 16
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS reads (
-    read_id BLOB NOT NULL,
-    device_id TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    received_utc_ms INTEGER NOT NULL,
-    first_utc_ms INTEGER NOT NULL,
-    last_utc_ms INTEGER NOT NULL,
-    clock_trusted INTEGER NOT NULL,
-    plate TEXT,
-    character_scores BLOB NOT NULL,  -- one byte a character, 255 is certain
-    score_ratio REAL NOT NULL,
-    region TEXT,
-    region_score_ratio REAL NOT NULL,
-    frames INTEGER NOT NULL,
-    infrared INTEGER NOT NULL,
-    partial INTEGER NOT NULL,  -- too little agrees: nothing may be done on it alone
-    direction TEXT,  -- away or towards; NULL: unsure
-    site_name TEXT NOT NULL,
-    latitude_deg REAL NOT NULL,
-    longitude_deg REAL NOT NULL,
-    bearing_deg REAL NOT NULL,
-    model_version TEXT NOT NULL,
-    config_version INTEGER NOT NULL,
-    plate_jpeg BLOB NOT NULL,
-    PRIMARY KEY (device_id, read_id)
-) STRICT;
-CREATE INDEX IF NOT EXISTS reads_by_sequence ON reads (device_id, sequence);
-CREATE INDEX IF NOT EXISTS reads_by_arrival ON reads (received_utc_ms);
+_SCHEMA = f"""{read_rows.TABLE}
 CREATE TABLE IF NOT EXISTS seen (
     device_id TEXT NOT NULL,
     read_id BLOB NOT NULL,
@@ -95,9 +71,9 @@ CREATE TABLE IF NOT EXISTS newest (
     taken_utc_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counters (cause TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
-"""
+{health_rows.TABLE}"""
 
-_SCHEMA_VERSION = 3
+_SCHEMA_VERSION = 4
 """SQLite's user_version of a store with these tables."""
 
 
@@ -122,19 +98,15 @@ class Outcome(enum.StrEnum):
     SEQUENCE_REUSED = "sequence-reused"  # stored, but another read of this unit had this number: a copied card
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredRead:
-    """One row, as far as lists show it."""
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What tells a message apart and how old it is, whatever is in it."""
 
-    received_utc_ms: int
-    last_utc_ms: int
     device_id: str
-    site_name: str
-    plate: str | None = field(repr=False)
-    region: str | None
-    score_ratio: float
-    partial: bool
-    direction: Direction | None
+    read_id: uuid.UUID
+    sequence: int
+    taken_utc_ms: int
+    clock_trusted: bool
 
 
 class ReadStore:
@@ -174,14 +146,42 @@ class ReadStore:
         A reused number is an alarm, and no reason to lose a read: a card that was set back sends new reads under it.
         Raises DocumentRejected (READ_ID_REUSED, STALE, REORDERED; see above), and StoreRefused.
         """
+        passage = read.passage
+        message = _Message(read.device_id, read.read_id, read.sequence, passage.last_utc_ms, passage.clock_trusted)
+
+        def insert() -> None:
+            read_rows.insert(self._connection, read, received_utc_ms)
+
+        return self._put(message, received_utc_ms, envelope, insert)
+
+    def put_health(self, sealed: SealedRead, health: Health, received_utc_ms: int, envelope: bytes) -> Outcome:
+        """Store `health`, which came in `sealed`, as `put` does a read."""
+        device_id, read_id = sealed.device_id, sealed.read_id
+        message = _Message(device_id, read_id, sealed.sequence, health.made_utc_ms, health.clock_trusted)
+
+        def insert() -> None:
+            health_rows.insert(self._connection, device_id, read_id.bytes, health, received_utc_ms)
+
+        return self._put(message, received_utc_ms, envelope, insert)
+
+    def health(self, device_id: str, limit: int = 1) -> list[StoredHealth]:
+        """Return how a unit fared, the newest `limit` reports of 30 days, newest first. Raises StoreRefused."""
+        try:
+            with self._translated():
+                return health_rows.newest(self._connection, device_id, limit)
+        except DocumentRejected:
+            raise self._damaged() from None
+
+    def _put(self, message: "_Message", received_utc_ms: int, envelope: bytes, insert: Callable[[], None]) -> Outcome:
+        """Take in a message once, with all that is remembered of it."""
         with self.group():
             fingerprint = hashlib.sha256(envelope).digest()[:_FINGERPRINT_BYTES]
-            outcome = self._outcome(read, fingerprint, received_utc_ms)
+            outcome = self._outcome(message, fingerprint, received_utc_ms)
             if outcome is not Outcome.DUPLICATE:
-                self._insert(read, received_utc_ms)
-                self._remember(read, fingerprint, received_utc_ms)
+                insert()
+                self._remember(message, fingerprint, received_utc_ms)
             if outcome is Outcome.STORED:
-                self._confirmed.add(read.device_id, read.sequence)
+                self._confirmed.add(message.device_id, message.sequence)
             else:
                 self._count(outcome)
         return outcome
@@ -230,28 +230,12 @@ class ReadStore:
             return [device_id for (device_id,) in rows]
 
     def reads(self, limit: int) -> list[StoredRead]:
-        """Return the newest `limit` reads, oldest first."""
-        with self._translated():
-            rows = self._connection.execute(
-                """SELECT received_utc_ms, last_utc_ms, device_id, site_name, plate, region, score_ratio,
-                          partial, direction
-                   FROM reads ORDER BY received_utc_ms DESC LIMIT ?""",
-                (limit,),
-            ).fetchall()
-        return [
-            StoredRead(
-                received_utc_ms=row[0],
-                last_utc_ms=row[1],
-                device_id=row[2],
-                site_name=row[3],
-                plate=row[4],
-                region=row[5],
-                score_ratio=row[6],
-                partial=bool(row[7]),
-                direction=self._direction(row[8]),
-            )
-            for row in reversed(rows)
-        ]
+        """Return the newest `limit` reads, oldest first. Raises StoreRefused."""
+        try:
+            with self._translated():
+                return read_rows.newest(self._connection, limit)
+        except DocumentRejected:
+            raise self._damaged() from None
 
     def count(self) -> int:
         """Return how many reads are stored."""
@@ -275,11 +259,8 @@ class ReadStore:
     ) -> None:
         self.close()
 
-    def _direction(self, text: str | None) -> Direction | None:
-        try:
-            return None if text is None else Direction(text)
-        except ValueError:
-            raise StoreRefused(f"{self._path}: the store is damaged; bring it back from a copy") from None
+    def _damaged(self) -> StoreRefused:
+        return StoreRefused(f"{self._path}: the store is damaged; bring it back from a copy")
 
     def _make_tables(self) -> None:
         """Make the tables in an empty file. Raises StoreRefused for the tables of another version."""
@@ -291,76 +272,48 @@ class ReadStore:
             )
         self._connection.executescript(f"{_SCHEMA}{SCHEMA}{presence.SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION};")
 
-    def _outcome(self, read: Read, fingerprint: bytes, received_utc_ms: int) -> Outcome:
-        """Return what `read` is to this store. Raises DocumentRejected."""
+    def _outcome(self, message: "_Message", fingerprint: bytes, received_utc_ms: int) -> Outcome:
+        """Return what `message` is to this store. Raises DocumentRejected."""
         known = self._connection.execute(
-            "SELECT fingerprint FROM seen WHERE device_id = ? AND read_id = ?", (read.device_id, read.read_id.bytes)
+            "SELECT fingerprint FROM seen WHERE device_id = ? AND read_id = ?",
+            (message.device_id, message.read_id.bytes),
         ).fetchone()
         if known:
             if known[0] == fingerprint:
                 return Outcome.DUPLICATE
             raise DocumentRejected("store: the unit used this read id for another read", RejectionCause.READ_ID_REUSED)
-        if read.passage.clock_trusted:
-            self._check_age(read, received_utc_ms)
-        is_used = self._confirmed.around(read.device_id, read.sequence) is not None
+        if message.clock_trusted:
+            self._check_age(message, received_utc_ms)
+        is_used = self._confirmed.around(message.device_id, message.sequence) is not None
         return Outcome.SEQUENCE_REUSED if is_used else Outcome.STORED
 
-    def _check_age(self, read: Read, received_utc_ms: int) -> None:
-        """Return if `read` is not too late. Raises DocumentRejected."""
-        if read.passage.last_utc_ms < received_utc_ms - STALE_AFTER_MS:
+    def _check_age(self, message: "_Message", received_utc_ms: int) -> None:
+        """Return if `message` is not too late. Raises DocumentRejected."""
+        if message.taken_utc_ms < received_utc_ms - STALE_AFTER_MS:
             raise DocumentRejected("store: taken longer ago than a read can be on its way", RejectionCause.STALE)
         newest = self._connection.execute(
-            "SELECT taken_utc_ms FROM newest WHERE device_id = ?", (read.device_id,)
+            "SELECT taken_utc_ms FROM newest WHERE device_id = ?", (message.device_id,)
         ).fetchone()
-        if newest and read.passage.last_utc_ms < newest[0] - REORDER_WINDOW_MS:
+        if newest and message.taken_utc_ms < newest[0] - REORDER_WINDOW_MS:
             raise DocumentRejected(
                 "store: taken longer before the unit's newest read than a unit keeps one", RejectionCause.REORDERED
             )
 
-    def _remember(self, read: Read, fingerprint: bytes, received_utc_ms: int) -> None:
-        """Note that `read` was here, for as long as it may come again, and how far its unit has got."""
-        taken_utc_ms = read.passage.last_utc_ms
-        forget_after = max(taken_utc_ms, received_utc_ms) + STALE_AFTER_MS if read.passage.clock_trusted else None
+    def _remember(self, message: "_Message", fingerprint: bytes, received_utc_ms: int) -> None:
+        """Note that `message` was here, for as long as it may come again, and how far its unit has got."""
+        taken_utc_ms = message.taken_utc_ms
+        forget_after = max(taken_utc_ms, received_utc_ms) + STALE_AFTER_MS if message.clock_trusted else None
         self._connection.execute("DELETE FROM seen WHERE forget_after_utc_ms < ?", (received_utc_ms,))
         self._connection.execute(
             "INSERT INTO seen VALUES (?, ?, ?, ?, ?)",
-            (read.device_id, read.read_id.bytes, read.sequence, fingerprint, forget_after),
+            (message.device_id, message.read_id.bytes, message.sequence, fingerprint, forget_after),
         )
-        if read.passage.clock_trusted:
+        if message.clock_trusted:
             self._connection.execute(
                 """INSERT INTO newest VALUES (?, ?) ON CONFLICT (device_id)
                    DO UPDATE SET taken_utc_ms = MAX(taken_utc_ms, excluded.taken_utc_ms)""",
-                (read.device_id, min(taken_utc_ms, received_utc_ms)),
+                (message.device_id, min(taken_utc_ms, received_utc_ms)),
             )
-
-    def _insert(self, read: Read, received_utc_ms: int) -> None:
-        passage, site = read.passage, read.site
-        row = (
-            read.read_id.bytes,
-            read.device_id,
-            read.sequence,
-            received_utc_ms,
-            passage.first_utc_ms,
-            passage.last_utc_ms,
-            passage.clock_trusted,
-            passage.plate.text if passage.plate else None,
-            bytes(round(255 * score) for score in passage.character_scores),
-            passage.score_ratio,
-            passage.region,
-            passage.region_score_ratio,
-            passage.frames,
-            passage.infrared,
-            passage.partial,
-            passage.direction,
-            site.name,
-            site.latitude_deg,
-            site.longitude_deg,
-            site.bearing_deg,
-            read.model_version,
-            read.config_version,
-            passage.plate_jpeg,
-        )
-        self._connection.execute(f"INSERT INTO reads VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
 
     def _count(self, cause: str, number: int = 1) -> None:
         self._connection.execute(

@@ -22,12 +22,14 @@ from firmware.config import DeviceConfig
 from firmware.expiry import ExpiryStage
 from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.guard import GuardStage
+from firmware.health import Counts, HealthStage, Sources
 from firmware.log_lines import Phrase, described
 from firmware.outbox import Outbox
 from firmware.ports import Board
 from firmware.reading import ReadingStage, Recogniser
 from firmware.sealing import Sealer
-from firmware.stage import Stage, StageThread
+from firmware.spending import SpendingStage
+from firmware.stage import Latest, Stage, StageThread
 from firmware.uplink import UplinkStage
 
 WATCH_EVERY_S = 1.0
@@ -74,7 +76,6 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
     faults = FaultBook()
     unit = identity.load(folder, config.device_id, board.keys)
     sealer = Sealer(config.device_id, unit.device_key, agency_keys.load(config.seal))
-    receipt_key = identity.receipt_public_key(config.seal)
     outbox = Outbox(
         folder / identity.OUTBOX_NAME,
         capacity_bytes=config.uplink.outbox_mb * BYTES_PER_MB,
@@ -82,15 +83,13 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         clock=board.clock,
         system=board.system,
     )
-    reading = ReadingStage(recogniser, sealer, outbox, system=board.system, config=config, faults=faults)
+    account = folder / identity.ACCOUNT_NAME
+    spending = SpendingStage(board.meter, outbox, config.budget, account, clock=board.clock, faults=faults)
+    reading = ReadingStage(
+        recogniser, sealer, outbox, system=board.system, config=config, faults=faults, picture=spending.picture
+    )
     capture = CaptureStage(
-        board.camera,
-        board.triggers,
-        reading.frames,
-        config.capture,
-        faults,
-        lamp=board.lamp,
-        system=board.system,
+        board.camera, board.triggers, reading.frames, config.capture, faults, lamp=board.lamp, system=board.system
     )
     guard = GuardStage(
         folder,
@@ -108,20 +107,50 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         outbox,
         config.uplink,
         device_id=config.device_id,
-        receipt_key=receipt_key,
+        receipt_key=identity.receipt_public_key(config.seal),
         commands=guard.commands,
         system=board.system,
         faults=faults,
     )
+    sources = _sources(recogniser, reading, spending, uplink)
+    health = HealthStage(sealer, outbox, config, sources, clock=board.clock, system=board.system, faults=faults)
     LOG.info("the unit's key lies in a %s", Phrase("file" if config.token is None else "token"))
+    expiry = ExpiryStage(unit.not_after_utc_ms, board.clock, faults)
     return Machine(
-        stages=(capture, reading, uplink, guard, ExpiryStage(unit.not_after_utc_ms, board.clock, faults)),
+        stages=(capture, reading, spending, health, uplink, guard, expiry),
         capture=capture,
         reading=reading,
         uplink=uplink,
         outbox=outbox,
         faults=faults,
         is_erased=guard.is_over,
+    )
+
+
+def _sources(recogniser: Recogniser, reading: ReadingStage, spending: SpendingStage, uplink: UplinkStage) -> Sources:
+    """Return where the health report comes from."""
+
+    def counts() -> Counts:
+        return Counts(
+            frames_read=reading.frames_read,
+            frames_given_up=reading.frames.dropped + reading.frames_rejected,
+            reads_sealed=reading.reads_sealed,
+            reads_lost=reading.reads_lost,
+        )
+
+    def causes() -> dict[str, int]:
+        came_to_nothing = dict(uplink.causes)  # a copy at once: another stage counts on
+        return {str(cause): number for cause, number in came_to_nothing.items()} | {
+            "receipt-rejected": uplink.rejected_receipts
+        }
+
+    return Sources(
+        model_version=recogniser.version,
+        counts=counts,
+        causes=causes,
+        spent=spending.spent,
+        modem=Latest(None),
+        factor=spending.health_factor,
     )
 
 

@@ -151,6 +151,21 @@ class UplinkConfig(_Section, frozen=True, kw_only=True):
     outbox_mb: Annotated[int, Meta(ge=1, le=64000)] = 2000
 
 
+class BudgetConfig(_Section, frozen=True, kw_only=True):
+    """The data plan, counted at one interface both ways."""
+
+    month_mb: Annotated[int, Meta(ge=5, le=1_000_000)] = 500
+    first_day: Annotated[int, Meta(ge=1, le=28, description="of the plan's month, at midnight UTC")] = 1
+    reads_a_day: Annotated[int, Meta(ge=1, le=1_000_000, description="expected")] = 2400
+    interface: Annotated[str, Meta(pattern=r"^[0-9A-Za-z_-][0-9A-Za-z_.-]{0,14}\Z")] = "wwan0"
+
+
+class HealthConfig(_Section, frozen=True, kw_only=True):
+    """How often a unit says how it fares."""
+
+    period_s: Annotated[int, Meta(ge=300, le=86_400)] = 10_800
+
+
 class TokenConfig(_Section, frozen=True, kw_only=True):
     """A secure element behind PKCS #11 that holds the key with which reads are signed."""
 
@@ -173,6 +188,8 @@ class DeviceConfig(_Section, frozen=True, kw_only=True):
     capture: CaptureConfig = CaptureConfig()
     reading: ReadingConfig = ReadingConfig()
     guard: GuardConfig = GuardConfig()
+    budget: BudgetConfig = BudgetConfig()
+    health: HealthConfig = HealthConfig()
     token: TokenConfig | None = None
 
     def __post_init__(self) -> None:

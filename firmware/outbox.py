@@ -9,7 +9,6 @@ Used from two stages. One connection, one lock around each transaction; no call 
 """
 
 import contextlib
-import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterable
@@ -19,22 +18,11 @@ from typing import Final
 
 from firmware import sealing
 from firmware.ages import Ages
-from firmware.outbox_file import damaged, open_file, refusals_translated, refuse_if_nearly_full
+from firmware.budget import MESSAGE_OVERHEAD_BYTES
+from firmware.numbering import Numbering
+from firmware.outbox_file import open_file, refusals_translated, refuse_if_nearly_full, whole_number
 from firmware.ports import Clock, System
 from firmware.records import MessageClass, Receipt, SealedRead
-from firmware.wire import MAX_SEQUENCE
-
-SEQUENCE_BLOCK: Final = 256
-"""Numbers are persisted ahead in blocks of this size: one write for 256 reads, and a crash loses less than two."""
-
-SEQUENCES_IN_HAND: Final = 128
-"""A new block is asked for when fewer are left, so that reads can be numbered for a while on a disk that refuses."""
-
-SEQUENCE_LEAP_BITS: Final = 44
-"""The first block after each start begins up to 2**44 further on, by chance. What lies on a card cannot tell a card
-from its copy, nor from itself of last week; two that go on from the same number meet again with a chance of n / 2**43
-after n reads each, which is one in nine million for a million. 262,000 starts fit before the numbers begin again from
-below."""
 
 RECEIPT_WAIT_S: Final = 120.0
 """A receipt usually follows the PUBACK within seconds. Without one a read goes again after this, doubling each time."""
@@ -86,15 +74,14 @@ class Outbox:
         self._path = path
         self._capacity_bytes = capacity_bytes
         self._ages = Ages(clock, retention_s)
-        self._next_sequence = 0
-        self._reserved_below = 0  # nothing is reserved before the first read: a start that reads nothing costs none
         self._asked_utc_ms = -1  # when the newest receipt that asked for something was issued
+        self._ration_bytes: int | None = None  # of reads that may still be sent
         self._wake: threading.Event | None = None
         self._lock = threading.Lock()
         with refusals_translated(path), contextlib.ExitStack() as unless_whole:
             self._connection = open_file(path)
             unless_whole.callback(self._connection.close)
-            self._open_numbering(system)
+            self._numbering = Numbering(self._connection, path, system)
             self._bytes = {message_class: self._bytes_on_disk(message_class) for message_class in MessageClass}
             unless_whole.pop_all()
 
@@ -108,15 +95,7 @@ class Outbox:
         Raises DeviceFault(STORAGE_REFUSED).
         """
         with self._lock, refusals_translated(self._path):
-            in_hand = self._reserved_below - self._next_sequence
-            if in_hand < SEQUENCES_IN_HAND:
-                try:
-                    self._reserve_block()
-                except sqlite3.OperationalError:
-                    if not in_hand:
-                        raise  # else the `put` that follows meets the same disk, and tells
-            self._next_sequence += 1
-            return self._next_sequence - 1
+            return self._numbering.take()
 
     def put(self, sealed: SealedRead) -> bool:
         """Keep `sealed`; when this returns True it is on the disk.
@@ -156,9 +135,9 @@ class Outbox:
         """
         with self._lock, refusals_translated(self._path):
             utc_ms = self._trusted_utc_ms()
-            lowest = self._lowest_to_send()
+            lowest, withheld = self._lowest_to_send(), self._withheld()
             waiting: list[Waiting] = []
-            for message_class in sorted(MessageClass, reverse=True):
+            for message_class in sorted(set(MessageClass) - {withheld}, reverse=True):
                 room = limit - len(waiting)
                 rows = self._due_again(message_class, now_s, room)
                 rows += self._never_sent(message_class, room) if message_class >= lowest else []
@@ -182,6 +161,12 @@ class Outbox:
                    ON CONFLICT (sequence) DO UPDATE SET sends = sends + 1, due_s = NULL""",
                 (token,),
             )
+            if self._ration_bytes is not None:
+                self._ration_bytes -= self._number(
+                    "SELECT COALESCE(SUM(LENGTH(wire) + ?), 0) FROM messages WHERE sequence = ?",
+                    MESSAGE_OVERHEAD_BYTES,
+                    token,
+                )
 
     def acked(self, token: int, now_s: float) -> None:
         """Note the broker's PUBACK. The message stays: it goes again if no receipt comes in time."""
@@ -248,7 +233,9 @@ class Outbox:
     def next_due_s(self) -> float:
         """Return when the next message without a receipt goes again (monotonic seconds); infinity if none waits."""
         with self._lock, refusals_translated(self._path):
-            (due_s,) = self._connection.execute("SELECT MIN(due_s) FROM flights").fetchone()
+            (due_s,) = self._connection.execute(
+                "SELECT MIN(due_s) FROM flights WHERE class IS NOT ?", (self._withheld(),)
+            ).fetchone()
             return float("inf") if due_s is None else float(due_s)
 
     def count(self) -> int:
@@ -256,49 +243,40 @@ class Outbox:
         with self._lock, refusals_translated(self._path):
             return self._number("SELECT COUNT(*) FROM messages")
 
+    def waiting_bytes(self) -> int:
+        """Return how many bytes of envelopes wait for their receipt."""
+        with self._lock:
+            return sum(self._bytes.values())
+
+    def oldest_utc_ms(self) -> int | None:
+        """Return since when the oldest message waits; None if none does, or none since the clock could be trusted."""
+        with self._lock, refusals_translated(self._path):
+            (oldest,) = self._connection.execute("SELECT MIN(kept_since_utc_ms) FROM messages").fetchone()
+            return None if oldest is None else int(oldest)
+
+    def ration_reads(self, size_bytes: int) -> None:
+        """Let reads of so many bytes on air be sent from now on, and then no more; alerts and health go all the same.
+
+        What is sent of those counts too, so that the whole stays within what was meant.
+        """
+        with self._lock:
+            was_empty = self._withheld() is not None
+            self._ration_bytes = size_bytes
+            if was_empty and size_bytes > 0 and self._wake:
+                self._wake.set()
+
     def reserved(self) -> int:
         """Return how many sequence numbers this outbox has ever given out; up to two blocks too many after a crash."""
         with self._lock, refusals_translated(self._path):
-            return self._number("SELECT given FROM numbering") - (self._reserved_below - self._next_sequence)
+            return self._numbering.given()
 
     def close(self) -> None:
         """Take the numbers that nobody used out of the count, and close the file. Nothing works after this."""
         with self._lock, refusals_translated(self._path):
             try:
-                with self._connection:
-                    unused = self._reserved_below - self._next_sequence
-                    self._connection.execute("UPDATE numbering SET given = given - ?", (unused,))
+                self._numbering.give_back()
             finally:
                 self._connection.close()
-
-    def _open_numbering(self, system: System) -> None:
-        """Make the numbering of a new outbox, somewhere below 2**61, and choose the leap of this start.
-
-        A unit whose card was replaced or emptied keeps its name but loses its numbering. Starting elsewhere, it does
-        not reuse numbers that the receiver has already stored under that name.
-        """
-        with self._connection:
-            first = int.from_bytes(system.random_bytes(8), "big") >> 3
-            self._connection.execute("INSERT OR IGNORE INTO numbering VALUES (0, 0, ?)", (first,))
-        if not 0 <= self._number("SELECT reserved_below FROM numbering") <= MAX_SEQUENCE:
-            raise damaged(self._path)
-        self._leap = 1 + (int.from_bytes(system.random_bytes(8), "big") >> (64 - SEQUENCE_LEAP_BITS))
-
-    def _reserve_block(self) -> None:
-        """Reserve the next block from what is on the disk on. The first of a start lies a leap further."""
-        with self._connection:
-            rows = self._connection.execute(
-                """UPDATE numbering SET given = given + ?,
-                       reserved_below = (reserved_below + ?) % ? + ? RETURNING reserved_below""",
-                (SEQUENCE_BLOCK, self._leap, MAX_SEQUENCE + 1 - SEQUENCE_BLOCK, SEQUENCE_BLOCK),
-            ).fetchall()
-            if len(rows) != 1 or type(rows[0][0]) is not int:  # not the one row that this program wrote
-                raise damaged(self._path)
-        reserved_below = rows[0][0]
-        begins_at = reserved_below - SEQUENCE_BLOCK
-        if begins_at != self._reserved_below:  # after a leap, or from below again
-            self._next_sequence = begins_at
-        self._reserved_below, self._leap = reserved_below, 0
 
     def _due_again(self, message_class: MessageClass, now_s: float, limit: int) -> list[_Stored]:
         """Return the messages of a class that were sent and whose receipt, or whose broker's room, is overdue."""
@@ -323,6 +301,10 @@ class Outbox:
             with self._connection:
                 self._connection.execute("UPDATE messages SET kept_since_utc_ms = kept_since_utc_ms + ?", (jump_ms,))
         return utc_ms
+
+    def _withheld(self) -> MessageClass | None:
+        """Return the class that may not be sent, if there is one."""
+        return MessageClass.READ if self._ration_bytes is not None and self._ration_bytes <= 0 else None
 
     def _lowest_to_send(self) -> MessageClass:
         """Return the lowest class that may go for the first time, by how much is on its way without a receipt."""
@@ -382,7 +364,4 @@ class Outbox:
         return self._number("SELECT COALESCE(SUM(LENGTH(wire)), 0) FROM messages WHERE class = ?", message_class)
 
     def _number(self, query: str, *values: int) -> int:
-        row = self._connection.execute(query, values).fetchone()
-        if row is None or type(row[0]) is not int:  # not what this program wrote
-            raise damaged(self._path)
-        return row[0]
+        return whole_number(self._connection, self._path, query, *values)

@@ -113,6 +113,14 @@ def _full(path: Path) -> str:
     return f"the disk of {path} is full; free space, or lower uplink.outbox_mb"
 
 
+def whole_number(connection: sqlite3.Connection, path: Path, query: str, *values: int) -> int:
+    """Return the number that `query` asks for. Raises DeviceFault(STORAGE_REFUSED) if what is there is none."""
+    row = connection.execute(query, values).fetchone()
+    if row is None or type(row[0]) is not int:  # not what this program wrote
+        raise damaged(path)
+    return row[0]
+
+
 def damaged(path: Path) -> DeviceFault:
     """Return what is said of an outbox whose content is not what was written."""
     return DeviceFault(FaultCode.STORAGE_REFUSED, _damaged(path))

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from firmware.records import Frame, Grey, Light, LinkEvent, MemoryUse, TriggerEdge
+from firmware.records import BoardState, Frame, Grey, Light, LinkEvent, MemoryUse, Traffic, TriggerEdge
 
 
 class Shot(Protocol):
@@ -135,6 +135,14 @@ class Link(Protocol):
         ...
 
 
+class TrafficMeter(Protocol):
+    """The counters of the network interface that the data plan pays for."""
+
+    def read(self) -> Traffic | None:
+        """Return what it counts now; None while there is no such interface."""
+        ...
+
+
 class KeyStore(Protocol):
     """Where the unit's private key lies: made there, used there, ended there.
 
@@ -200,6 +208,10 @@ class System(Protocol):
         """Return how much memory this process holds and how much the camera's pool has left."""
         ...
 
+    def board_state(self) -> BoardState:
+        """Return how warm the computer is and whether it is throttled, as far as it tells."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
@@ -213,3 +225,4 @@ class Board:
     clock: Clock
     system: System
     tamper: TamperContact | None = None
+    meter: TrafficMeter | None = None

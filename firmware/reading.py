@@ -11,9 +11,9 @@ from firmware.config import DeviceConfig
 from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.outbox import Outbox
 from firmware.ports import System
-from firmware.records import Frame, Image, Passage, Read, Reading, SealedRead, Site
+from firmware.records import Frame, Image, Passage, PictureSize, Read, Reading, SealedRead, Site
 from firmware.sealing import Sealer, uuid7
-from firmware.stage import NEVER_S, Mailbox
+from firmware.stage import NEVER_S, Latest, Mailbox
 from firmware.tracking import Tracker
 
 FRAMES_WAITING = 16
@@ -62,11 +62,12 @@ class ReadingStage:
         system: System,
         config: DeviceConfig,
         faults: FaultBook,
+        picture: Latest[PictureSize | None] | None = None,
     ) -> None:
         self.name = "reading"
         self.wake = threading.Event()
         self.frames: Mailbox[Frame] = Mailbox(self.wake, FRAMES_WAITING)
-        self.tracker = Tracker(reporting_score_ratio=config.reading.reporting_score_ratio)
+        self.tracker = Tracker(reporting_score_ratio=config.reading.reporting_score_ratio, picture=picture)
         self.frames_read = 0
         self.frames_passed_over = 0
         self.frames_rejected = 0

@@ -137,9 +137,32 @@ class Direction(enum.StrEnum):
     TOWARDS = "towards"
 
 
+class PictureCoding(enum.IntEnum):
+    """How a picture is packed. The numbers are the wire's and the store's."""
+
+    JPEG = 1
+    AVIF = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureSize:
+    """How large a picture that leaves with a read may be."""
+
+    width_px: int
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of a plate, packed."""
+
+    coding: PictureCoding
+    data: bytes = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """One vehicle's way past the camera, voted over its frames. `plate_jpeg` is the crop of the sharpest frame read.
+    """One vehicle's way past the camera, voted over its frames. `picture` is the crop of the sharpest frame read.
 
     `partial`: too few frames agree, or too little is sure; nothing may be done on such a read alone.
     """
@@ -156,7 +179,7 @@ class Passage:
     infrared: bool
     partial: bool = False
     direction: Direction | None = None
-    plate_jpeg: bytes = field(default=b"", repr=False)
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +255,27 @@ class MemoryUse:
 
     resident_bytes: int
     pool_free_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What went through a network interface since its driver made it, with all headers but those of the radio.
+
+    `boot_id` and `device` tell counters apart that began anew: another start of the machine, another interface.
+    """
+
+    boot_id: str
+    device: int
+    received_bytes: int
+    sent_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardState:
+    """How the computer fares: temperature (None: no sensor), and get_throttled's bits (None: no Raspberry Pi)."""
+
+    board_c: float | None
+    throttled: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """From a read in the clear to bytes that only its agencies can open: AES-256-GCM and HPKE (RFC 9180), signed (Ed25519).
 
-This file owns the wire format of a read; agency_keys.py the suites, receipts.py the answer, cloud.opening the
-receiver's side. The one idea: the unit holds the agencies' public keys and nothing that opens, so a stolen unit cannot
-read its own backlog.
+This file owns the wire format of a read and every envelope; health_report.py what a health message says, agency_keys.py
+the suites, receipts.py the answer, cloud.opening the receiver's side. The one idea: the unit holds the agencies' public
+keys and nothing that opens, so a stolen unit cannot read its own backlog.
 
 A read is encrypted once, with a content key of its own, and the content key is sealed to each agency: a second agency
 costs about 95 bytes and not the picture once more. Everything that travels in the clear (the header) is bound three
@@ -27,14 +27,15 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from firmware import agency_keys, wire
+from firmware import agency_keys, health_report, wire
 from firmware.agency_keys import AgencyKey, SuiteNumber
 from firmware.config import AGENCY_KEYS_AT_MOST
 from firmware.faults import DocumentRejected, RejectionCause
+from firmware.health_report import Health
 from firmware.records import MessageClass, Read, Recipient, SealedRead
 from firmware.signed_document import is_signed
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """Of header and payload. Whoever changes a key of either raises it: a receiver takes one version."""
 
 INFO_PREFIX: Final = b"kestrel/key/v1\x00"
@@ -43,8 +44,8 @@ SIGNATURE_PREFIX: Final = b"kestrel/envelope/v2\x00"
 MAX_WIRE_BYTES: Final = wire.MAX_DOCUMENT_BYTES
 """Half of the smallest limit of the brokers in use (128 KiB a message), and far above a read with its plate crop."""
 
-MAX_PLATE_JPEG_BYTES: Final = 32_768
-"""A crop above this is a mistake of whoever made it; about 4 KB is usual."""
+MAX_PICTURE_BYTES: Final = 32_768
+"""A crop above this is a mistake of whoever made it; below 4 KB is usual."""
 
 MAX_TEXT_CHARACTERS: Final = 80
 """Of the site's name, the region and the model version."""
@@ -82,7 +83,7 @@ class PayloadKey(enum.IntEnum):
     SITE = 10  # [name, latitude, longitude, bearing], degrees
     MODEL_VERSION = 11
     CONFIG_VERSION = 12
-    PLATE_JPEG = 13  # byte string; absent when there is no crop
+    PICTURE = 13  # [coding, byte string]; absent when there is none
     PARTIAL = 14
     DIRECTION = 15  # "away" or "towards" as seen from the camera, or null
 
@@ -241,8 +242,8 @@ def payload(read: Read) -> bytes:
         PayloadKey.PARTIAL: passage.partial,
         PayloadKey.DIRECTION: passage.direction.value if passage.direction else None,
     }
-    if passage.plate_jpeg:
-        fields[PayloadKey.PLATE_JPEG] = passage.plate_jpeg
+    if passage.picture is not None:
+        fields[PayloadKey.PICTURE] = [int(passage.picture.coding), passage.picture.data]
     return wire.encode(fields)
 
 
@@ -263,30 +264,48 @@ class Sealer:
         """Return `read` sealed to the agencies whose keys are valid at the passage's last moment, and signed.
 
         That moment travels in the clear. Raises ValueError for what the receiver would have to reject: another unit's
-        read, a read as a health message, a picture above MAX_PLATE_JPEG_BYTES, a text above MAX_TEXT_CHARACTERS.
+        read, a read as a health message, a picture above MAX_PICTURE_BYTES, a text above MAX_TEXT_CHARACTERS.
         """
         if read.device_id != self._device_id:
             raise ValueError("a unit seals only its own reads")
         if message_class is MessageClass.HEALTH:
             raise ValueError("a read is no health message")
-        if len(read.passage.plate_jpeg) > MAX_PLATE_JPEG_BYTES:
-            raise ValueError(f"a plate picture must stay below {MAX_PLATE_JPEG_BYTES} bytes")
+        if read.passage.picture is not None and not 0 < len(read.passage.picture.data) <= MAX_PICTURE_BYTES:
+            raise ValueError(f"a plate picture has 1 to {MAX_PICTURE_BYTES} bytes")
         texts = (read.site.name, read.passage.region or "", read.model_version)
         if max(map(len, texts)) > MAX_TEXT_CHARACTERS:
             raise ValueError(f"site name, region and model version have at most {MAX_TEXT_CHARACTERS} characters")
-        created_utc_ms = read.passage.last_utc_ms
-        keys = agency_keys.recipients_at(self._keys, created_utc_ms, clock_trusted=read.passage.clock_trusted)
         unsealed = SealedRead(
             read_id=read.read_id,
             device_id=read.device_id,
             sequence=read.sequence,
             message_class=message_class,
-            created_utc_ms=created_utc_ms,
-            recipients=tuple(Recipient(key_id=key.key_id, suite=key.suite) for key in keys),
+            created_utc_ms=read.passage.last_utc_ms,
+            recipients=(),
             ciphertext=b"",
             signature=b"",
         )
-        unsigned = self._encrypted(unsealed, payload(read), keys)
+        return self._sealed(unsealed, payload(read), clock_trusted=read.passage.clock_trusted)
+
+    def seal_health(self, health: Health, *, read_id: uuid.UUID, sequence: int) -> SealedRead:
+        """Return `health` as a message of class HEALTH, sealed and signed as a read is."""
+        unsealed = SealedRead(
+            read_id=read_id,
+            device_id=self._device_id,
+            sequence=sequence,
+            message_class=MessageClass.HEALTH,
+            created_utc_ms=health.made_utc_ms,
+            recipients=(),
+            ciphertext=b"",
+            signature=b"",
+        )
+        return self._sealed(unsealed, health_report.payload(health), clock_trusted=health.clock_trusted)
+
+    def _sealed(self, unsealed: SealedRead, plaintext: bytes, *, clock_trusted: bool) -> SealedRead:
+        """Return `unsealed` with the payload sealed to the keys that are valid at its moment, and signed."""
+        keys = agency_keys.recipients_at(self._keys, unsealed.created_utc_ms, clock_trusted=clock_trusted)
+        recipients = tuple(Recipient(key_id=key.key_id, suite=key.suite) for key in keys)
+        unsigned = self._encrypted(dataclasses.replace(unsealed, recipients=recipients), plaintext, keys)
         return dataclasses.replace(unsigned, signature=self._device_key.sign(signed_bytes(unsigned)))
 
     def _encrypted(self, unsealed: SealedRead, plaintext: bytes, keys: tuple[AgencyKey, ...]) -> SealedRead:

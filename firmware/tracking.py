@@ -15,10 +15,10 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from firmware.evidence import evidence_jpeg
-from firmware.records import Box, Frame, Image, Passage, PlateText, Reading
+from firmware.evidence import FULL_PICTURE, packed
+from firmware.records import Box, Frame, Image, Passage, PictureSize, PlateText, Reading
 from firmware.repetitions import Repetitions
-from firmware.stage import NEVER_S
+from firmware.stage import NEVER_S, Latest
 from firmware.trails import Trail, centre_px
 from firmware.voting import Verdict, vote
 
@@ -105,13 +105,17 @@ class Tracker:
     `beside` (lettering beside a plate).
     """
 
-    def __init__(self, *, reporting_score_ratio: float) -> None:
-        """Make a tracker; what is voted with less than `reporting_score_ratio` is a partial read."""
+    def __init__(self, *, reporting_score_ratio: float, picture: Latest[PictureSize | None] | None = None) -> None:
+        """Make a tracker; what is voted with less than `reporting_score_ratio` is a partial read.
+
+        `picture` says how large a picture goes with each passage that ends: FULL_PICTURE unless somebody says less.
+        """
         self.cut = 0
         self.below_reporting = 0
         self.repeated = 0
         self.beside = 0
         self._reporting_score_ratio = reporting_score_ratio
+        self._picture = picture or Latest[PictureSize | None](FULL_PICTURE)
         self._trails: dict[int, Trail] = {}  # by a number of their own
         self._numbers = itertools.count()
         self._repetitions = Repetitions()
@@ -207,7 +211,7 @@ class Tracker:
             elif self._repetitions.notice(one.trail, one.verdict):
                 self.repeated += 1
             else:
-                passages.append(_passage(one))
+                passages.append(_passage(one, self._picture.get()))
         return passages
 
     def _judged(self, trail: Trail) -> _Judged:
@@ -278,7 +282,7 @@ def _is_whole(box: Box, image: Image) -> bool:
     return bool(to_edge_px >= EDGE_RATIO * box.w_px or box.w_px > CLOSE_UP_RATIO * width_px)
 
 
-def _passage(judged: _Judged) -> Passage:
+def _passage(judged: _Judged, size: PictureSize | None) -> Passage:
     trail, verdict = judged.trail, judged.verdict
     look = trail.looks.best(verdict.text)
     return Passage(
@@ -294,5 +298,5 @@ def _passage(judged: _Judged) -> Passage:
         infrared=look.infrared,
         partial=judged.worth is not Worth.WHOLE,
         direction=trail.direction(),
-        plate_jpeg=evidence_jpeg(look.crop),
+        picture=None if size is None else packed(look.crop, size),
     )

@@ -83,6 +83,10 @@ class Fields:
         self._value = value
         self._name = name
 
+    def has(self, key: enum.IntEnum) -> bool:
+        """Say whether an optional key is there."""
+        return key in self._value
+
     def integer(self, key: enum.IntEnum, low: int, high: int) -> int:
         """Return an integer in low..high."""
         value = self._value[key]
@@ -98,8 +102,8 @@ class Fields:
         return value
 
     def octets(self, key: enum.IntEnum, low: int, high: int) -> bytes:
-        """Return a byte string of low..high bytes; an absent key is an empty one."""
-        value = self._value.get(key, b"")
+        """Return a byte string of low..high bytes."""
+        value = self._value[key]
         if not isinstance(value, bytes) or not low <= len(value) <= high:
             raise self._rejected(key, "not a byte string of its length")
         return value

@@ -27,6 +27,7 @@ from firmware.stage import NEVER_S
 from hw_sim import imx296
 from hw_sim.camera import CameraFaults, Scene, SimCamera
 from hw_sim.lid import ContactPin, SimLid
+from hw_sim.metered_link import MeteredLink
 from hw_sim.pausing_clock import PausingClock
 from hw_sim.replay import PhotographScene, VideoScene, open_scene
 from hw_sim.road import RoadScene
@@ -71,7 +72,7 @@ def open_unit(config: DeviceConfig, folder: Path, world: World) -> SimulatedUnit
     """
     clock = PausingClock(LinuxClock())
     keys = key_store(config.token, folder)
-    link = MqttLink(config.uplink, identity.load(folder, config.device_id, keys))
+    link = MeteredLink(MqttLink(config.uplink, identity.load(folder, config.device_id, keys)))
     if world.source is not None:
         scene: Scene = open_scene(world.source, hold_s=PHOTOGRAPH_HOLD_S, gap_s=PHOTOGRAPH_GAP_S)
     else:
@@ -87,6 +88,7 @@ def open_unit(config: DeviceConfig, folder: Path, world: World) -> SimulatedUnit
         clock=clock,
         system=LinuxSystem(os.environ.get("NOTIFY_SOCKET", "")),
         tamper=pi.tamper_contact(config.guard, pin_factory=lid_pins),
+        meter=link,
     )
     tamper_pin = config.guard.tamper_pin
     lid = None if tamper_pin is None else SimLid(lid_pins, tamper_pin)

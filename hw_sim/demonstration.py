@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from cloud import fleet_folder
-from cloud.store import Outcome, ReadStore, StoredRead
+from cloud.read_rows import StoredRead
+from cloud.store import Outcome, ReadStore
 from firmware import config, identity
 from firmware.app import BYTES_PER_MB, SECONDS_PER_DAY
 from firmware.board.linux import LinuxClock, LinuxSystem

@@ -25,7 +25,7 @@ from firmware.faults import FaultBook
 from firmware.outbox import Outbox
 from firmware.ports import Link
 from firmware.receipts import verify_receipt
-from firmware.records import Connected, LinkEvent, Lost, MemoryUse, MessageClass, Received, Refused
+from firmware.records import BoardState, Connected, LinkEvent, Lost, MemoryUse, MessageClass, Received, Refused
 from firmware.sealing import Sealer
 from firmware.stage import Mailbox
 from firmware.uplink import UplinkStage
@@ -103,6 +103,10 @@ class SeededSystem:
     def memory(self) -> MemoryUse:
         """Return that nothing is known."""
         return MEMORY
+
+    def board_state(self) -> BoardState:
+        """Return that nothing is known."""
+        return BoardState(board_c=None, throttled=None)
 
 
 class AlertWatch:

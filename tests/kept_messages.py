@@ -14,14 +14,14 @@ SEALER = made_sealer(DEVICE_KEY, AGENCY_KEY)
 
 
 def of_class(message_class, read, sealer, device_key):
-    """A message of any class. What is in a health message is not defined yet: here it is a read, signed as health."""
+    """A message of any class. What is in it does not matter to an outbox: here it is always a read."""
     unsigned = dataclasses.replace(sealer.seal(read), message_class=message_class)
     signature = device_key.sign(sealing.signed_bytes(unsigned))
     return dataclasses.replace(unsigned, signature=signature)
 
 
-def sealed(sequence, message_class=MessageClass.READ, *, jpeg=b""):
-    return of_class(message_class, made_read(sequence, jpeg=jpeg), SEALER, DEVICE_KEY)
+def sealed(sequence, message_class=MessageClass.READ, *, picture=b""):
+    return of_class(message_class, made_read(sequence, picture=picture), SEALER, DEVICE_KEY)
 
 
 def put(outbox, count=1, message_class=MessageClass.READ):

@@ -11,7 +11,7 @@ from cloud import registry
 from firmware import sealing
 from firmware.agency_keys import CONTENT_KEY_BYTES, AgencyKey, SuiteNumber, hpke_suite
 from firmware.config import AgencyKeyConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
-from firmware.records import Direction, Passage, PlateText, Read, Site
+from firmware.records import Direction, Passage, Picture, PictureCoding, PlateText, Read, Site
 from firmware.sealing import Sealer, uuid7
 
 PLATE = "TEST123"
@@ -33,7 +33,9 @@ def made_config():
     )
 
 
-def made_read(sequence=1, *, device_id="k-test0001", plate=PLATE, at_utc_ms=START_UTC_MS, jpeg=b"\xff\xd8crop\xff\xd9"):
+def made_read(
+    sequence=1, *, device_id="k-test0001", plate=PLATE, at_utc_ms=START_UTC_MS, picture=b"\xff\xd8crop\xff\xd9"
+):
     passage = Passage(
         first_utc_ms=at_utc_ms - 400,
         last_utc_ms=at_utc_ms,
@@ -47,7 +49,7 @@ def made_read(sequence=1, *, device_id="k-test0001", plate=PLATE, at_utc_ms=STAR
         infrared=False,
         partial=True,
         direction=Direction.AWAY,
-        plate_jpeg=jpeg,
+        picture=Picture(PictureCoding.AVIF, picture) if picture else None,
     )
     return Read(
         read_id=uuid7(at_utc_ms, os.urandom(10)),

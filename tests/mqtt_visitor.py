@@ -6,11 +6,12 @@ from paho.mqtt.packettypes import PacketTypes
 
 from firmware import identity
 from firmware.board.linux import LinuxClock
-from firmware.board.mqtt_loop import move_bytes, properties_of, send_at_once
+from firmware.board.mqtt_loop import move_bytes, prepare_socket, properties_of
 from firmware.board.tls import tls_context
 
 CLOCK = LinuxClock()
 LIMIT_S = 10.0
+PACKET_BYTES_MAX = 1_000_000
 
 
 class Visitor:
@@ -32,7 +33,7 @@ class Visitor:
                 unit_folder / identity.KEY_NAME,
             )
         )
-        client.on_socket_open = send_at_once
+        client.on_socket_open = prepare_socket
         client.on_connect = self._on_connect
         client.on_publish = lambda _c, _u, number, reason, _p: self.acknowledged.update({number: reason})
         client.on_subscribe = lambda _c, _u, _n, reasons, _p: self.granted.extend(reasons)
@@ -51,7 +52,7 @@ class Visitor:
         """Move bytes until `condition()` or the end of the connection; return whether it came."""
         deadline_s = CLOCK.monotonic_s() + limit_s
         while not condition() and CLOCK.monotonic_s() < deadline_s:
-            if move_bytes(self._client, 0.05) != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            if move_bytes(self._client, 0.05, packet_bytes_max=PACKET_BYTES_MAX) != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 break
         return condition()
 

@@ -79,10 +79,10 @@ class Bench:
             faults=self.faults,
         )
 
-    def put(self, count=1, *, message_class=MessageClass.READ, jpeg=b"crop"):
+    def put(self, count=1, *, message_class=MessageClass.READ, picture=b"crop"):
         tokens = [self.outbox.reserve_sequence() for _ in range(count)]
         for token in tokens:
-            self.outbox.put(SEALER.seal(made_read(token, jpeg=jpeg), message_class=message_class))
+            self.outbox.put(SEALER.seal(made_read(token, picture=picture), message_class=message_class))
         return tokens
 
     def connect(self, now_s, connected=CONNECTED):

@@ -7,7 +7,7 @@ import socket
 import time
 from pathlib import Path
 
-from firmware.records import MemoryUse
+from firmware.records import BoardState, MemoryUse
 
 TIMESYNC_MARK = Path("/run/systemd/timesync/synchronized")
 """systemd-timesyncd touches this file when it has set the clock (systemd-timesyncd.service(8))."""
@@ -19,6 +19,14 @@ TIMEX_BYTES = 512
 """More than `struct timex` needs on any Linux (208 bytes on 64 bit). All zero means: change nothing, only tell."""
 
 PROC = Path("/proc")
+
+SYS = Path("/sys")
+
+THERMAL_ZONE = Path("class/thermal/thermal_zone0/temp")
+"""The processor's, on a Raspberry Pi and elsewhere, in thousandths of a degree (sysfs-class-thermal)."""
+
+THROTTLED = "devices/platform/soc*/soc*:firmware/get_throttled"
+"""Of drivers/firmware/raspberrypi.c in Raspberry Pi's kernel: the bits of `vcgencmd get_throttled`, hexadecimal."""
 
 PR_SET_DUMPABLE = 4
 """prctl(2)."""
@@ -62,9 +70,10 @@ class LinuxClock:
 class LinuxSystem:
     """The service manager, by the protocol of sd_notify(3), the kernel's random generator, and its count of memory."""
 
-    def __init__(self, notify_socket: str = "", *, proc: Path = PROC) -> None:
+    def __init__(self, notify_socket: str = "", *, proc: Path = PROC, sys: Path = SYS) -> None:
         """Take the address in $NOTIFY_SOCKET; an empty one means that no service manager listens."""
         self._proc = proc
+        self._sys = sys
         self._address = "\0" + notify_socket[1:] if notify_socket.startswith("@") else notify_socket
 
     def notify(self, state: str) -> None:
@@ -91,3 +100,17 @@ class LinuxSystem:
             resident_bytes=resident_pages * os.sysconf("SC_PAGE_SIZE"),
             pool_free_bytes=free_kb[0] * 1024 if free_kb else None,
         )
+
+    def board_state(self) -> BoardState:
+        """Return what the kernel says of the processor's warmth and of the supply; None where it says nothing."""
+        thousandths = _number_in(self._sys / THERMAL_ZONE, 10)
+        throttled = next((_number_in(path, 16) for path in sorted(self._sys.glob(THROTTLED))), None)
+        return BoardState(board_c=None if thousandths is None else thousandths / 1000, throttled=throttled)
+
+
+def _number_in(path: Path, base: int) -> int | None:
+    """Return the number in a file of the kernel, or None if it has none to give."""
+    try:
+        return int(path.read_text(), base)
+    except (OSError, ValueError):
+        return None

@@ -6,6 +6,7 @@ from typing import Any
 
 from firmware import identity
 from firmware.board.gpio_pins import GpioContact, GpioLamp, GpioTrigger
+from firmware.board.interface_meter import InterfaceMeter
 from firmware.board.linux import LinuxClock, LinuxSystem
 from firmware.board.mqtt_link import MqttLink
 from firmware.board.pi_camera import PiCamera
@@ -32,6 +33,7 @@ def open_board(config: DeviceConfig, folder: Path) -> Board:
         clock=clock,
         system=LinuxSystem(os.environ.get("NOTIFY_SOCKET", "")),
         tamper=tamper_contact(config.guard),
+        meter=InterfaceMeter(config.budget.interface),
     )
 
 

@@ -40,14 +40,14 @@ def main() -> None:
     parser.add_argument("--reads", type=int, default=500)
     parser.add_argument("--folder", type=Path, help="a folder on the disk to be measured (default: the temporary one)")
     options = parser.parse_args()
-    reads = [made_read(sequence, jpeg=bytes(4000)) for sequence in range(options.reads)]
+    reads = [made_read(sequence, picture=bytes(4000)) for sequence in range(options.reads)]
     sealed = []
     for suites in ([SuiteNumber.X25519], [SuiteNumber.X25519] * 2, [SuiteNumber.X_WING], list(SuiteNumber)):
         sealer = made_sealer(Ed25519PrivateKey.generate(), *map(OpeningKey.generate, suites))
         started = time.perf_counter()
         sealed = [sealer.seal(read) for read in reads]
         rate = options.reads / (time.perf_counter() - started)
-        without = len(sealing.to_wire(sealer.seal(made_read(0, jpeg=b""))))
+        without = len(sealing.to_wire(sealer.seal(made_read(0, picture=b""))))
         print(
             f"sealed to {' and '.join(suite.name for suite in suites)}: {rate:.0f} reads/s, "
             f"{len(sealing.to_wire(sealed[0]))} bytes with a 4 kB crop, {without} without"

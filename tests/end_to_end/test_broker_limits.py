@@ -98,7 +98,7 @@ def test_a_unit_hears_nothing_of_others_and_takes_no_share_of_what_receivers_sha
 
 
 def test_what_a_full_queue_drops_the_units_send_again(fleet_path, make_unit, start_receiver, stored, tmp_path):
-    with NarrowBroker(fleet_path, tmp_path, max_queued_messages=50):
+    with NarrowBroker(fleet_path, tmp_path, max_queued_messages=51):  # 50 reads, and that the unit is here
         start_receiver().stop()  # it is known from now on, and away
         unit = make_unit()
         unit.put(120)

@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 
 import pytest
 from made_reads import START_UTC_MS
 
-from cloud.store import StoredRead
+from cloud.read_rows import StoredRead
 from hw_sim.broker import free_port, is_listening
 from hw_sim.demonstration import ROAD, Tally, prepare, right, summary
 
@@ -23,6 +24,7 @@ def command(folder, *words):
 
 def stored(plate):
     return StoredRead(
+        read_id=uuid.UUID(int=0),
         received_utc_ms=START_UTC_MS + 700,
         last_utc_ms=START_UTC_MS,
         device_id="k-test0001",

@@ -31,7 +31,7 @@ def put_until_refused(outbox):
     while True:
         number = outbox.reserve_sequence()
         try:
-            outbox.put(sealed(number, jpeg=os.urandom(CROP_BYTES)))
+            outbox.put(sealed(number, picture=os.urandom(CROP_BYTES)))
         except DeviceFault as fault:
             return kept, fault
         kept.append(number)

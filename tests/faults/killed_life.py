@@ -24,7 +24,7 @@ def live(path, device_key, agency_key, seed, pipe):
     while True:
         number = outbox.reserve_sequence()
         pipe.send(("reserved", number))
-        outbox.put(sealer.seal(made_read(number, jpeg=bytes(chosen.randrange(6000)))))
+        outbox.put(sealer.seal(made_read(number, picture=bytes(chosen.randrange(6000)))))
         pipe.send(("kept", number))
         for waiting in outbox.next_unsent(chosen.randrange(3), 0.0):
             outbox.mark_sent(waiting.token)

@@ -69,7 +69,7 @@ class Life:
         self.tell(b"R", [sequence])
         message_class = self.random.choice(list(MessageClass))
         crop = self.crop * self.random.choice([0, 1, 1, 3])
-        read = made_read(sequence, plate=self.told["plate"], jpeg=crop)
+        read = made_read(sequence, plate=self.told["plate"], picture=crop)
         sealed = of_class(message_class, read, self.sealer, self.device_key)
         wire = sealing.to_wire(sealed)
         self.tell(b"D", [row[0] for row in self.outbox._victims(message_class, len(wire)) or ()])

@@ -17,7 +17,8 @@ from kept_messages import receipt, sealed, tokens_to_send
 from made_reads import START_UTC_MS, KernelRandom, SetClock
 
 from firmware.faults import DeviceFault, FaultCode
-from firmware.outbox import SEQUENCE_BLOCK, SEQUENCES_IN_HAND, Outbox
+from firmware.numbering import SEQUENCE_BLOCK, SEQUENCES_IN_HAND
+from firmware.outbox import Outbox
 
 FAULTS = {
     "full": ("W", errno.ENOSPC, True),
@@ -41,8 +42,8 @@ class Bench:
         self.outbox = self.opened()
         self.kept = [self.outbox.reserve_sequence() for _ in range(3)]
         for number in self.kept:
-            self.outbox.put(sealed(number, jpeg=bytes(3000)))
-        self.newcomer = sealed(self.outbox.reserve_sequence(), jpeg=bytes(9000))
+            self.outbox.put(sealed(number, picture=bytes(3000)))
+        self.newcomer = sealed(self.outbox.reserve_sequence(), picture=bytes(9000))
 
     def opened(self):
         outbox = Outbox(
@@ -69,10 +70,10 @@ class Bench:
 
     def reserve(self):
         """Take numbers until a new block was needed: while some are in hand, a refusal is borne in silence."""
-        before = self.outbox._reserved_below
+        before = self.outbox._numbering._reserved_below
         for _ in range(SEQUENCE_BLOCK - SEQUENCES_IN_HAND):
             self.outbox.reserve_sequence()
-        if self.outbox._reserved_below == before:
+        if self.outbox._numbering._reserved_below == before:
             raise DeviceFault(FaultCode.STORAGE_REFUSED, "no new block")
 
     def close(self):

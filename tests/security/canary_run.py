@@ -259,9 +259,9 @@ def collected(folder):
         )
         whole_product(evidence, pictures, cwd)
         with contextlib.closing(sqlite3.connect(places.store)) as store:
-            rows = store.execute("SELECT plate, plate_jpeg FROM reads").fetchall()
+            rows = store.execute("SELECT plate, picture FROM reads").fetchall()
         evidence.stored = [plate for plate, _ in rows if plate]
-        evidence.pictures = [jpeg for _, jpeg in rows if jpeg]
+        evidence.pictures = [picture for _, picture in rows if picture]
         faults(evidence, pictures / "often", cwd)
         yield evidence
 

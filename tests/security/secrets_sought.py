@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass, field
 
 JPEG_STARTS = [b"\xff\xd8\xff" + marker for marker in (b"\xe0", b"\xe1", b"\xdb", b"\xee")]
+AVIF_START = b"ftypavif"
 PICTURE_SLICE_BYTES = 24
 
 
@@ -49,16 +50,17 @@ def of_degrees(name, degrees):
     )
 
 
-def of_picture(name, jpeg):
+def of_picture(name, picture):
     """A picture: a piece of its very own data, from the middle."""
-    middle = len(jpeg) // 2
-    return of_bytes(name, jpeg[middle : middle + PICTURE_SLICE_BYTES])
+    middle = len(picture) // 2
+    return of_bytes(name, picture[middle : middle + PICTURE_SLICE_BYTES])
 
 
-def of_jpeg():
+def of_any_picture():
     """Any picture at all."""
-    texts = [spelling for start in JPEG_STARTS for spelling in (start, start.hex().encode())]
-    return Secret("a JPEG", (*texts, b"JFIF\0", b"data:image/jpeg", b"/9j/4AAQSkZJRg"))
+    starts = [*JPEG_STARTS, AVIF_START]
+    texts = [spelling for start in starts for spelling in (start, start.hex().encode())]
+    return Secret("a picture", (*texts, b"JFIF\0", b"data:image/", b"/9j/4AAQSkZJRg", b"AAAAIGZ0eXBhdmlm"))
 
 
 def found_in(data, secrets):

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from canary_run import BLOCK_BYTES, SITE, collected, json_lines
-from secrets_sought import Secret, found_in, of_bytes, of_degrees, of_jpeg, of_picture, of_text
+from secrets_sought import Secret, found_in, of_any_picture, of_bytes, of_degrees, of_picture, of_text
 
 from firmware import identity
 
@@ -25,9 +25,9 @@ def secrets(evidence):
     assert all(len(text) >= 6 for text in texts)
     return [
         *[of_text(f"plate {number}", text) for number, text in enumerate(texts)],
-        *[of_picture(f"picture {number}", jpeg) for number, jpeg in enumerate(evidence.pictures)],
+        *[of_picture(f"picture {number}", picture) for number, picture in enumerate(evidence.pictures)],
         *[of_bytes(name, key) for name, key in evidence.keys.items()],
-        of_jpeg(),
+        of_any_picture(),
         *place_secrets(),
     ]
 

@@ -42,9 +42,9 @@ def sealed_to(*keys, **read):
     st.integers(0, 2**62 - 1),
     st.sampled_from((MessageClass.READ, MessageClass.ALERT)),
 )
-def test_every_recipient_alone_opens_what_was_sealed(suites, jpeg, plate, sequence, message_class):
+def test_every_recipient_alone_opens_what_was_sealed(suites, picture, plate, sequence, message_class):
     keys = [KEYS[suite][position] for position, suite in enumerate(suites)]
-    read = made_read(sequence, jpeg=jpeg, plate=plate)
+    read = made_read(sequence, picture=picture, plate=plate)
     sealed = sealing.from_wire(sealing.to_wire(made_sealer(DEVICE_KEY, *keys).seal(read, message_class=message_class)))
     sealing.verify(sealed, DEVICE_KEY.public_key())
     assert len(sealed.recipients) == len(suites)
@@ -78,7 +78,7 @@ def test_a_receiver_with_old_and_new_keys_opens_what_was_sealed_before_and_after
 def test_no_bit_of_an_envelope_can_be_changed(suites):
     """All bits of the header, and a sample of the rest with the first and last of each part."""
     keys = [KEYS[suite][0] for suite in suites]
-    wire = sealing.to_wire(sealed_to(*keys, jpeg=bytes(300)))
+    wire = sealing.to_wire(sealed_to(*keys, picture=bytes(300)))
     header_bits = 8 * (len(cbor2.loads(wire)[0]) + 4)
     others = bits_of(8 * len(wire) - header_bits, 1500) + header_bits
     for bit in [*range(header_bits), *others, 8 * len(wire) - 1]:
@@ -93,7 +93,7 @@ def test_no_bit_of_an_envelope_can_be_changed(suites):
 def test_encryption_alone_finds_every_changed_bit_too(suite, part):
     """For one who has the unit's key and signs again. HPKE binds the encapsulated bytes: X25519's unused bit too."""
     key = KEYS[suite][0]
-    sealed = sealed_to(key, jpeg=b"")
+    sealed = sealed_to(key, picture=b"")
     (recipient,) = sealed.recipients
     size_bytes = len(recipient.wrapped_key if part == "wrapped_key" else sealed.ciphertext)
     for bit in bits_of(8 * size_bytes, 300):
@@ -166,7 +166,7 @@ def content_key_and_nonce(sealed, key):
 
 def test_no_key_meets_a_nonce_twice_even_when_the_very_same_read_is_sealed_again():
     key = KEYS[X25519][0]
-    sealer, read = made_sealer(DEVICE_KEY, key), made_read(jpeg=b"")
+    sealer, read = made_sealer(DEVICE_KEY, key), made_read(picture=b"")
     sealed = [sealer.seal(read) for _ in range(1500)]
     pairs = [content_key_and_nonce(one, key) for one in sealed]
     assert len({content_key for content_key, _ in pairs}) == len(pairs)
@@ -184,7 +184,7 @@ def test_a_generator_that_repeats_itself_still_meets_another_nonce():
 def test_what_sealing_costs_in_bytes(suites):
     """The nonce is not sent: 16 bytes of tag around the payload, and per agency the wrapped key and its key id."""
     keys = [KEYS[suite][position] for position, suite in enumerate(suites)]
-    read = made_read(jpeg=bytes(4000))
+    read = made_read(picture=bytes(4000))
     sealed = made_sealer(DEVICE_KEY, *keys).seal(read)
     assert len(sealed.ciphertext) == len(sealing.payload(read)) + 16
     assert {one.suite: len(one.wrapped_key) for one in sealed.recipients} == {

@@ -8,7 +8,8 @@ import sys
 import pytest
 from made_reads import KernelRandom, SetClock
 
-from firmware.outbox import SEQUENCE_BLOCK, SEQUENCE_LEAP_BITS, Outbox
+from firmware.numbering import SEQUENCE_BLOCK, SEQUENCE_LEAP_BITS
+from firmware.outbox import Outbox
 from firmware.sealing import uuid7
 from firmware.wire import MAX_SEQUENCE
 

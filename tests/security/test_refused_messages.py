@@ -65,7 +65,7 @@ class Bench:
 
 
 def wire_of(sequence=1, *, device_id=DEVICE, device_key=DEVICE_KEY, agency_key=AGENCY_KEY, clock_trusted=True, **read):
-    made = made_read(sequence, device_id=device_id, **{"jpeg": b""} | read)
+    made = made_read(sequence, device_id=device_id, **{"picture": b""} | read)
     made = dataclasses.replace(made, passage=dataclasses.replace(made.passage, clock_trusted=clock_trusted))
     return sealing.to_wire(made_sealer(device_key, agency_key, device_id=device_id).seal(made))
 
@@ -93,7 +93,7 @@ def signed_again(**changes):
         (lambda: b"junk", RejectionCause.MALFORMED),
         (lambda: with_part(2, b"short"), RejectionCause.MALFORMED),
         (lambda: with_part(3, bytes(63)), RejectionCause.MALFORMED),
-        (lambda: of_schema(2), RejectionCause.OTHER_SCHEMA),
+        (lambda: of_schema(3), RejectionCause.OTHER_SCHEMA),
         (lambda: of_schema(9), RejectionCause.OTHER_SCHEMA),
         (lambda: with_part(3, b""), RejectionCause.UNSIGNED),
         (lambda: with_part(3, bytes(64)), RejectionCause.WRONG_SIGNATURE),
@@ -214,7 +214,7 @@ def test_another_read_under_a_used_number_is_stored_and_an_alarm(receiver):
 
 
 def test_another_read_under_a_used_read_id_is_refused(receiver):
-    first = made_read(5, jpeg=b"")
+    first = made_read(5, picture=b"")
     sealer = made_sealer(DEVICE_KEY, AGENCY_KEY)
     receiver.take(sealing.to_wire(sealer.seal(first)))
     for second in (dataclasses.replace(first, sequence=6), dataclasses.replace(first, model_version="other")):
@@ -224,7 +224,7 @@ def test_another_read_under_a_used_read_id_is_refused(receiver):
 
 def test_no_unit_can_use_up_another_s_read_ids(receiver):
     """A stolen unit that knows a read id of another one must not make the receiver take the honest read for a copy."""
-    honest = made_read(5, jpeg=b"")
+    honest = made_read(5, picture=b"")
     stolen = dataclasses.replace(honest, device_id=OTHER, sequence=1)
     forged = sealing.to_wire(made_sealer(OTHER_KEY, AGENCY_KEY, device_id=OTHER).seal(stolen))
     assert receiver.take(forged, device_id=OTHER) is Outcome.STORED

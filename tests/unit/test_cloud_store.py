@@ -138,7 +138,7 @@ def test_ranges_are_the_stored_numbers_in_whatever_order_they_came(order, missin
     with store_of_one_example() as store:
         kept = [sequence for sequence in order if sequence not in missing]
         for sequence in kept:
-            put(store, made_read(sequence, jpeg=b""), START_UTC_MS)
+            put(store, made_read(sequence, picture=b""), START_UTC_MS)
         ranges = store.newest_ranges(DEVICE, 100)[::-1]
         assert [number for low, high in ranges for number in range(low, high + 1)] == sorted(kept)
         assert all(later[0] >= earlier[1] + 2 for earlier, later in itertools.pairwise(ranges))
@@ -146,7 +146,7 @@ def test_ranges_are_the_stored_numbers_in_whatever_order_they_came(order, missin
 
 def test_a_number_is_found_in_its_range_and_a_missing_one_in_none(store):
     for sequence in (1, 2, 3, 7, 9):
-        put(store, made_read(sequence, jpeg=b""), START_UTC_MS)
+        put(store, made_read(sequence, picture=b""), START_UTC_MS)
     assert store.ranges_around(DEVICE, {9, 2, 3, 5}) == [(1, 3), (9, 9)]
     assert store.newest_ranges(DEVICE, 2) == [(9, 9), (7, 7)]
     assert store.ranges_around("k-other001", {9}) == store.newest_ranges("k-other001", 2) == []
@@ -194,16 +194,16 @@ def test_a_duplicate_gets_its_receipt_again(receiving):
 
 def test_an_old_number_gets_its_receipt_however_many_gaps_there_are(receiving):
     for sequence in range(0, 40, 2):
-        take(receiving, made_read(sequence, jpeg=b""))
+        take(receiving, made_read(sequence, picture=b""))
     receiving.due_receipts(100.0, START_UTC_MS, MANY)
-    take(receiving, made_read(4, jpeg=b""))  # another read of that number
+    take(receiving, made_read(4, picture=b""))  # another read of that number
     assert ranges_of(receiving.due_receipts(200.0, START_UTC_MS, MANY)[DEVICE]) == ((4, 4), (36, 36), (38, 38))
 
 
 def test_ranges_beyond_what_a_unit_takes_come_in_later_receipts(receiving):
     numbers = range(0, 2 * (2 * MAX_RANGES + 20), 2)
     for sequence in numbers:
-        take(receiving, made_read(sequence, jpeg=b""))
+        take(receiving, made_read(sequence, picture=b""))
     told = [ranges_of(receiving.due_receipts(at_s, START_UTC_MS, MANY)[DEVICE]) for at_s in (100.0, 101.0, 102.0)]
     assert [len(ranges) for ranges in told] == [MAX_RANGES, MAX_RANGES, 20]
     assert sorted(low for ranges in told for low, _ in ranges) == list(numbers)
@@ -289,7 +289,7 @@ def test_a_full_store_keeps_the_message_unacknowledged(receiving, store):
 
 def fill(receiving):
     for sequence in range(200):
-        take(receiving, made_read(sequence, jpeg=bytes(8000)))
+        take(receiving, made_read(sequence, picture=bytes(8000)))
 
 
 def test_the_list_shows_stored_reads_as_lines(store, tmp_path, capsys):

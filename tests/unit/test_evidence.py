@@ -5,16 +5,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_readings import a_reading
 
+from cloud.plate_pictures import unpacked
 from firmware.evidence import (
-    EVIDENCE_BYTES,
-    EVIDENCE_WIDTH_PX,
+    FULL_PICTURE,
+    SMALL_PICTURE,
     TEXTS_AT_MOST,
     BestLooks,
-    evidence_jpeg,
+    packed,
     plate_crop,
     sharpness_ratio,
 )
-from firmware.records import Box
+from firmware.records import Box, PictureCoding, PictureSize
 
 PATTERN = np.kron(np.random.default_rng(2).integers(0, 2, (60, 80)), np.ones((6, 6)))
 SHARP = np.repeat((40 + 180 * PATTERN).astype(np.uint8)[..., None], 3, axis=2)
@@ -47,8 +48,24 @@ def test_a_crop_owns_its_pixels():
 def test_evidence_stays_within_the_data_budget():
     noise = np.random.default_rng(1).integers(0, 255, (400, 800, 3), dtype=np.uint8)
     smooth = cv2.GaussianBlur(noise, (9, 9), 3)
-    assert 0 < len(evidence_jpeg(smooth)) <= EVIDENCE_BYTES
-    assert len(evidence_jpeg(noise)) <= EVIDENCE_BYTES
+    for size in (FULL_PICTURE, SMALL_PICTURE):
+        assert 0 < len(packed(smooth, size).data) <= size.limit_bytes
+    assert packed(noise, PictureSize(width_px=800, limit_bytes=1000)) is None
+
+
+def test_a_picture_is_avif_and_as_wide_as_allowed():
+    for size in (FULL_PICTURE, SMALL_PICTURE):
+        picture = packed(BLURRED, size)
+        assert picture.coding is PictureCoding.AVIF
+        assert unpacked(picture).shape[1] == size.width_px
+
+
+def test_where_there_is_no_avif_a_picture_is_jpeg(monkeypatch):
+    monkeypatch.setattr(cv2, "haveImageWriter", lambda name: False)
+    picture = packed(BLURRED, FULL_PICTURE)
+    assert picture.coding is PictureCoding.JPEG
+    assert len(picture.data) <= FULL_PICTURE.limit_bytes
+    assert unpacked(picture).shape[1] == FULL_PICTURE.width_px
 
 
 def test_blur_shows_in_the_sharpness_and_light_does_not():
@@ -89,7 +106,7 @@ def test_few_crops_are_kept_and_none_is_large():
     for number in range(3 * TEXTS_AT_MOST):
         looks.add(SHARP, a_reading(f"7ABC{number:03d}", number=number, w_px=400.0, **PLACE), infrared=False)
     assert len(looks._by_text) == TEXTS_AT_MOST
-    assert max(look.crop.shape[1] for look in looks._by_text.values()) == EVIDENCE_WIDTH_PX
+    assert max(look.crop.shape[1] for look in looks._by_text.values()) == FULL_PICTURE.width_px
 
 
 def test_no_look_is_no_evidence():

@@ -13,7 +13,7 @@ from cloud.registry import Registry
 from cloud.store import REORDER_WINDOW_MS, ReadStore
 from firmware import sealing
 from firmware.agency_keys import SuiteNumber
-from firmware.outbox import SEQUENCE_LEAP_BITS
+from firmware.numbering import SEQUENCE_LEAP_BITS
 from firmware.receipts import MAX_ASKED_RANGES, verify_receipt
 from firmware.records import Receipt
 from firmware.topics import read_topic
@@ -37,7 +37,7 @@ class Desk:
 
     def take(self, *sequences):
         for sequence in sequences:
-            wire = sealing.to_wire(SEALER.seal(made_read(sequence, jpeg=b"")))
+            wire = sealing.to_wire(SEALER.seal(made_read(sequence, picture=b"")))
             assert self.receiving.take(read_topic(DEVICE), wire, START_UTC_MS + 400) is not None
 
     def receipts_at(self, now_s):

@@ -95,7 +95,7 @@ def test_the_quota_is_known_again_after_a_restart(open_outbox):
 def test_a_read_above_the_whole_quota_is_dropped_and_the_others_stay(open_outbox):
     outbox = open_outbox(capacity_bytes=2000)
     put(outbox, 2)
-    outbox.put(sealed(outbox.reserve_sequence(), jpeg=bytes(3000)))
+    outbox.put(sealed(outbox.reserve_sequence(), picture=bytes(3000)))
     assert (outbox.count(), outbox.dropped) == (2, {READ: 1})
 
 
@@ -107,7 +107,7 @@ def test_whatever_comes_the_books_are_right_and_no_class_displaces_a_higher_one(
     outbox = Outbox(path, capacity_bytes=capacity_bytes, retention_s=1e6, clock=SetClock(), system=KernelRandom())
     for message_class, crop in steps:
         before = held(outbox)
-        outbox.put(sealed(outbox.reserve_sequence(), message_class, jpeg=bytes(300 * crop)))
+        outbox.put(sealed(outbox.reserve_sequence(), message_class, picture=bytes(300 * crop)))
         lost = [other for number, other in before.items() if number not in held(outbox)]
         assert all(other <= message_class for other in lost)
         sizes = outbox._connection.execute("SELECT class, LENGTH(wire) FROM messages").fetchall()

@@ -124,7 +124,7 @@ def test_every_vehicle_is_one_read_in_order_with_its_own_time_and_an_empty_road_
         )
         assert read.passage.first_utc_ms - 1500 <= passes_utc_ms <= read.passage.last_utc_ms + 1500
         assert read.passage.frames >= 2
-        assert read.passage.plate_jpeg
+        assert read.passage.picture
     assert rig.reading.reads_lost == rig.reading.frames_rejected == 0
     assert rig.faults.reports() == []
     assert set(rig.capture.triggers_seen) == set(TriggerSource)

@@ -113,7 +113,7 @@ def test_a_passage_becomes_one_sealed_read_that_the_agency_opens(device_config, 
     read = open_read(from_wire(waiting.wire), bench.opening_keys)
     assert read.passage.plate.text == PLATE
     assert (read.passage.first_utc_ms, read.passage.last_utc_ms) == (EPOCH_UTC_MS, EPOCH_UTC_MS + 250)
-    assert read.passage.plate_jpeg.startswith(b"\xff\xd8")
+    assert read.passage.picture.data[4:12] == b"ftypavif"
     assert (read.device_id, read.model_version, read.config_version) == ("k-test0001", "scripted-1", 1)
     assert read.read_id.version == 7
     assert read.read_id.int >> 80 == read.passage.last_utc_ms

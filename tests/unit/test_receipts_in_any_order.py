@@ -107,7 +107,7 @@ class Way:
         assert self.receiving.take(read_topic(DEVICE), wire, START_UTC_MS) is not None
 
     def _put(self, message_class):
-        sealed = SEALER.seal(made_read(self.outbox.reserve_sequence(), jpeg=b""), message_class=message_class)
+        sealed = SEALER.seal(made_read(self.outbox.reserve_sequence(), picture=b""), message_class=message_class)
         self.outbox.put(sealed)
         self.sent[sealed.sequence] = sealing.to_wire(sealed)
         return sealed.sequence

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware import records
-from firmware.records import Box, Character, Frame, Passage, PlateText, Read, Reading, Site
+from firmware.records import Box, Character, Frame, Passage, Picture, PictureCoding, PlateText, Read, Reading, Site
 
 PLATE = "7ABC123"
 
@@ -51,7 +51,7 @@ def read():
         region_score_ratio=0.9,
         frames=3,
         infrared=False,
-        plate_jpeg=b"\xff\xd8jpeg",
+        picture=Picture(PictureCoding.JPEG, b"\xff\xd8jpeg"),
     )
     return Read(
         read_id=uuid.UUID(int=7 << 76 | 2 << 62),

@@ -8,14 +8,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
+from made_health import made_health
 from made_reads import PLATE, START_UTC_MS, made_read, made_sealer, sealed_around
 
-from cloud.opening import MAX_PASSAGE_UTC_MS, open_read
+from cloud.opening import MAX_PASSAGE_UTC_MS, open_health, open_read
 from cloud.opening_keys import OpeningKey, OpeningKeys
-from firmware import sealing
+from firmware import health_report, sealing
 from firmware.agency_keys import SuiteNumber
-from firmware.faults import DocumentRejected, RejectionCause
-from firmware.records import Direction, MessageClass, Passage, PlateText, Read, Site
+from firmware.faults import DocumentRejected, FaultCode, RejectionCause
+from firmware.health_report import FaultWord
+from firmware.records import Direction, MessageClass, Passage, Picture, PictureCoding, PlateText, Read, Site
 
 AGENCY_KEY = OpeningKey.generate(SuiteNumber.X25519)
 RING = OpeningKeys([AGENCY_KEY])
@@ -27,6 +29,8 @@ calendar_ms = st.integers(0, MAX_PASSAGE_UTC_MS)
 score = st.integers(0, 255).map(lambda byte: byte / 255)
 degrees = st.floats(-90, 90)
 plates = st.text("ABCXYZ0189", min_size=2, max_size=10)
+
+pictures = st.builds(Picture, st.sampled_from(PictureCoding), st.binary(min_size=1, max_size=300))
 
 
 @st.composite
@@ -45,7 +49,9 @@ def reads(draw):
         infrared=draw(st.booleans()),
         partial=draw(st.booleans()),
         direction=draw(st.none() | st.sampled_from(Direction)),
-        plate_jpeg=draw(st.binary(max_size=300)),
+        picture=draw(
+            st.none() | st.builds(Picture, st.sampled_from(PictureCoding), st.binary(min_size=1, max_size=300))
+        ),
     )
     site = Site(
         name=draw(st.text(min_size=1, max_size=80)),
@@ -114,7 +120,7 @@ def test_another_device_s_signature_and_another_agency_s_key_are_rejected():
 
 @given(st.integers(0), st.integers(1, 255))
 def test_every_changed_byte_is_noticed(position, difference):
-    wire = bytearray(sealing.to_wire(SEALER.seal(made_read(jpeg=b""))))
+    wire = bytearray(sealing.to_wire(SEALER.seal(made_read(picture=b""))))
     wire[position % len(wire)] ^= difference
     with pytest.raises(DocumentRejected):
         sealing.verify(sealing.from_wire(bytes(wire)), DEVICE_KEY.public_key())
@@ -150,8 +156,8 @@ def header_with(**changes):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"schema": 2},
-        {"schema": 4},
+        {"schema": 3},
+        {"schema": 5},
         {"schema": True},
         {"recipients": []},
         {"recipients": [[bytes(8), 9]]},
@@ -194,10 +200,10 @@ def test_another_spelling_of_the_same_envelope_is_rejected():
 def test_an_envelope_above_the_limit_is_rejected_and_never_made():
     with pytest.raises(DocumentRejected, match="longer than"):
         sealing.from_wire(bytes(sealing.MAX_WIRE_BYTES + 1))
-    biggest = SEALER.seal(made_read(jpeg=bytes(sealing.MAX_PLATE_JPEG_BYTES)))
+    biggest = SEALER.seal(made_read(picture=bytes(sealing.MAX_PICTURE_BYTES)))
     assert len(sealing.to_wire(biggest)) < sealing.MAX_WIRE_BYTES
     with pytest.raises(ValueError, match="plate picture"):
-        SEALER.seal(made_read(jpeg=bytes(sealing.MAX_PLATE_JPEG_BYTES + 1)))
+        SEALER.seal(made_read(picture=bytes(sealing.MAX_PICTURE_BYTES + 1)))
 
 
 def test_a_text_that_the_receiver_would_reject_is_never_sealed():
@@ -205,13 +211,34 @@ def test_a_text_that_the_receiver_would_reject_is_never_sealed():
         SEALER.seal(dataclasses.replace(made_read(), model_version="m" * 81))
 
 
-def test_a_health_message_is_reserved():
+def test_health_is_sealed_like_a_read_and_is_none():
     with pytest.raises(ValueError, match="no health message"):
         SEALER.seal(made_read(), message_class=MessageClass.HEALTH)
-    health = sealing.from_wire(header_with(message_class=0))
-    assert health.message_class is MessageClass.HEALTH
-    with pytest.raises(DocumentRejected, match="health messages have no definition yet"):
-        open_read(health, RING)
+    health = made_health()
+    made = SEALER.seal_health(health, read_id=sealing.uuid7(health.made_utc_ms, bytes(10)), sequence=9)
+    sealed = sealing.from_wire(sealing.to_wire(made))
+    sealing.verify(sealed, DEVICE_KEY.public_key())
+    assert (sealed.message_class, sealed.sequence) == (MessageClass.HEALTH, 9)
+    assert open_health(sealed, RING) == health
+    with pytest.raises(DocumentRejected, match="payload"):
+        open_read(sealed, RING)
+    with pytest.raises(DocumentRejected, match="payload"):
+        open_health(SEALER.seal(made_read()), RING)
+
+
+def test_a_heartbeat_is_a_kibibyte_at_most_whatever_it_says():
+    words = [FaultWord(code=code.value, since_s=2**40, count=2**40, hint="h" * 200) for code in FaultCode]
+    health = made_health(faults=tuple(words), causes={f"{number:032d}": 2**40 for number in range(64)})
+    sealed = SEALER.seal_health(health, read_id=uuid.UUID(int=1), sequence=2**61)
+    assert len(sealing.to_wire(sealed)) <= 1024
+
+
+def test_health_whose_moment_is_not_the_header_s_is_rejected():
+    sealed = SEALER.seal_health(made_health(), read_id=uuid.UUID(int=1), sequence=9)
+    moved = sealed_around(sealed, health_report.payload(made_health(made_utc_ms=START_UTC_MS + 1)), AGENCY_KEY)
+    with pytest.raises(DocumentRejected, match="moment") as rejected:
+        open_health(moved, RING)
+    assert rejected.value.cause is RejectionCause.BAD_PAYLOAD
 
 
 def test_a_unit_seals_only_its_own_reads():
@@ -233,6 +260,12 @@ def test_a_unit_seals_only_its_own_reads():
         (14, None),
         (15, "up"),
         (15, True),
+        (13, b"\xff\xd8"),
+        (13, [3, b"x"]),
+        (13, [True, b"x"]),
+        (13, [1, b""]),
+        (13, [1, b"x", 0]),
+        (13, [1, bytes(sealing.MAX_PICTURE_BYTES + 1)]),
         (16, 0),
         (4, ""),
         (1, START_UTC_MS + 1),
@@ -247,7 +280,7 @@ def test_a_stolen_device_that_signs_nonsense_is_rejected(key, value):
 
 
 def test_a_read_is_small_enough_for_the_data_plan():
-    assert len(sealing.to_wire(SEALER.seal(made_read(jpeg=b"")))) < 400
+    assert len(sealing.to_wire(SEALER.seal(made_read(picture=b"")))) < 400
 
 
 @given(utc_ms, st.binary(min_size=10, max_size=10))

@@ -38,7 +38,7 @@ def test_one_vehicle_is_one_passage_at_any_speed(mph):
         assert passage.frames == len(drive)
         assert passage.direction is Direction.AWAY
         assert passage.region == "US-CA"
-        assert passage.plate_jpeg.startswith(b"\xff\xd8")
+        assert passage.picture.data[4:12] == b"ftypavif"
         assert passage.first_utc_ms == START_UTC_MS + round(1000 * min(drive) / 30)
         assert passage.last_utc_ms == START_UTC_MS + round(1000 * max(drive) / 30)
 
@@ -150,7 +150,7 @@ def test_a_plate_that_nobody_can_read_is_a_vehicle_without_plate_if_it_went_by()
     assert passage.plate is None
     assert passage.partial
     assert (passage.score_ratio, passage.character_scores) == (0.0, ())
-    assert passage.plate_jpeg
+    assert passage.picture
     standing = {n: a_reading("", number=n) for n in range(90)}
     assert seen(a_tracker(), standing) == []
 
@@ -244,7 +244,7 @@ def test_the_evidence_shows_the_voted_text():
         tracker.see(a_frame(number, picture, infrared=number == 0), [a_reading(text, number=number, score=score)])
     (passage,) = tracker.end_all()
     assert passage.plate.text == "7ABC123"
-    assert cv2.imdecode(np.frombuffer(passage.plate_jpeg, np.uint8), cv2.IMREAD_COLOR).mean() < 150
+    assert cv2.imdecode(np.frombuffer(passage.picture.data, np.uint8), cv2.IMREAD_COLOR).mean() < 150
     assert not passage.infrared
 
 

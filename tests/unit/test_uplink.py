@@ -219,7 +219,7 @@ def test_a_refused_read_stays_and_everything_pauses(bench):
 
 def test_a_read_above_the_broker_s_limit_waits_and_does_not_block_the_others(bench):
     big = bench.outbox.reserve_sequence()
-    bench.outbox.put(SEALER.seal(made_read(big, jpeg=bytes(20_000))))
+    bench.outbox.put(SEALER.seal(made_read(big, picture=bytes(20_000))))
     (small,) = bench.put()
     bench.step(0.0)
     bench.step(1.0, dataclasses.replace(CONNECTED, maximum_packet_bytes=10_000, receive_maximum=1))

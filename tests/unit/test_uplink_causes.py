@@ -90,7 +90,7 @@ def test_a_read_that_is_at_fault_itself_is_put_aside_and_the_others_go_on(bench,
 
 
 def test_a_session_that_ends_over_a_large_packet_teaches_the_limit_and_the_others_go_on(bench):
-    small, (large,), later = bench.put(2), bench.put(jpeg=bytes(20_000)), bench.put(2)
+    small, (large,), later = bench.put(2), bench.put(picture=bytes(20_000)), bench.put(2)
     at_s = bench.connect(0.0)
     assert bench.link.take_tokens() == [*small, large, *later]
     bench.step(at_s, Refused(None, "too large", LinkCause.TOO_LARGE))

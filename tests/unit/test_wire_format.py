@@ -6,6 +6,7 @@ field needs one too.
 """
 
 import hashlib
+import uuid
 
 import cbor2
 import pytest
@@ -14,11 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from made_health import made_health
 from made_reads import START_UTC_MS, made_read, made_sealer
 from pyhpke import AEADId, CipherSuite, KDFId, KEMId, KEMKey, OpenError
 
 from cloud.opening_keys import OpeningKey
 from firmware.agency_keys import SuiteNumber
+from firmware.health_report import FaultWord, Spent, Thrift
 from firmware.receipts import verify_receipt
 from firmware.records import MessageClass
 from firmware.sealing import to_wire
@@ -94,7 +97,7 @@ def test_a_stranger_s_receiver_opens_a_read():
         wire, device_key.public_key(), own_id, lambda wrapped, info: open_x25519(wrapped, agency_key, info)
     )
     assert fields == {
-        0: 3,
+        0: 4,
         1: "k-test0001",
         2: fields[2],
         3: 7,
@@ -117,10 +120,29 @@ def test_a_stranger_s_receiver_opens_a_read():
         10: ["Test Street", 37.25, -122.1, 90.0],
         11: "test-1",
         12: 1,
-        13: b"\xff\xd8crop\xff\xd9",
+        13: [2, b"\xff\xd8crop\xff\xd9"],
         14: True,
         15: "away",
     }
+
+
+def test_a_stranger_s_receiver_opens_health():
+    device_key, agency_key = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
+    word = FaultWord(code="camera-silent", since_s=7, count=3, hint="check the cable")
+    health = made_health(faults=(word,), causes={"lost": 2}, spent=Spent(day_bytes=5, month_bytes=6, thrift=Thrift(1)))
+    sealed = made_sealer(device_key, agency_key).seal_health(health, read_id=uuid.UUID(int=1), sequence=7)
+    own_id = key_id(agency_key.public_key().public_bytes_raw())
+    fields, payload = open_envelope(
+        to_wire(sealed), device_key.public_key(), own_id, lambda wrapped, info: open_x25519(wrapped, agency_key, info)
+    )
+    assert (fields[0], fields[6], fields[7]) == (4, START_UTC_MS, 0)
+    assert payload == [
+        START_UTC_MS, True, 3600, "0.1.0", "test-1", 3, "file",
+        4, 16_000, 12, [0, 0, 0], [0, 0, 0],
+        0, 0, 0, 0, 100,
+        [5, 6, 1], None, None, None, None,
+        [["camera-silent", 7, 3, "check the cable"]], {"lost": 2},
+    ]  # fmt: skip
 
 
 def test_each_of_several_strangers_opens_the_same_read_with_a_key_of_its_own_suite():
@@ -153,6 +175,6 @@ def test_a_stranger_without_the_right_key_opens_nothing():
 
 def test_a_unit_takes_a_stranger_s_receipt():
     key = Ed25519PrivateKey.generate()
-    body = cbor2.dumps({0: 1, 1: "k-test0001", 2: [[3, 9], [11, 11]], 3: START_UTC_MS}, canonical=True)
-    receipt = cbor2.dumps([body, key.sign(b"kestrel/receipt/v1\x00" + body)], canonical=True)
+    body = cbor2.dumps({0: 2, 1: [3, 6, 1, 0], 2: START_UTC_MS}, canonical=True)
+    receipt = cbor2.dumps([body, key.sign(b"kestrel/receipt/v2\x00k-test0001\x00" + body)], canonical=True)
     assert verify_receipt(receipt, key.public_key(), "k-test0001").ranges == ((3, 9), (11, 11))

@@ -1,0 +1,51 @@
+"""What a receiver finds inside a seal that a stolen unit has made: pictures of plates, and health."""
+
+import cv2
+import numpy as np
+
+from cloud.plate_pictures import unpacked
+from firmware import health_report
+from firmware.evidence import FULL_PICTURE, packed
+from firmware.faults import DocumentRejected
+from firmware.health_report import FaultWord, Spent, Thrift
+from firmware.records import Picture, PictureCoding
+from tests.fuzz.judging import Target
+from tests.made_health import made_health
+
+
+def _crop() -> np.ndarray:
+    noise = np.random.default_rng(4).integers(0, 255, (40, 90, 3), dtype=np.uint8)
+    return cv2.GaussianBlur(noise, (0, 0), 3)
+
+
+def _avif_seeds() -> list[bytes]:
+    return [packed(_crop(), FULL_PICTURE).data]
+
+
+def _jpeg_seeds() -> list[bytes]:
+    further = ([], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    return [cv2.imencode(".jpg", _crop(), [cv2.IMWRITE_JPEG_QUALITY, 60, *words])[1].tobytes() for words in further]
+
+
+def _health_seeds() -> list[bytes]:
+    word = FaultWord(code="camera-silent", since_s=7, count=3, hint="check the cable")
+    spent = Spent(day_bytes=10**7, month_bytes=4 * 10**8, thrift=Thrift.SMALL_PICTURES)
+    full = made_health(faults=(word,), causes={"lost": 3}, spent=spent, board_decidegrees=613, throttled=0x50000)
+    return [health_report.payload(full), health_report.payload(made_health())]
+
+
+def _unpack(coding: PictureCoding, data: bytes) -> None:
+    unpacked(Picture(coding, data))
+
+
+def _health(data: bytes) -> None:
+    health = health_report.parse(data)
+    if health_report.payload(health) != data:
+        raise AssertionError("health with two spellings")
+
+
+PICTURES_AND_HEALTH = (
+    Target("avif", lambda data: _unpack(PictureCoding.AVIF, data), (DocumentRejected,), _avif_seeds, 32_768),
+    Target("jpeg", lambda data: _unpack(PictureCoding.JPEG, data), (DocumentRejected,), _jpeg_seeds, 32_768),
+    Target("health", _health, (DocumentRejected,), _health_seeds),
+)

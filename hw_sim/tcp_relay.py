@@ -121,13 +121,15 @@ class TcpRelay:
         return self._up.bytes, self._down.bytes
 
     def cut_after(self, *, up_bytes: float = math.inf, down_bytes: float = math.inf, silent: bool) -> None:
-        """Cut the next connection when so many bytes of it have gone one way or the other, in silence or by reset.
+        """Cut a connection once so many more bytes of it have gone one way or the other, in silence or by reset.
 
-        If it ends before, the one after it is cut, until one is.
+        It is the one that is there, or the next; if that ends before, the one after it.
         """
 
         def note() -> None:
             self._cut_up_bytes, self._cut_down_bytes, self._is_cut_silent = up_bytes, down_bytes, silent
+            for stream in self._streams:
+                stream.cut_at_bytes = stream.passed_bytes + (up_bytes if stream.way is self._up else down_bytes)
 
         self._ask(note)
 

@@ -17,6 +17,7 @@ from types import FrameType
 
 from firmware import agency_keys, identity
 from firmware.capture import CaptureStage
+from firmware.clock_watch import ClockStage
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
 from firmware.config import DeviceConfig
 from firmware.expiry import ExpiryStage
@@ -26,6 +27,7 @@ from firmware.log_lines import Phrase, described
 from firmware.outbox import Outbox
 from firmware.ports import Board
 from firmware.reading import ReadingStage, Recogniser
+from firmware.recovery import RecoveryStage
 from firmware.sealing import Sealer
 from firmware.stage import Stage, StageThread
 from firmware.uplink import UplinkStage
@@ -115,7 +117,10 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
     )
     LOG.info("the unit's key lies in a %s", Phrase("file" if config.token is None else "token"))
     return Machine(
-        stages=(capture, reading, uplink, guard, ExpiryStage(unit.not_after_utc_ms, board.clock, faults)),
+        stages=(
+            *(capture, reading, uplink, *_recovery(board, folder, uplink, outbox, faults), guard),
+            *(ExpiryStage(unit.not_after_utc_ms, board.clock, faults), ClockStage(board.clock, faults)),
+        ),
         capture=capture,
         reading=reading,
         uplink=uplink,
@@ -123,6 +128,26 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         faults=faults,
         is_erased=guard.is_over,
     )
+
+
+def _recovery(
+    board: Board, folder: Path, uplink: UplinkStage, outbox: Outbox, faults: FaultBook
+) -> tuple[RecoveryStage, ...]:
+    """Return the stage that keeps the modem going, or none for a unit without a modem."""
+    if board.modem is None:
+        return ()
+    stage = RecoveryStage(
+        board.modem,
+        board.modem_rail,
+        folder,
+        acked_at_s=lambda: uplink.acked_at_s,
+        has_something_to_say=outbox.awaits_broker,
+        on_mended=uplink.wake.set,
+        clock=board.clock,
+        system=board.system,
+        faults=faults,
+    )
+    return (stage,)
 
 
 class StopRequest:

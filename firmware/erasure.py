@@ -19,14 +19,21 @@ from typing import Final
 
 from firmware import durable_files
 from firmware.faults import DeviceFault, FaultCode, Retired
-from firmware.identity import AUTHORITY_NAME, CERTIFICATE_NAME, CONFIG_NAME, OUTBOX_NAME, SIGNING_CERTIFICATE_NAME
+from firmware.identity import (
+    AUTHORITY_NAME,
+    CERTIFICATE_NAME,
+    CONFIG_NAME,
+    OUTBOX_NAME,
+    REBOOTED_NAME,
+    SIGNING_CERTIFICATE_NAME,
+)
 from firmware.key_files import KEY_NAME, NEXT_KEY_NAME
 from firmware.ports import KeyStore
 from firmware.retirement import Cause
 
 MARK_NAME: Final = "retired"
 
-OTHER_NAMES: Final = (OUTBOX_NAME, CERTIFICATE_NAME, SIGNING_CERTIFICATE_NAME, AUTHORITY_NAME)
+OTHER_NAMES: Final = (OUTBOX_NAME, CERTIFICATE_NAME, SIGNING_CERTIFICATE_NAME, AUTHORITY_NAME, REBOOTED_NAME)
 """In this order: what the agency would miss least goes last. After them the configuration, which knows of the token."""
 
 LOG = logging.getLogger(__name__)

@@ -26,6 +26,7 @@ CERTIFICATE_NAME = "device.crt"
 SIGNING_CERTIFICATE_NAME = "signing.crt"
 AUTHORITY_NAME = "fleet-ca.crt"
 OUTBOX_NAME = "outbox.db"
+REBOOTED_NAME = "rebooted"  # left by a reboot of the unit's own
 
 EXPIRY_WARN_DAYS = 30
 MS_PER_DAY = 86_400_000

@@ -71,6 +71,7 @@ class UplinkStage:
         self.wake = threading.Event()
         self.rejected_receipts = 0
         self.confirmed = 0
+        self.acked_at_s = -math.inf  # when the broker or the receiver last took something
         self._link = link
         self._outbox = outbox
         self._device_id = device_id
@@ -125,6 +126,7 @@ class UplinkStage:
                 self._on_connected(event, now_s)
             case Acked(token=token):
                 self._unacked_since_s.pop(token, None)
+                self.acked_at_s = now_s
                 self._refusals = 0
                 self._faults.clear(FaultCode.BROKER_REFUSED)
                 self._outbox.acked(token, now_s)
@@ -136,7 +138,7 @@ class UplinkStage:
             case Lost(reason=reason):
                 self._on_lost(reason, now_s)
             case Received(topic=topic, payload=payload):
-                self._on_received(topic, payload)
+                self._on_received(topic, payload, now_s)
 
     def _on_connected(self, event: Connected, now_s: float) -> None:
         LOG.info("connected to the broker, session %s", Phrase("kept" if event.session_present else "new"))
@@ -163,7 +165,7 @@ class UplinkStage:
         if self._failures >= UNREACHABLE_AFTER:
             self._latch(DeviceFault(FaultCode.BROKER_UNREACHABLE, reason), now_s)
 
-    def _on_received(self, topic: str, payload: bytes) -> None:
+    def _on_received(self, topic: str, payload: bytes, now_s: float) -> None:
         if topic == command_topic(self._device_id):
             self._commands.put(payload)  # judged by the guard
             return
@@ -175,6 +177,7 @@ class UplinkStage:
         except DocumentRejected as rejected:
             self._reject(rejected)
         else:
+            self.acked_at_s = now_s
             self.confirmed += self._outbox.confirm(receipt)
 
     def _reject(self, cause: DocumentRejected) -> None:

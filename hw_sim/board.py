@@ -29,7 +29,7 @@ from hw_sim import imx296
 from hw_sim.camera import CameraFaults, Scene, SimCamera
 from hw_sim.host import SimHost
 from hw_sim.lid import ContactPin, SimLid
-from hw_sim.modem import SimModem, SupplyPin, wire_supply
+from hw_sim.modem import ModemRules, SimModem, SupplyPin, wire_supply
 from hw_sim.pausing_clock import PausingClock
 from hw_sim.replay import PhotographScene, VideoScene, open_scene
 from hw_sim.road import RoadScene
@@ -153,12 +153,12 @@ def open_parts(
 
 
 def open_modem(
-    config: ModemConfig | None, clock: Clock, *, make_timer: MakeTimer
+    config: ModemConfig | None, clock: Clock, *, make_timer: MakeTimer, rules: ModemRules | None = None
 ) -> tuple[SimModem, Rail | None] | tuple[None, None]:
     """Return the modem that the configuration names, and the switch in its supply as on the Pi; None without one."""
     if config is None:
         return None, None
-    modem, pins = SimModem(clock, make_timer), MockFactory(pin_class=SupplyPin)
+    modem, pins = SimModem(clock, make_timer, rules or ModemRules()), MockFactory(pin_class=SupplyPin)
     if config.power_pin is not None:
         wire_supply(modem, pins, config.power_pin, off_when_high=config.power_off_when == "high")
     return modem, pi.modem_rail(config, pin_factory=pins, make_timer=make_timer)

@@ -10,6 +10,7 @@ import enum
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from gpiozero.pins.mock import MockFactory, MockPin
@@ -33,8 +34,14 @@ LOOK_S: Final = 0.2
 RECONNECT_S: Final = 4.0
 RESET_S: Final = 1.0
 SILENCE_S: Final = 10.0  # what the device's adapter waits before it gives up
-AWAY_S: Final = 25.0
-REGISTERING_S: Final = 12.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModemRules:
+    """How long a modem takes to start, and then to find its network and connect."""
+
+    away_s: float = 25.0
+    registering_s: float = 12.0
 
 
 class ModemFailure(enum.IntEnum):
@@ -63,11 +70,16 @@ class SupplyPin(MockPin):  # type: ignore[misc]  # gpiozero is not typed
 class SimModem:
     """A modem whose answers come from timers. World face: `fail`, `passes`, `tell_time`, `reboot_host`."""
 
-    def __init__(self, clock: Clock, make_timer: Callable[[float, Callable[[], None]], Timer]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        make_timer: Callable[[float, Callable[[], None]], Timer],
+        rules: ModemRules = ModemRules(),  # noqa: B008  it is immutable
+    ) -> None:
         """Take the time, and what makes a timer of it. The modem is registered and connected."""
         self.failure = ModemFailure.NOTHING
         self.done: list[ModemOrder] = []  # what was carried out, looks left out
-        self._clock, self._make_timer = clock, make_timer
+        self._clock, self._make_timer, self._rules = clock, make_timer, rules
         self._wake: threading.Event | None = None
         self._events: deque[ModemEvent] = deque()
         self._pending: set[ModemOrder] = set()
@@ -126,8 +138,8 @@ class SimModem:
         self._go_away()
 
     def _go_away(self) -> None:
-        self._back_at_s = self._clock.monotonic_s() + AWAY_S
-        self._connected_at_s = self._back_at_s + REGISTERING_S
+        self._back_at_s = self._clock.monotonic_s() + self._rules.away_s
+        self._connected_at_s = self._back_at_s + self._rules.registering_s
 
     def _mend(self, up_to: ModemFailure) -> None:
         if self.failure <= up_to:

@@ -36,6 +36,7 @@ class Taken:
     read: Read = field(repr=False)
     outcome: Outcome
     received_utc_ms: int
+    corrected_utc_ms: int | None  # of a read whose unit did not know the time, where another tells it
 
 
 class Receiving:
@@ -64,6 +65,7 @@ class Receiving:
         try:
             read = self._opened(topic, payload, received_utc_ms)
             outcome = self._store.put(read, received_utc_ms, payload)
+            corrected_utc_ms = self._store.corrected_utc_ms(read)
         except DocumentRejected as rejected:
             self._count_rejected(rejected.cause)
             return None
@@ -71,7 +73,7 @@ class Receiving:
         self.duplicates += outcome is Outcome.DUPLICATE
         self.reused += outcome is Outcome.SEQUENCE_REUSED
         self._owed.setdefault(read.device_id, set()).add(read.sequence)
-        return Taken(read=read, outcome=outcome, received_utc_ms=received_utc_ms)
+        return Taken(read=read, outcome=outcome, received_utc_ms=received_utc_ms, corrected_utc_ms=corrected_utc_ms)
 
     def take_notice(self, device_id: str, payload: bytes, received_utc_ms: int) -> RetiredNotice | None:
         """Take what came on a unit's topic of last words; return its notice, or None if it was rejected and counted."""

@@ -33,6 +33,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from cloud import boot_times
+from cloud.boot_times import TimeSource
 from firmware.faults import DocumentRejected, KestrelError, RejectionCause
 from firmware.records import Direction, Read
 
@@ -54,7 +56,10 @@ CREATE TABLE IF NOT EXISTS reads (
     received_utc_ms INTEGER NOT NULL,
     first_utc_ms INTEGER NOT NULL,
     last_utc_ms INTEGER NOT NULL,
-    clock_trusted INTEGER NOT NULL,
+    boot_id BLOB NOT NULL,
+    last_boot_ms INTEGER NOT NULL,
+    clock_trusted INTEGER NOT NULL,  -- 0: first_utc_ms and last_utc_ms are a guess
+    corrected_utc_ms INTEGER,  -- last_utc_ms set right, where clock_trusted is 0 and a later read tells; else NULL
     plate TEXT,
     character_scores BLOB NOT NULL,  -- one byte a character, 255 is certain
     score_ratio REAL NOT NULL,
@@ -97,7 +102,7 @@ CREATE TABLE IF NOT EXISTS newest (
 CREATE TABLE IF NOT EXISTS counters (cause TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 """
 
-_SCHEMA_VERSION = 3
+_SCHEMA_VERSION = 4
 """SQLite's user_version of a store with these tables."""
 
 
@@ -127,7 +132,8 @@ class StoredRead:
     """One row, as far as lists show it."""
 
     received_utc_ms: int
-    last_utc_ms: int
+    last_utc_ms: int  # the best that is known, as time_source says
+    time_source: TimeSource
     device_id: str
     site_name: str
     plate: str | None = field(repr=False)
@@ -165,6 +171,7 @@ class ReadStore:
             if outcome is not Outcome.DUPLICATE:
                 self._insert(read, received_utc_ms)
                 self._remember(read, fingerprint, received_utc_ms)
+                boot_times.learn(self._connection, read)
             if outcome is Outcome.STORED:
                 self._extend_confirmed(read.device_id, read.sequence)
             else:
@@ -175,6 +182,11 @@ class ReadStore:
         """Count a message that was no read. Raises StoreRefused."""
         with self._translated(), self._connection:
             self._count(cause)
+
+    def corrected_utc_ms(self, read: Read) -> int | None:
+        """Return the last moment of `read`, if its unit did not know the time and another read tells it."""
+        with self._translated():
+            return boot_times.corrected_utc_ms(self._connection, read)
 
     def ranges(self, device_id: str, asked: set[int], limit: int) -> tuple[tuple[int, int], ...]:
         """Return at most `limit` ranges of stored sequence numbers of a unit, ascending, not touching.
@@ -196,8 +208,8 @@ class ReadStore:
         """Return the newest `limit` reads, oldest first."""
         with self._translated():
             rows = self._connection.execute(
-                """SELECT received_utc_ms, last_utc_ms, device_id, site_name, plate, region, score_ratio,
-                          partial, direction
+                """SELECT received_utc_ms, COALESCE(corrected_utc_ms, last_utc_ms), device_id, site_name, plate, region,
+                          score_ratio, partial, direction, clock_trusted, corrected_utc_ms
                    FROM reads ORDER BY received_utc_ms DESC LIMIT ?""",
                 (limit,),
             ).fetchall()
@@ -205,6 +217,7 @@ class ReadStore:
             StoredRead(
                 received_utc_ms=row[0],
                 last_utc_ms=row[1],
+                time_source=boot_times.source_of(clock_trusted=bool(row[9]), corrected_utc_ms=row[10]),
                 device_id=row[2],
                 site_name=row[3],
                 plate=row[4],
@@ -252,7 +265,7 @@ class ReadStore:
             raise StoreRefused(
                 f"{self._path}: the store was made by another version of this receiver; move it to another folder"
             )
-        self._connection.executescript(f"{_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION};")
+        self._connection.executescript(f"{_SCHEMA} {boot_times.SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION};")
 
     def _outcome(self, read: Read, fingerprint: bytes, received_utc_ms: int) -> Outcome:
         """Return what `read` is to this store. Raises DocumentRejected."""
@@ -305,7 +318,10 @@ class ReadStore:
             received_utc_ms,
             passage.first_utc_ms,
             passage.last_utc_ms,
+            read.boot_id,
+            passage.last_boot_ms,
             passage.clock_trusted,
+            boot_times.corrected_utc_ms(self._connection, read),
             passage.plate.text if passage.plate else None,
             bytes(round(255 * score) for score in passage.character_scores),
             passage.score_ratio,

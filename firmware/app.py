@@ -77,14 +77,10 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
     unit = identity.load(folder, config.device_id, board.keys)
     sealer = Sealer(config.device_id, unit.device_key, agency_keys.load(config.seal))
     receipt_key = identity.receipt_public_key(config.seal)
-    outbox = Outbox(
-        folder / identity.OUTBOX_NAME,
-        capacity_bytes=config.uplink.outbox_mb * BYTES_PER_MB,
-        retention_s=config.uplink.retention_days * SECONDS_PER_DAY,
-        clock=board.clock,
-        system=board.system,
+    outbox = _outbox(board, config, folder)
+    reading = ReadingStage(
+        recogniser, sealer, outbox, clock=board.clock, system=board.system, config=config, faults=faults
     )
-    reading = ReadingStage(recogniser, sealer, outbox, system=board.system, config=config, faults=faults)
     capture = CaptureStage(
         board.camera,
         board.triggers,
@@ -118,8 +114,13 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
     LOG.info("the unit's key lies in a %s", Phrase("file" if config.token is None else "token"))
     return Machine(
         stages=(
-            *(capture, reading, uplink, *_recovery(board, folder, uplink, outbox, faults), guard),
-            *(ExpiryStage(unit.not_after_utc_ms, board.clock, faults), ClockStage(board.clock, faults)),
+            capture,
+            reading,
+            uplink,
+            *_recovery(board, folder, uplink, outbox, faults),
+            guard,
+            ExpiryStage(unit.not_after_utc_ms, board.clock, faults),
+            ClockStage(board.clock, faults),
         ),
         capture=capture,
         reading=reading,
@@ -127,6 +128,17 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         outbox=outbox,
         faults=faults,
         is_erased=guard.is_over,
+    )
+
+
+def _outbox(board: Board, config: DeviceConfig, folder: Path) -> Outbox:
+    """Open the unit's outbox. Raises DeviceFault(STORAGE_REFUSED)."""
+    return Outbox(
+        folder / identity.OUTBOX_NAME,
+        capacity_bytes=config.uplink.outbox_mb * BYTES_PER_MB,
+        retention_s=config.uplink.retention_days * SECONDS_PER_DAY,
+        clock=board.clock,
+        system=board.system,
     )
 
 

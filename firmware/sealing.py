@@ -34,7 +34,7 @@ from firmware.faults import DocumentRejected, RejectionCause
 from firmware.records import MessageClass, Read, Recipient, SealedRead
 from firmware.signed_document import is_signed
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """Of header and payload. Whoever changes a key of either raises it: a receiver takes one version."""
 
 INFO_PREFIX: Final = b"kestrel/key/v1\x00"
@@ -48,6 +48,8 @@ MAX_PLATE_JPEG_BYTES: Final = 32_768
 
 MAX_TEXT_CHARACTERS: Final = 80
 """Of the site's name, the region and the model version."""
+
+BOOT_ID_BYTES: Final = 8
 
 _READ_ID_BYTES: Final = 16
 _ED25519_SIGNATURE_BYTES: Final = 64
@@ -85,6 +87,8 @@ class PayloadKey(enum.IntEnum):
     PLATE_JPEG = 13  # byte string; absent when there is no crop
     PARTIAL = 14
     DIRECTION = 15  # "away" or "towards" as seen from the camera, or null
+    BOOT_ID = 16  # byte string of 8: which start of the unit
+    LAST_BOOT_MS = 17  # the last moment, milliseconds since that start
 
 
 def uuid7(utc_ms: int, random10: bytes) -> uuid.UUID:
@@ -240,6 +244,8 @@ def payload(read: Read) -> bytes:
         PayloadKey.CONFIG_VERSION: read.config_version,
         PayloadKey.PARTIAL: passage.partial,
         PayloadKey.DIRECTION: passage.direction.value if passage.direction else None,
+        PayloadKey.BOOT_ID: read.boot_id,
+        PayloadKey.LAST_BOOT_MS: passage.last_boot_ms,
     }
     if passage.plate_jpeg:
         fields[PayloadKey.PLATE_JPEG] = passage.plate_jpeg

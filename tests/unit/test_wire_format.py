@@ -94,7 +94,7 @@ def test_a_stranger_s_receiver_opens_a_read():
         wire, device_key.public_key(), own_id, lambda wrapped, info: open_x25519(wrapped, agency_key, info)
     )
     assert fields == {
-        0: 3,
+        0: 4,
         1: "k-test0001",
         2: fields[2],
         3: 7,
@@ -120,6 +120,8 @@ def test_a_stranger_s_receiver_opens_a_read():
         13: b"\xff\xd8crop\xff\xd9",
         14: True,
         15: "away",
+        16: bytes(range(8)),
+        17: 3_600_000,
     }
 
 

@@ -106,8 +106,8 @@ mosquitto:
 	    { $(SUDO) systemctl disable --now mosquitto >/dev/null 2>&1 || true; }; \
 	}
 
-# What the tests of tests/security look with: packet filter, network namespaces, systemd's own judge and its containers.
-TOOLS := nftables iproute2 systemd systemd-container
+# What the tests of tests/security look with: packet filter, namespaces, systemd's own judge and its containers, polkit.
+TOOLS := nftables iproute2 systemd systemd-container polkitd
 tools:
 	@dpkg -s $(TOOLS) >/dev/null 2>&1 || { \
 	    echo "Installing Debian's $(TOOLS) (for tests only) ..."; \

@@ -74,7 +74,7 @@ class SimModem:
         self,
         clock: Clock,
         make_timer: Callable[[float, Callable[[], None]], Timer],
-        rules: ModemRules = ModemRules(),  # noqa: B008  it is immutable
+        rules: ModemRules = ModemRules(),
     ) -> None:
         """Take the time, and what makes a timer of it. The modem is registered and connected."""
         self.failure = ModemFailure.NOTHING

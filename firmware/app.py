@@ -82,13 +82,7 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         recogniser, sealer, outbox, clock=board.clock, system=board.system, config=config, faults=faults
     )
     capture = CaptureStage(
-        board.camera,
-        board.triggers,
-        reading.frames,
-        config.capture,
-        faults,
-        lamp=board.lamp,
-        system=board.system,
+        board.camera, board.triggers, reading.frames, config.capture, faults, lamp=board.lamp, system=board.system
     )
     guard = GuardStage(
         folder,

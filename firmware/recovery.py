@@ -114,8 +114,8 @@ class RecoveryStage:
         self._used_at_s = -math.inf  # when any rung was last used
         self._steady_since_s: float | None = None
         self._asking_since_s: float | None = None  # since when there is something to say
-        self._refusal: tuple[float, int] | None = None
-        self._refused_at_s = -math.inf
+        self._latched: dict[FaultCode, int] = {}
+        self._outcome_s = {FaultCode.BROKER_REFUSED: -math.inf, FaultCode.BROKER_UNREACHABLE: -math.inf}
         self._files: frozenset[tuple[str, int, int]] = frozenset()
         self._changed_at_s = -math.inf
         self._look_at_s = -math.inf
@@ -173,9 +173,11 @@ class RecoveryStage:
 
     def _silent_since_s(self, now_s: float) -> float | None:
         """Return since when nobody answers although there is something to say; None if that is not so."""
-        self._note_refusals(now_s)
+        self._note_outcomes(now_s)
         try:
-            is_asking = not self._is_held() and (self._is_unreachable() or self._has_something_to_say(now_s))
+            is_asking = not (self._is_held() or self._is_refused()) and (
+                FaultCode.BROKER_UNREACHABLE in self._latched or self._has_something_to_say(now_s)
+            )
         except DeviceFault as fault:  # the disk; the modem is not to blame
             self._faults.tell(fault, now_s, LOG)
             is_asking = False
@@ -184,23 +186,24 @@ class RecoveryStage:
             return None
         if self._asking_since_s is None:
             self._asking_since_s = now_s
-        return max(self._asking_since_s, self._acked_at_s(), self._refused_at_s)
+        return max(self._asking_since_s, self._acked_at_s())
 
-    def _is_unreachable(self) -> bool:
-        return any(report.code is FaultCode.BROKER_UNREACHABLE for report in self._faults.reports())
+    def _note_outcomes(self, now_s: float) -> None:
+        """Note when the uplink last found the broker refusing, and when unreachable: each time the fault counts up."""
+        latched = {one.code: one.count for one in self._faults.reports() if one.code in self._outcome_s}
+        for code, count in latched.items():
+            if count != self._latched.get(code):
+                self._outcome_s[code] = now_s
+        self._latched = latched
 
-    def _note_refusals(self, now_s: float) -> None:
-        """Take each new refusal of the broker as the answer that it is. One that stays latched is no new one."""
-        newest = next(
-            ((one.first_s, one.count) for one in self._faults.reports() if one.code is FaultCode.BROKER_REFUSED), None
-        )
-        if newest is not None and newest != self._refusal:
-            self._refused_at_s = now_s
-        self._refusal = newest
+    def _is_refused(self) -> bool:
+        """Say whether the newest attempt was refused: an answer, which stands until an attempt finds nobody."""
+        is_newest = self._outcome_s[FaultCode.BROKER_REFUSED] >= self._outcome_s[FaultCode.BROKER_UNREACHABLE]
+        return FaultCode.BROKER_REFUSED in self._latched and is_newest
 
     def _forget_if_steady(self, silent_since_s: float | None, now_s: float) -> None:
         """Begin the ladder from its foot again once the broker has gone on answering for STABLE_S after a rung."""
-        answered_at_s = max(self._acked_at_s(), self._refused_at_s)
+        answered_at_s = max(self._acked_at_s(), self._outcome_s[FaultCode.BROKER_REFUSED])
         is_silent = silent_since_s is not None and now_s - silent_since_s >= AFTER_S[Rung.RECONNECT]
         if not self._uses or is_silent or answered_at_s <= self._used_at_s:
             self._steady_since_s = None

@@ -193,13 +193,18 @@ def test_a_modem_that_calls_itself_connected_is_not_believed(unit):
     assert unit.modem.done == [ModemOrder.RECONNECT]
 
 
-def test_a_refusal_is_an_answer_and_one_that_stays_latched_is_not(unit):
+def test_a_refusal_is_an_answer_until_an_attempt_finds_nobody(unit):
     unit.modem.fail(ModemFailure.NETWORK)
     for _ in range(60):
         unit.faults.latch(DeviceFault(FaultCode.BROKER_REFUSED, "not authorised"), unit.clock.monotonic_s())
         unit.run_for(60.0)
     assert unit.used == []
-    unit.run_for(AFTER_S[Rung.RECONNECT])
+    unit.run_for(3600.0)
+    assert unit.used == []  # it stands while the uplink waits before its next attempt
+    unit.faults.latch(DeviceFault(FaultCode.BROKER_UNREACHABLE, "no answer"), unit.clock.monotonic_s())
+    unit.run_for(80.0)
+    assert unit.used == []  # silence counts from the first attempt without an answer
+    unit.run_for(20.0)
     assert [rung for rung, _ in unit.used] == [Rung.RECONNECT]
 
 

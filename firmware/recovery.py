@@ -2,12 +2,12 @@
 
 The one judge is what the broker or the receiver acknowledges (`UplinkStage.acked_at_s`), never a ping and never what
 the modem says of itself: one that calls itself connected may reach nobody. Silence counts only while there is something
-to say, and a refusal is an answer: no modem is to blame for it. In ten minutes all that can help was tried once:
+to say, and a refusal is an answer: no modem is to blame for it. After ten minutes all that can help has helped:
 
     90 s    bearer reconnect      a stale session of the carrier, a lost address; the uplink's own attempts come before
-    210 s   modem reset           a modem that hangs; it is back after half a minute
-    360 s   supply off for 10 s   a modem that does not even hear the reset; where a switch is (modem.power_pin)
-    540 s   reboot                what hangs on this side: USB, drivers, ModemManager
+    180 s   modem reset           a modem that hangs; it is back after half a minute
+    300 s   supply off for 10 s   a modem that does not even hear the reset; where a switch is (modem.power_pin)
+    420 s   reboot                what hangs on this side: USB, drivers, ModemManager
 
 Each rung has its own back-off, doubled each time, from a quarter of an hour to six. It is forgotten after ten minutes
 in which the broker went on answering, so that what helps for a minute only is followed by the next rung. At most one
@@ -41,8 +41,10 @@ class Rung(enum.StrEnum):
     REBOOT = "reboot"
 
 
-AFTER_S: Final = {Rung.RECONNECT: 90.0, Rung.RESET: 210.0, Rung.POWER: 360.0, Rung.REBOOT: 540.0}
-"""From the first silent second. The uplink itself gives a connection up after 60 s without an acknowledgement."""
+AFTER_S: Final = {Rung.RECONNECT: 90.0, Rung.RESET: 180.0, Rung.POWER: 300.0, Rung.REBOOT: 420.0}
+"""From the first silent second. The uplink gives a connection up after 60 s without an acknowledgement. Then come the
+half minute that a modem takes to connect, the minute or so that one takes to start, register and connect, and at the
+end what is left of ten minutes for a Pi that starts as well."""
 
 BACK_OFF_S: Final = 900.0
 BACK_OFF_LIMIT_S: Final = 6 * 3600.0

@@ -129,8 +129,7 @@ def test_what_can_be_mended_is_mended_within_ten_minutes_by_the_mildest_that_hel
     assert [rung for rung, _ in unit.used] == MENDED_BY[failure]
     for rung, at_s in unit.used:
         assert at_s - BROKEN_AT_S == pytest.approx(AFTER_S[rung], abs=12.0)
-    assert unit.used[-1][1] - BROKEN_AT_S < 600.0
-    assert unit.sender.answers[-1] > unit.used[-1][1]
+    assert next(at_s for at_s in unit.sender.answers if at_s > BROKEN_AT_S + 5.0) < BROKEN_AT_S + 600.0
     assert unit.modem.failure is ModemFailure.NOTHING
     assert unit.mended  # the uplink was told to try at once
     before = list(unit.used)
@@ -223,7 +222,7 @@ def test_while_it_is_held_nothing_is_done_and_silence_counts_from_its_end(unit):
 def test_what_helps_for_minutes_only_is_followed_by_the_next_rung(unit):
     for _ in range(2):
         unit.modem.fail(ModemFailure.BEARER)
-        unit.run_for(110.0 if not unit.used else 260.0)
+        unit.run_for(110.0 if not unit.used else 230.0)
         assert unit.modem.failure is ModemFailure.NOTHING or unit.used[-1][0] is Rung.RESET
         unit.run_for(STABLE_S / 2)
     assert [rung for rung, _ in unit.used] == [Rung.RECONNECT, Rung.RESET]
@@ -240,7 +239,7 @@ def test_after_stable_minutes_the_ladder_begins_from_its_foot(unit):
 def test_no_reboot_while_keys_are_being_changed(unit, tmp_path):
     unit.modem.fail(ModemFailure.NETWORK)
     (tmp_path / "device.crt").write_text("before")
-    unit.run_for(500.0)
+    unit.run_for(400.0)
     (tmp_path / NEXT_KEY_NAME).write_text("asked for")
     unit.run_for(590.0)
     assert Rung.REBOOT not in unit.stage.rungs

@@ -182,7 +182,7 @@ def test_a_night_without_a_vehicle_and_without_a_network_is_noticed_by_the_conne
     unit.run_for(3600.0)
     assert unit.rungs() == {}  # nobody asked: the session still counts as up
     unit.road.put()
-    unit.run_for(200.0)
+    unit.run_for(150.0)
     assert unit.rungs() == {Rung.RECONNECT: 1}
 
 

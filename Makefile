@@ -9,7 +9,7 @@ DATA ?= build/data
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 ROUNDS ?= 1000
 SECONDS ?= 600
-RUNTIME := numpy opencv-python-headless ai-edge-litert cryptography cbor2 paho-mqtt gpiozero msgspec
+RUNTIME := numpy opencv-python-headless ai-edge-litert cryptography cbor2 paho-mqtt gpiozero dbus-fast msgspec
 FONTS := fonts-roadgeek fonts-opendin fonts-liberation fonts-dejavu-core fonts-dejavu-extra fonts-urw-base35
 
 # One thread a process: on two busy cores OpenMP's spinning threads are slower than none.
@@ -25,7 +25,7 @@ run: $(VENV)/.base mosquitto
 	@$(BIN)/python -m hw_sim run $(if $(SOURCE),--source "$(SOURCE)") $(if $(PASSES),--passes $(PASSES)) \
 	    $(if $(LIGHT),--light $(LIGHT)) $(if $(MPH),--mph $(MPH)) $(if $(RAIN),--rain $(RAIN)) $(if $(HOUR),--hour $(HOUR)) $(if $(VIEW),--view)
 
-test: $(VENV)/.dev mosquitto tools softhsm compiler
+test: $(VENV)/.dev mosquitto tools softhsm compiler message-bus
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -35,7 +35,7 @@ test: $(VENV)/.dev mosquitto tools softhsm compiler
 check: test
 
 # What an attacker would try, in long rounds: TLS, erasure, faults of the disk, the host, sealing, decoders.
-test-security: $(VENV)/.dev mosquitto tools softhsm compiler
+test-security: $(VENV)/.dev mosquitto tools softhsm compiler message-bus
 	$(BIN)/python -m pytest -n 0 --rounds $(ROUNDS) --hypothesis-profile=search tests/security tests/faults tests/fuzz \
 	    tests/unit/test_document_limits.py tests/unit/test_no_dangerous_calls.py tests/unit/test_supply_chain.py \
 	    tests/unit/test_security_paper.py
@@ -111,7 +111,7 @@ $(VENV)/.train: $(VENV)/.dev
 	@$(PIP) --editable '.[train]'
 	@touch $@
 
-.PHONY: mosquitto tools softhsm compiler emulator python3-venv fonts
+.PHONY: mosquitto tools softhsm compiler message-bus emulator python3-venv fonts
 # Debian starts a broker of its own when it installs one; nobody here asked for that one.
 mosquitto:
 	@command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || { \
@@ -120,8 +120,8 @@ mosquitto:
 	    { $(SUDO) systemctl disable --now mosquitto >/dev/null 2>&1 || true; }; \
 	}
 
-# What the tests of tests/security look with: packet filter, network namespaces, systemd's own judge and its containers.
-TOOLS := nftables iproute2 systemd systemd-container
+# What the tests of tests/security look with: packet filter, namespaces, systemd's own judge and its containers, polkit.
+TOOLS := nftables iproute2 systemd systemd-container polkitd
 tools:
 	@dpkg -s $(TOOLS) >/dev/null 2>&1 || { \
 	    echo "Installing Debian's $(TOOLS) (for tests only) ..."; \
@@ -140,6 +140,13 @@ compiler:
 	@command -v cc >/dev/null || { \
 	    echo "Installing Debian's gcc (for the tests of a failing disk) ..."; \
 	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends gcc libc6-dev; \
+	}
+
+# A private message bus for the tests of the modem.
+message-bus:
+	@command -v dbus-daemon >/dev/null || { \
+	    echo "Installing Debian's dbus-daemon (a message bus) ..."; \
+	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends dbus-daemon; \
 	}
 
 emulator:

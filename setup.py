@@ -40,6 +40,7 @@ setup(
         "cbor2>=6.2",  # the wire format: CBOR payload and envelope
         "paho-mqtt>=2.1,<3",
         "gpiozero>=2.0.1",
+        "dbus-fast>=5",  # ModemManager and logind; wheels for x86-64 and arm64
         "msgspec>=0.19",
         "tqdm>=4.66",
     ],

@@ -75,6 +75,7 @@ def _parsed(sealed: SealedRead, plaintext: bytes) -> Read:
         read_id=sealed.read_id,
         device_id=sealed.device_id,
         sequence=sealed.sequence,
+        boot_id=fields.octets(PayloadKey.BOOT_ID, sealing.BOOT_ID_BYTES, sealing.BOOT_ID_BYTES),
         site=_site(fields.array(PayloadKey.SITE, 4)),
         passage=_passage(fields),
         model_version=fields.text(PayloadKey.MODEL_VERSION, sealing.MAX_TEXT_CHARACTERS),
@@ -91,6 +92,7 @@ def _passage(fields: wire.Fields) -> Passage:
     return Passage(
         first_utc_ms=fields.integer(PayloadKey.FIRST_UTC_MS, 0, MAX_PASSAGE_UTC_MS),
         last_utc_ms=fields.integer(PayloadKey.LAST_UTC_MS, 0, MAX_PASSAGE_UTC_MS),
+        last_boot_ms=fields.integer(PayloadKey.LAST_BOOT_MS, 0, wire.MAX_UTC_MS),
         clock_trusted=fields.boolean(PayloadKey.CLOCK_TRUSTED),
         plate=_plate(fields.text_or_none(PayloadKey.PLATE, MAX_CHARACTERS)),
         character_scores=tuple(score / 255 for score in fields.octets(PayloadKey.CHARACTER_SCORES, 0, MAX_CHARACTERS)),

@@ -5,6 +5,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Final
 
+from cloud import boot_times
+from cloud.boot_times import TimeSource
 from firmware.faults import DocumentRejected
 from firmware.records import Direction, Picture, PictureCoding, Read
 
@@ -16,7 +18,10 @@ CREATE TABLE IF NOT EXISTS reads (
     received_utc_ms INTEGER NOT NULL,
     first_utc_ms INTEGER NOT NULL,
     last_utc_ms INTEGER NOT NULL,
-    clock_trusted INTEGER NOT NULL,
+    boot_id BLOB NOT NULL,
+    last_boot_ms INTEGER NOT NULL,
+    clock_trusted INTEGER NOT NULL,  -- 0: first_utc_ms and last_utc_ms are a guess
+    corrected_utc_ms INTEGER,  -- last_utc_ms set right, where clock_trusted is 0 and a later read tells; else NULL
     plate TEXT,
     character_scores BLOB NOT NULL,  -- one byte a character, 255 is certain
     score_ratio REAL NOT NULL,
@@ -47,7 +52,8 @@ class StoredRead:
 
     read_id: uuid.UUID
     received_utc_ms: int
-    last_utc_ms: int
+    last_utc_ms: int  # the best that is known, as time_source says
+    time_source: TimeSource
     device_id: str
     site_name: str
     plate: str | None = field(repr=False)
@@ -59,7 +65,7 @@ class StoredRead:
 
 
 def insert(connection: sqlite3.Connection, read: Read, received_utc_ms: int) -> None:
-    """Keep `read`."""
+    """Keep `read`, and what it says of the time of others."""
     passage, site = read.passage, read.site
     row = (
         read.read_id.bytes,
@@ -68,7 +74,10 @@ def insert(connection: sqlite3.Connection, read: Read, received_utc_ms: int) -> 
         received_utc_ms,
         passage.first_utc_ms,
         passage.last_utc_ms,
+        read.boot_id,
+        passage.last_boot_ms,
         passage.clock_trusted,
+        boot_times.corrected_utc_ms(connection, read),
         passage.plate.text if passage.plate else None,
         bytes(round(255 * score) for score in passage.character_scores),
         passage.score_ratio,
@@ -88,13 +97,14 @@ def insert(connection: sqlite3.Connection, read: Read, received_utc_ms: int) -> 
         passage.picture and passage.picture.data,
     )
     connection.execute(f"INSERT INTO reads VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
+    boot_times.learn(connection, read)
 
 
 def newest(connection: sqlite3.Connection, limit: int) -> list[StoredRead]:
     """Return the newest `limit` reads, oldest first. Raises DocumentRejected if the store is damaged."""
     rows = connection.execute(
-        """SELECT read_id, received_utc_ms, last_utc_ms, device_id, site_name, plate, region, score_ratio,
-                  partial, direction, picture_coding, picture
+        """SELECT read_id, received_utc_ms, COALESCE(corrected_utc_ms, last_utc_ms), device_id, site_name, plate,
+                  region, score_ratio, partial, direction, picture_coding, picture, clock_trusted, corrected_utc_ms
            FROM reads ORDER BY received_utc_ms DESC LIMIT ?""",
         (limit,),
     ).fetchall()
@@ -104,6 +114,7 @@ def newest(connection: sqlite3.Connection, limit: int) -> list[StoredRead]:
                 read_id=uuid.UUID(bytes=row[0]),
                 received_utc_ms=row[1],
                 last_utc_ms=row[2],
+                time_source=boot_times.source_of(clock_trusted=bool(row[12]), corrected_utc_ms=row[13]),
                 device_id=row[3],
                 site_name=row[4],
                 plate=row[5],

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from cloud import fleet_folder
+from cloud.boot_times import TimeSource, source_of
 from cloud.broker_files import RECEIVER_USER
 from cloud.read_rows import StoredRead
 from cloud.receiving import Receiving, Taken, TakenHealth
@@ -149,19 +150,24 @@ HEADING: Final = (
 )
 
 
+_TIME_MARKS: Final = {TimeSource.UNIT: " ", TimeSource.CORRECTED: "~", TimeSource.UNSET: "?"}
+
+
 def line(read: StoredRead) -> str:
     """Return a read as one line for people: local time, site, unit, plate, region, direction, confidence, latency.
 
-    The column `read` says how much of the plate was read: full, partial (a person must look at the picture) or none.
+    Behind the time, `~` says that it was counted back and `?` that nobody had set the unit's clock. The column `read`
+    says how much of the plate was read: full, partial (a person must look at the picture) or none.
     """
     how_much = ("partial" if read.partial else "full") if read.plate else "none"
     local = dt.datetime.fromtimestamp(read.last_utc_ms / 1000, tz=dt.UTC).astimezone()
     latency_s = max(0, read.received_utc_ms - read.last_utc_ms) / 1000
+    latency = "     ?  " if read.time_source is TimeSource.UNSET else f"{latency_s:6.1f} s"
     return (
-        f"{local:%H:%M:%S}  {_shortened(read.site_name, 20)}  {read.device_id:<10}  "
+        f"{local:%H:%M:%S}{_TIME_MARKS[read.time_source]} {_shortened(read.site_name, 20)}  {read.device_id:<10}  "
         f"{read.plate or '(no plate)':<10}  {how_much:<7}  {_shortened(read.region or '--', 6)}  "
         f"{read.direction or '--':<7}  "
-        f"{read.score_ratio:4.0%}  {latency_s:6.1f} s"
+        f"{read.score_ratio:4.0%}  {latency}"
     )
 
 
@@ -216,7 +222,8 @@ def _shown(taken: Taken) -> StoredRead:
     return StoredRead(
         read_id=read.read_id,
         received_utc_ms=taken.received_utc_ms,
-        last_utc_ms=passage.last_utc_ms,
+        last_utc_ms=passage.last_utc_ms if taken.corrected_utc_ms is None else taken.corrected_utc_ms,
+        time_source=source_of(clock_trusted=passage.clock_trusted, corrected_utc_ms=taken.corrected_utc_ms),
         device_id=read.device_id,
         site_name=read.site.name,
         plate=passage.plate.text if passage.plate else None,

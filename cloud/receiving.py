@@ -47,6 +47,7 @@ class Taken:
     read: Read = field(repr=False)
     outcome: Outcome
     received_utc_ms: int
+    corrected_utc_ms: int | None  # of a read whose unit did not know the time, where another tells it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +173,10 @@ class Receiving:
                 match opened:
                     case _, Read() as read:
                         outcome = self._store.put(read, received_utc_ms, payload)
-                        return Taken(read=read, outcome=outcome, received_utc_ms=received_utc_ms)
+                        corrected = self._store.corrected_utc_ms(read)
+                        return Taken(
+                            read=read, outcome=outcome, received_utc_ms=received_utc_ms, corrected_utc_ms=corrected
+                        )
                     case sealed, Health() as health:
                         return self._kept_health(sealed, health, payload, received_utc_ms)
             except DocumentRejected as rejected:

@@ -34,7 +34,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from cloud import health_rows, presence, read_rows
+from cloud import boot_times, health_rows, presence, read_rows
 from cloud.confirmed import SCHEMA, Confirmed, Range
 from cloud.health_rows import StoredHealth
 from cloud.read_rows import StoredRead
@@ -191,6 +191,11 @@ class ReadStore:
         with self.group():
             self._count(cause)
 
+    def corrected_utc_ms(self, read: Read) -> int | None:
+        """Return the last moment of `read`, if its unit did not know the time and another read tells it."""
+        with self._translated():
+            return boot_times.corrected_utc_ms(self._connection, read)
+
     def note_status(self, status: Status, received_utc_ms: int) -> bool:
         """Note that a unit is here or gone; return whether it came back, or went, by this. Raises StoreRefused."""
         with self._translated(), self._connection:
@@ -270,7 +275,8 @@ class ReadStore:
             raise StoreRefused(
                 f"{self._path}: the store was made by another version of this receiver; move it to another folder"
             )
-        self._connection.executescript(f"{_SCHEMA}{SCHEMA}{presence.SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION};")
+        schema = f"{_SCHEMA}{SCHEMA}{presence.SCHEMA}{boot_times.SCHEMA}"
+        self._connection.executescript(f"{schema} PRAGMA user_version = {_SCHEMA_VERSION};")
 
     def _outcome(self, message: "_Message", fingerprint: bytes, received_utc_ms: int) -> Outcome:
         """Return what `message` is to this store. Raises DocumentRejected."""

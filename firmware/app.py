@@ -17,6 +17,7 @@ from types import FrameType
 
 from firmware import agency_keys, identity
 from firmware.capture import CaptureStage
+from firmware.clock_watch import ClockStage
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
 from firmware.config import DeviceConfig
 from firmware.expiry import ExpiryStage
@@ -27,9 +28,10 @@ from firmware.log_lines import Phrase, described
 from firmware.outbox import Outbox
 from firmware.ports import Board
 from firmware.reading import ReadingStage, Recogniser
+from firmware.recovery import RecoveryStage
 from firmware.sealing import Sealer
 from firmware.spending import SpendingStage
-from firmware.stage import Latest, Stage, StageThread
+from firmware.stage import Stage, StageThread
 from firmware.uplink import UplinkStage
 
 WATCH_EVERY_S = 1.0
@@ -76,17 +78,18 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
     faults = FaultBook()
     unit = identity.load(folder, config.device_id, board.keys)
     sealer = Sealer(config.device_id, unit.device_key, agency_keys.load(config.seal))
-    outbox = Outbox(
-        folder / identity.OUTBOX_NAME,
-        capacity_bytes=config.uplink.outbox_mb * BYTES_PER_MB,
-        retention_s=config.uplink.retention_days * SECONDS_PER_DAY,
-        clock=board.clock,
-        system=board.system,
-    )
+    outbox = _outbox(board, config, folder)
     account = folder / identity.ACCOUNT_NAME
     spending = SpendingStage(board.meter, outbox, config.budget, account, clock=board.clock, faults=faults)
     reading = ReadingStage(
-        recogniser, sealer, outbox, system=board.system, config=config, faults=faults, picture=spending.picture
+        recogniser,
+        sealer,
+        outbox,
+        clock=board.clock,
+        system=board.system,
+        config=config,
+        faults=faults,
+        picture=spending.picture,
     )
     capture = CaptureStage(
         board.camera, board.triggers, reading.frames, config.capture, faults, lamp=board.lamp, system=board.system
@@ -112,12 +115,13 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         system=board.system,
         faults=faults,
     )
-    sources = _sources(recogniser, reading, spending, uplink)
+    recovery = _recovery(board, folder, uplink, outbox, faults)
+    sources = _sources(recogniser, reading, spending, uplink, recovery)
     health = HealthStage(sealer, outbox, config, sources, clock=board.clock, system=board.system, faults=faults)
     LOG.info("the unit's key lies in a %s", Phrase("file" if config.token is None else "token"))
     expiry = ExpiryStage(unit.not_after_utc_ms, board.clock, faults)
     return Machine(
-        stages=(capture, reading, spending, health, uplink, guard, expiry),
+        stages=(capture, reading, spending, health, uplink, *recovery, guard, expiry, ClockStage(board.clock, faults)),
         capture=capture,
         reading=reading,
         uplink=uplink,
@@ -127,7 +131,13 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
     )
 
 
-def _sources(recogniser: Recogniser, reading: ReadingStage, spending: SpendingStage, uplink: UplinkStage) -> Sources:
+def _sources(
+    recogniser: Recogniser,
+    reading: ReadingStage,
+    spending: SpendingStage,
+    uplink: UplinkStage,
+    recovery: Sequence[RecoveryStage],
+) -> Sources:
     """Return where the health report comes from."""
 
     def counts() -> Counts:
@@ -139,19 +149,54 @@ def _sources(recogniser: Recogniser, reading: ReadingStage, spending: SpendingSt
         )
 
     def causes() -> dict[str, int]:
-        came_to_nothing = dict(uplink.causes)  # a copy at once: another stage counts on
-        return {str(cause): number for cause, number in came_to_nothing.items()} | {
-            "receipt-rejected": uplink.rejected_receipts
-        }
+        # copies at once: other stages count on
+        came_to_nothing = dict(uplink.causes)
+        rungs = {f"ladder-{rung}": number for stage in recovery for rung, number in dict(stage.rungs).items()}
+        return (
+            {str(cause): number for cause, number in came_to_nothing.items()}
+            | rungs
+            | {"receipt-rejected": uplink.rejected_receipts}
+        )
 
     return Sources(
         model_version=recogniser.version,
         counts=counts,
         causes=causes,
         spent=spending.spent,
-        modem=Latest(None),
+        modem=lambda: next((stage.status for stage in recovery), None),
         factor=spending.health_factor,
     )
+
+
+def _outbox(board: Board, config: DeviceConfig, folder: Path) -> Outbox:
+    """Open the unit's outbox. Raises DeviceFault(STORAGE_REFUSED)."""
+    return Outbox(
+        folder / identity.OUTBOX_NAME,
+        capacity_bytes=config.uplink.outbox_mb * BYTES_PER_MB,
+        retention_s=config.uplink.retention_days * SECONDS_PER_DAY,
+        clock=board.clock,
+        system=board.system,
+    )
+
+
+def _recovery(
+    board: Board, folder: Path, uplink: UplinkStage, outbox: Outbox, faults: FaultBook
+) -> tuple[RecoveryStage, ...]:
+    """Return the stage that keeps the modem going, or none for a unit without a modem."""
+    if board.modem is None:
+        return ()
+    stage = RecoveryStage(
+        board.modem,
+        board.modem_rail,
+        folder,
+        acked_at_s=lambda: uplink.acked_at_s,
+        has_something_to_say=outbox.awaits_broker,
+        on_mended=uplink.connect_now,
+        clock=board.clock,
+        system=board.system,
+        faults=faults,
+    )
+    return (stage,)
 
 
 class StopRequest:

@@ -166,6 +166,17 @@ class HealthConfig(_Section, frozen=True, kw_only=True):
     period_s: Annotated[int, Meta(ge=300, le=86_400)] = 10_800
 
 
+class ModemConfig(_Section, frozen=True, kw_only=True):
+    """The cellular modem, for a unit that calls over one. Its connection (APN) is the network service's to keep.
+
+    `power_pin` drives a load switch in the modem's supply: the supply is off while the line is at the level of
+    `power_off_when`, and on while nobody drives it. Without it the recovery ladder has no such rung.
+    """
+
+    power_pin: Pin | None = None
+    power_off_when: Literal["high", "low"] = "high"
+
+
 class TokenConfig(_Section, frozen=True, kw_only=True):
     """A secure element behind PKCS #11 that holds the key with which reads are signed."""
 
@@ -191,11 +202,16 @@ class DeviceConfig(_Section, frozen=True, kw_only=True):
     budget: BudgetConfig = BudgetConfig()
     health: HealthConfig = HealthConfig()
     token: TokenConfig | None = None
+    modem: ModemConfig | None = None
 
     def __post_init__(self) -> None:
         """Refuse a line with two uses. msgspec makes a ValidationError of it."""
         if self.guard.tamper_pin is not None and self.guard.tamper_pin in self.capture.pins():
             raise ValueError("guard.tamper_pin must be another line than those of capture")
+        if self.modem is None or self.modem.power_pin is None:
+            return
+        if self.modem.power_pin in {self.guard.tamper_pin, *self.capture.pins()}:
+            raise ValueError("modem.power_pin must be another line than those of capture and guard")
 
 
 def load(path: Path) -> DeviceConfig:

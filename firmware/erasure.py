@@ -25,6 +25,7 @@ from firmware.identity import (
     CERTIFICATE_NAME,
     CONFIG_NAME,
     OUTBOX_NAME,
+    REBOOTED_NAME,
     SIGNING_CERTIFICATE_NAME,
 )
 from firmware.key_files import KEY_NAME, NEXT_KEY_NAME
@@ -33,7 +34,14 @@ from firmware.retirement import Cause
 
 MARK_NAME: Final = "retired"
 
-OTHER_NAMES: Final = (OUTBOX_NAME, ACCOUNT_NAME, CERTIFICATE_NAME, SIGNING_CERTIFICATE_NAME, AUTHORITY_NAME)
+OTHER_NAMES: Final = (
+    OUTBOX_NAME,
+    ACCOUNT_NAME,
+    CERTIFICATE_NAME,
+    SIGNING_CERTIFICATE_NAME,
+    AUTHORITY_NAME,
+    REBOOTED_NAME,
+)
 """In this order: what the agency would miss least goes last. After them the configuration, which knows of the token."""
 
 LOG = logging.getLogger(__name__)

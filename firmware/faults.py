@@ -66,6 +66,13 @@ class FaultCode(enum.StrEnum):
     MEMORY_GROWS = "memory-grows"
     KEY_UNUSABLE = "key-unusable"
     CERTIFICATE_EXPIRING = "certificate-expiring"
+    MODEM_ABSENT = "modem-absent"
+    MODEM_SILENT = "modem-silent"
+    MODEM_REFUSED = "modem-refused"
+    MODEM_NONSENSE = "modem-nonsense"
+    RAIL_ABSENT = "rail-absent"
+    REBOOT_REFUSED = "reboot-refused"
+    CLOCK_DISPUTED = "clock-disputed"
 
 
 class DeviceFault(KestrelError):

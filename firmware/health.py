@@ -15,7 +15,10 @@ from typing import Final
 from firmware import VERSION
 from firmware.config import DeviceConfig
 from firmware.faults import DeviceFault, FaultBook, FaultCode
-from firmware.health_report import ByClass, FaultWord, Health, KeyPlace, ModemState, Spent
+from firmware.health_report import ByClass, FaultWord, Health, KeyPlace, ModemReport, Spent
+from firmware.modem_records import (
+    ModemStatus,
+)
 from firmware.outbox import Outbox
 from firmware.ports import Clock, System
 from firmware.records import MessageClass
@@ -52,7 +55,7 @@ class Sources:
     counts: Callable[[], Counts]
     causes: Callable[[], Mapping[str, int]]
     spent: Latest[Spent | None]
-    modem: Latest[ModemState | None]
+    modem: Callable[[], ModemStatus | None]
     factor: Latest[int]  # how many times rarer than usual
 
 
@@ -126,7 +129,7 @@ class HealthStage:
             spent=self._sources.spent.get(),
             board_decidegrees=None if board.board_c is None else round(10 * board.board_c),
             throttled=board.throttled,
-            modem=self._sources.modem.get(),
+            modem=_modem_report(self._sources.modem()),
             faults=tuple(
                 FaultWord(code=one.code.value, since_s=round(now_s - one.first_s), count=one.count, hint=one.hint)
                 for one in self._faults.reports()
@@ -163,4 +166,16 @@ def _by_class(counted: Mapping[MessageClass, int]) -> ByClass:
         health=counted.get(MessageClass.HEALTH, 0),
         reads=counted.get(MessageClass.READ, 0),
         alerts=counted.get(MessageClass.ALERT, 0),
+    )
+
+
+def _modem_report(status: ModemStatus | None) -> ModemReport | None:
+    """Return what is worth telling of a modem: RSRP where the network has it, else RSSI."""
+    if status is None:
+        return None
+    signal_dbm = status.rssi_dbm if status.rsrp_dbm is None else status.rsrp_dbm
+    return ModemReport(
+        registration=status.registration,
+        technology=status.technology,
+        signal_dbm=None if signal_dbm is None else round(signal_dbm),
     )

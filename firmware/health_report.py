@@ -82,7 +82,7 @@ class PowerState(_Part, frozen=True, kw_only=True, array_like=True):
     panel_mw: Whole
 
 
-class ModemState(_Part, frozen=True, kw_only=True, array_like=True):
+class ModemReport(_Part, frozen=True, kw_only=True, array_like=True):
     """What the modem says of its cell; nothing that names a subscriber."""
 
     registration: Text
@@ -118,7 +118,7 @@ class Health(_Part, frozen=True, kw_only=True, array_like=True):
     board_decidegrees: Whole | None = None  # Celsius
     throttled: Whole | None = None
     power: PowerState | None = None
-    modem: ModemState | None = None
+    modem: ModemReport | None = None
     faults: Annotated[tuple[FaultWord, ...], Meta(max_length=MANY)] = ()
     causes: Annotated[dict[Name, Whole], Meta(max_length=MANY)] = {}
 

@@ -27,6 +27,7 @@ SIGNING_CERTIFICATE_NAME = "signing.crt"
 AUTHORITY_NAME = "fleet-ca.crt"
 OUTBOX_NAME = "outbox.db"
 ACCOUNT_NAME = "data-plan.json"
+REBOOTED_NAME = "rebooted"  # left by a reboot of the unit's own
 
 EXPIRY_WARN_DAYS = 30
 MS_PER_DAY = 86_400_000

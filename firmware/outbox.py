@@ -238,6 +238,12 @@ class Outbox:
             ).fetchone()
             return float("inf") if due_s is None else float(due_s)
 
+    def awaits_broker(self, now_s: float) -> bool:
+        """Say whether a message should be with the broker by now: sent and not acknowledged, or due to be sent."""
+        with self._lock, refusals_translated(self._path):
+            unacknowledged = self._number("SELECT COUNT(*) FROM flights WHERE due_s IS NULL")
+        return unacknowledged > 0 or bool(self.next_unsent(1, now_s))
+
     def count(self) -> int:
         """Return how many messages wait for their receipt."""
         with self._lock, refusals_translated(self._path):

@@ -10,6 +10,10 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from firmware.modem_records import (
+    ModemEvent,
+    ModemOrder,
+)
 from firmware.records import BoardState, Frame, Grey, Light, LinkEvent, MemoryUse, Traffic, TriggerEdge
 
 
@@ -143,6 +147,44 @@ class TrafficMeter(Protocol):
         ...
 
 
+class Modem(Protocol):
+    """The cellular modem: orders out, events in. What it does may take a minute, so nobody waits for it."""
+
+    def listen(self, wake: threading.Event) -> None:
+        """Begin to take orders; set `wake` at every event from now on."""
+        ...
+
+    def ask(self, order: ModemOrder) -> bool:
+        """Take `order`; False if the same one is still waiting or under way. Never waits.
+
+        Exactly one event follows: ModemStatus for LOOK, ModemDone for the others, or ModemTrouble.
+        """
+        ...
+
+    def events(self) -> list[ModemEvent]:
+        """Return and forget the events since the last call, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Take no more orders, and give up what is under way within a few seconds."""
+        ...
+
+
+class Rail(Protocol):
+    """A supply that is on by itself and can be taken away for a while. Being off is a lease."""
+
+    def cut(self, for_s: float) -> None:
+        """Take the supply away for `for_s` from now; it comes back by itself. Never waits.
+
+        Raises DeviceFault(RAIL_ABSENT).
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the supply back at once, and then the line."""
+        ...
+
+
 class KeyStore(Protocol):
     """Where the unit's private key lies: made there, used there, ended there.
 
@@ -192,6 +234,22 @@ class Clock(Protocol):
         """Whether the wall clock has been set by NTP or the modem since boot."""
         ...
 
+    def boot_id(self) -> bytes:
+        """Return 8 bytes that no other start of any machine has: what `monotonic_s` counts from."""
+        ...
+
+
+class BoardClock(Clock, Protocol):
+    """The clock of a board, which can be told the cellular network's time."""
+
+    def hear(self, utc_ms: int, at_s: float) -> None:
+        """Take what the network said the time was at monotonic `at_s`; what is out of bounds is passed over."""
+        ...
+
+    def dispute(self) -> str:
+        """Return why the wall clock is not believed although it was set, in one sentence; empty if there is no why."""
+        ...
+
 
 class System(Protocol):
     """What the service manager and the kernel offer to the process itself."""
@@ -212,6 +270,13 @@ class System(Protocol):
         """Return how warm the computer is and whether it is throttled, as far as it tells."""
         ...
 
+    def reboot(self) -> None:
+        """Ask for a restart of the whole machine, which then stops this service in good order.
+
+        Returns within a few seconds. Raises DeviceFault(REBOOT_REFUSED).
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
@@ -222,7 +287,9 @@ class Board:
     triggers: tuple[TriggerInput, ...]
     link: Link
     keys: KeyStore
-    clock: Clock
+    clock: BoardClock
     system: System
     tamper: TamperContact | None = None
     meter: TrafficMeter | None = None
+    modem: Modem | None = None
+    modem_rail: Rail | None = None  # the modem's supply

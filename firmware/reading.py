@@ -1,5 +1,6 @@
 """From frames to sealed reads: the stage in which a plate is in the clear, in memory only, until it is sealed."""
 
+import dataclasses
 import logging
 import threading
 from collections import deque
@@ -10,7 +11,7 @@ import numpy as np
 from firmware.config import DeviceConfig
 from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.outbox import Outbox
-from firmware.ports import System
+from firmware.ports import Clock, System
 from firmware.records import Frame, Image, Passage, PictureSize, Read, Reading, SealedRead, Site
 from firmware.sealing import Sealer, uuid7
 from firmware.stage import NEVER_S, Latest, Mailbox
@@ -59,6 +60,7 @@ class ReadingStage:
         sealer: Sealer,
         outbox: Outbox,
         *,
+        clock: Clock,
         system: System,
         config: DeviceConfig,
         faults: FaultBook,
@@ -76,6 +78,8 @@ class ReadingStage:
         self._recogniser = recogniser
         self._sealer = sealer
         self._outbox = outbox
+        self._clock = clock
+        self._boot_id = clock.boot_id()
         self._system = system
         self._config = config
         self._faults = faults
@@ -122,7 +126,7 @@ class ReadingStage:
         """Seal each passage and put it on disk."""
         for passage in passages:
             try:
-                sealed = self._sealer.seal(self._read_of(passage, self._outbox.reserve_sequence()))
+                sealed = self._sealer.seal(self._read_of(self._set_right(passage), self._outbox.reserve_sequence()))
             except DeviceFault as fault:  # the disk, or the token that holds the key
                 self._faults.tell(fault, now_s, LOG)
                 self.reads_lost += 1
@@ -133,12 +137,25 @@ class ReadingStage:
         if passages:
             self._store(now_s)
 
+    def _set_right(self, passage: Passage) -> Passage:
+        """Return `passage` with its times counted back from now, if the clock was set since they were taken.
+
+        What is sealed cannot be set right any more; there the receiver does it by a later read of the same start.
+        """
+        if passage.clock_trusted or not self._clock.is_trusted():
+            return passage
+        self._wall_offset_ms = self._clock.utc_ms() - self._clock.monotonic_s() * 1000
+        last_utc_ms = max(0, round(self._wall_offset_ms + passage.last_boot_ms))
+        first_utc_ms = max(0, last_utc_ms - (passage.last_utc_ms - passage.first_utc_ms))
+        return dataclasses.replace(passage, first_utc_ms=first_utc_ms, last_utc_ms=last_utc_ms, clock_trusted=True)
+
     def _read_of(self, passage: Passage, sequence: int) -> Read:
         site = self._config.site
         return Read(
             read_id=uuid7(passage.last_utc_ms, self._system.random_bytes(10)),
             device_id=self._config.device_id,
             sequence=sequence,
+            boot_id=self._boot_id,
             site=Site(
                 name=site.name,
                 latitude_deg=site.latitude_deg,

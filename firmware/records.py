@@ -169,6 +169,7 @@ class Passage:
 
     first_utc_ms: int
     last_utc_ms: int
+    last_boot_ms: int  # the last moment again, in milliseconds since the unit was started: this clock never jumps
     clock_trusted: bool
     plate: PlateText | None
     character_scores: tuple[float, ...]
@@ -199,6 +200,7 @@ class Read:
     read_id: uuid.UUID
     device_id: str
     sequence: int
+    boot_id: bytes  # 8 bytes that name the start of the unit
     site: Site = field(repr=False)
     passage: Passage
     model_version: str

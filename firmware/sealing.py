@@ -50,6 +50,8 @@ MAX_PICTURE_BYTES: Final = 32_768
 MAX_TEXT_CHARACTERS: Final = 80
 """Of the site's name, the region and the model version."""
 
+BOOT_ID_BYTES: Final = 8
+
 _READ_ID_BYTES: Final = 16
 _ED25519_SIGNATURE_BYTES: Final = 64
 _GCM_NONCE_BYTES: Final = 12
@@ -86,6 +88,8 @@ class PayloadKey(enum.IntEnum):
     PICTURE = 13  # [coding, byte string]; absent when there is none
     PARTIAL = 14
     DIRECTION = 15  # "away" or "towards" as seen from the camera, or null
+    BOOT_ID = 16  # byte string of 8: which start of the unit
+    LAST_BOOT_MS = 17  # the last moment, milliseconds since that start
 
 
 def uuid7(utc_ms: int, random10: bytes) -> uuid.UUID:
@@ -241,6 +245,8 @@ def payload(read: Read) -> bytes:
         PayloadKey.CONFIG_VERSION: read.config_version,
         PayloadKey.PARTIAL: passage.partial,
         PayloadKey.DIRECTION: passage.direction.value if passage.direction else None,
+        PayloadKey.BOOT_ID: read.boot_id,
+        PayloadKey.LAST_BOOT_MS: passage.last_boot_ms,
     }
     if passage.picture is not None:
         fields[PayloadKey.PICTURE] = [int(passage.picture.coding), passage.picture.data]

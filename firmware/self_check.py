@@ -17,8 +17,8 @@ from firmware.config import DeviceConfig
 from firmware.faults import DocumentRejected
 from firmware.firewall_rules import Calls, judged
 from firmware.identity import EXPIRY_WARN_DAYS, MS_PER_DAY, RENEW, days_left
+from firmware.wall_clock import EARLIEST_UTC_MS
 
-EARLIEST_UTC_MS: Final = 1_735_689_600_000  # 2025-01-01: before this product existed
 DISK_LEAST_BYTES: Final = 50_000_000
 MODEL_SLOW_MS: Final = 300.0
 """With XNNPACK the detector takes tens of milliseconds on a Pi 4; fifteen times as long without."""

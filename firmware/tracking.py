@@ -288,6 +288,7 @@ def _passage(judged: _Judged, size: PictureSize | None) -> Passage:
     return Passage(
         first_utc_ms=trail.first_utc_ms,
         last_utc_ms=trail.last_utc_ms,
+        last_boot_ms=round(trail.last.at_s * 1000),
         clock_trusted=trail.clock_trusted,
         plate=PlateText(verdict.text) if verdict.text else None,
         character_scores=verdict.character_scores,

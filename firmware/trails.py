@@ -81,7 +81,6 @@ class Trail:
     first: Reading
     sights: deque[Reading]
     looks: BestLooks
-    first_utc_ms: int
     last_utc_ms: int
     clock_trusted: bool
     count: int = 0
@@ -97,9 +96,8 @@ class Trail:
             first=reading,
             sights=deque(maxlen=SIGHTS_AT_MOST),
             looks=BestLooks(),
-            first_utc_ms=frame.taken_utc_ms,
             last_utc_ms=frame.taken_utc_ms,
-            clock_trusted=True,
+            clock_trusted=frame.clock_trusted,
         )
         trail.extend(frame, reading)
         return trail
@@ -108,7 +106,7 @@ class Trail:
         """Add the next sight, `reading` of `frame`."""
         self.sights.append(reading)
         self.last_utc_ms = frame.taken_utc_ms
-        self.clock_trusted = self.clock_trusted and frame.clock_trusted
+        self.clock_trusted = frame.clock_trusted
         self.count += 1
         self.detection_sum += reading.box.score_ratio
         if text := normalised(reading.text):
@@ -120,6 +118,11 @@ class Trail:
         if not are_beside:
             self.apart.add(number)
         self.beside = (self.beside | {number}) - self.apart
+
+    @property
+    def first_utc_ms(self) -> int:
+        """When it was first seen: counted back from the last moment, should the clock have been set in between."""
+        return max(0, self.last_utc_ms - round((self.last.at_s - self.first.at_s) * 1000))
 
     @property
     def last(self) -> Reading:

@@ -103,6 +103,7 @@ class UplinkStage:
         self.causes: Counter[LinkCause] = Counter()
         self.rejected_receipts = 0
         self.confirmed = 0
+        self.acked_at_s = -math.inf  # when the broker or the receiver last took something
         self._link = link
         self._outbox = outbox
         self._device_id = device_id
@@ -139,6 +140,11 @@ class UplinkStage:
             self._latch(fault, now_s)
             return now_s + STORAGE_RETRY_S
 
+    def connect_now(self) -> None:
+        """Cut a back-off short: the way out has just been mended. Called by another stage."""
+        self._connect_at_s = -math.inf
+        self.wake.set()
+
     def close(self) -> None:
         """End the session. What is unacknowledged stays in the outbox."""
         self._link.disconnect()
@@ -159,6 +165,7 @@ class UplinkStage:
                 self._on_connected(event, now_s)
             case Acked(token=token):
                 self._unacked.pop(token, None)
+                self.acked_at_s = now_s
                 self._refusals = 0
                 self._faults.clear(FaultCode.BROKER_REFUSED)
                 self._outbox.acked(token, now_s)
@@ -167,7 +174,7 @@ class UplinkStage:
             case Refused(reason=reason, cause=cause) | Lost(reason=reason, cause=cause):
                 self._on_ended(reason, cause, now_s)
             case Received(topic=topic, payload=payload):
-                self._on_received(topic, payload)
+                self._on_received(topic, payload, now_s)
 
     def _on_connected(self, event: Connected, now_s: float) -> None:
         LOG.info("connected to the broker, session %s", Phrase("kept" if event.session_present else "new"))
@@ -207,7 +214,7 @@ class UplinkStage:
         elif self._failures >= UNREACHABLE_AFTER:
             self._latch(DeviceFault(FaultCode.BROKER_UNREACHABLE, reason), now_s)
 
-    def _on_received(self, topic: str, payload: bytes) -> None:
+    def _on_received(self, topic: str, payload: bytes, now_s: float) -> None:
         if topic == command_topic(self._device_id):
             self._commands.put(payload)  # judged by the guard
             return
@@ -219,6 +226,7 @@ class UplinkStage:
         except DocumentRejected as rejected:
             self._reject(rejected)
         else:
+            self.acked_at_s = now_s
             self.confirmed += self._outbox.confirm(receipt)
 
     def _reject(self, cause: DocumentRejected) -> None:

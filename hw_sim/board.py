@@ -17,17 +17,20 @@ from gpiozero.pins.mock import MockFactory, MockPWMPin
 from firmware import identity
 from firmware.board import pi
 from firmware.board.gpio_pins import GpioLamp, Timer
-from firmware.board.linux import LinuxClock, LinuxSystem
+from firmware.board.linux import LinuxClock
 from firmware.board.mqtt_link import MqttLink
 from firmware.board.pi_camera import PiCamera
 from firmware.board.pkcs11_token import key_store
-from firmware.config import CaptureConfig, DeviceConfig
-from firmware.ports import Board, Camera, Clock, IrLamp, TriggerInput
+from firmware.config import CaptureConfig, DeviceConfig, ModemConfig
+from firmware.ports import Board, Camera, Clock, IrLamp, Rail, TriggerInput
 from firmware.stage import NEVER_S
+from firmware.wall_clock import JudgedClock
 from hw_sim import imx296
 from hw_sim.camera import CameraFaults, Scene, SimCamera
+from hw_sim.host import SimHost
 from hw_sim.lid import ContactPin, SimLid
 from hw_sim.metered_link import MeteredLink
+from hw_sim.modem import ModemRules, SimModem, SupplyPin, wire_supply
 from hw_sim.pausing_clock import PausingClock
 from hw_sim.replay import PhotographScene, VideoScene, open_scene
 from hw_sim.road import RoadScene
@@ -58,11 +61,12 @@ class SimulatedParts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedUnit:
-    """A board, and the world face of its camera and of its lid (None: no contact tells of it)."""
+    """A board, and the world face of its camera, its lid (None: no contact tells of it) and its modem (None: none)."""
 
     board: Board
     camera: SimCamera
     lid: SimLid | None
+    modem: SimModem | None
 
 
 def open_unit(config: DeviceConfig, folder: Path, world: World) -> SimulatedUnit:
@@ -70,15 +74,19 @@ def open_unit(config: DeviceConfig, folder: Path, world: World) -> SimulatedUnit
 
     Raises ConfigRejected: keys and certificates, or no pictures.
     """
-    clock = PausingClock(LinuxClock())
+    pausing = PausingClock(LinuxClock())
+    clock = JudgedClock(pausing)
     keys = key_store(config.token, folder)
     link = MeteredLink(MqttLink(config.uplink, identity.load(folder, config.device_id, keys)))
     if world.source is not None:
         scene: Scene = open_scene(world.source, hold_s=PHOTOGRAPH_HOLD_S, gap_s=PHOTOGRAPH_GAP_S)
     else:
         scene = RoadScene(world.road(world.passes))
-    parts = open_parts(config.capture, clock, scene, seed=world.seed, make_timer=clock.timer, standing=clock.standing)
+    parts = open_parts(
+        config.capture, clock, scene, seed=world.seed, make_timer=pausing.timer, standing=pausing.standing
+    )
     lid_pins = MockFactory(pin_class=ContactPin)
+    modem, rail = open_modem(config.modem, clock, make_timer=pausing.timer)
     board = Board(
         camera=parts.camera,
         lamp=parts.lamp,
@@ -86,13 +94,15 @@ def open_unit(config: DeviceConfig, folder: Path, world: World) -> SimulatedUnit
         link=link,
         keys=keys,
         clock=clock,
-        system=LinuxSystem(os.environ.get("NOTIFY_SOCKET", "")),
+        system=SimHost(os.environ.get("NOTIFY_SOCKET", ""), modem.reboot_host if modem else lambda: None),
         tamper=pi.tamper_contact(config.guard, pin_factory=lid_pins),
         meter=link,
+        modem=modem,
+        modem_rail=rail,
     )
     tamper_pin = config.guard.tamper_pin
     lid = None if tamper_pin is None else SimLid(lid_pins, tamper_pin)
-    return SimulatedUnit(board=board, camera=parts.world, lid=lid)
+    return SimulatedUnit(board=board, camera=parts.world, lid=lid, modem=modem)
 
 
 def open_parts(
@@ -142,6 +152,18 @@ def open_parts(
         world=world,
         sensors=tuple(sensors),
     )
+
+
+def open_modem(
+    config: ModemConfig | None, clock: Clock, *, make_timer: MakeTimer, rules: ModemRules | None = None
+) -> tuple[SimModem, Rail | None] | tuple[None, None]:
+    """Return the modem that the configuration names, and the switch in its supply as on the Pi; None without one."""
+    if config is None:
+        return None, None
+    modem, pins = SimModem(clock, make_timer, rules or ModemRules()), MockFactory(pin_class=SupplyPin)
+    if config.power_pin is not None:
+        wire_supply(modem, pins, config.power_pin, off_when_high=config.power_off_when == "high")
+    return modem, pi.modem_rail(config, pin_factory=pins, make_timer=make_timer)
 
 
 class WorldStage:

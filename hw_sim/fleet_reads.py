@@ -11,6 +11,9 @@ PICTURE_BYTES: Final = (2800, 3800)
 """A plate's picture, as evidence.py makes it: with it an envelope has 3.1 to 4.1 KB."""
 
 PASSAGE_MS: Final = 400
+BOOT_ID: Final = bytes(8)
+"""These cameras have been running since 1970."""
+
 PLATE_CHARACTERS: Final = 7
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -20,6 +23,7 @@ def made_read(device_id: str, sequence: int, number: int, utc_ms: int, chance: r
     passage = Passage(
         first_utc_ms=utc_ms - PASSAGE_MS,
         last_utc_ms=utc_ms,
+        last_boot_ms=utc_ms,
         clock_trusted=True,
         plate=PlateText(plate_of(number)),
         character_scores=tuple([1.0] * PLATE_CHARACTERS),
@@ -36,6 +40,7 @@ def made_read(device_id: str, sequence: int, number: int, utc_ms: int, chance: r
         read_id=sealing.uuid7(utc_ms, chance.randbytes(10)),
         device_id=device_id,
         sequence=sequence,
+        boot_id=BOOT_ID,
         site=SITE,
         passage=passage,
         model_version="fleet-1",

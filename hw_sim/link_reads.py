@@ -92,6 +92,7 @@ class ReadSource:
         passage = Passage(
             first_utc_ms=utc_ms - 400,
             last_utc_ms=utc_ms,
+            last_boot_ms=round(self._clock.monotonic_s() * 1000),
             clock_trusted=True,
             plate=PlateText(plate),
             character_scores=(1.0,) * len(plate),
@@ -106,6 +107,7 @@ class ReadSource:
             read_id=uuid7(utc_ms, self._random.randbytes(10)),
             device_id=self._device_id,
             sequence=sequence,
+            boot_id=self._clock.boot_id(),
             site=PLACE,
             passage=passage,
             model_version="link-1",

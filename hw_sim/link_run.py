@@ -72,6 +72,10 @@ class DatedClock:
         """Say that it has been set: that a unit may not know the time is another test's matter."""
         return True
 
+    def boot_id(self) -> bytes:
+        """Return what names the present start of the machine."""
+        return self._clock.boot_id()
+
 
 @dataclass(slots=True, kw_only=True)
 class Measured:

@@ -35,6 +35,10 @@ class PausingClock:
         """Say whether the wall clock counts as set."""
         return self._clock.is_trusted()
 
+    def boot_id(self) -> bytes:
+        """Return 8 bytes that no other start has."""
+        return self._clock.boot_id()
+
     @contextlib.contextmanager
     def standing(self) -> Iterator[None]:
         """Let the world stand for as long as the block runs."""

@@ -20,10 +20,11 @@ STEPS_WITHOUT_PROGRESS = 10_000
 class VirtualClock:
     """The clock port of simulated boards. World face: `advance_to`, `step_wall_clock`, `distrust`."""
 
-    def __init__(self, *, start_s: float = 0.0, utc_ms: int = EPOCH_UTC_MS) -> None:
+    def __init__(self, *, start_s: float = 0.0, utc_ms: int = EPOCH_UTC_MS, boot_id: bytes = bytes(8)) -> None:
         self._now_s = start_s
         self._utc_offset_ms = utc_ms - round(start_s * 1000)
         self._trusted = True
+        self._boot_id = boot_id
 
     def monotonic_s(self) -> float:
         """Return the virtual seconds."""
@@ -36,6 +37,10 @@ class VirtualClock:
     def is_trusted(self) -> bool:
         """Say whether the wall clock counts as set."""
         return self._trusted
+
+    def boot_id(self) -> bytes:
+        """Return what this run of the unit was started with."""
+        return self._boot_id
 
     def advance_to(self, now_s: float) -> None:
         """Let time pass until `now_s`. Raises ValueError if that is in the past."""
@@ -50,6 +55,10 @@ class VirtualClock:
     def distrust(self) -> None:
         """Act as a board that booted without a network: the wall clock is a guess."""
         self._trusted = False
+
+    def trust(self) -> None:
+        """Act as a board whose wall clock NTP has just set."""
+        self._trusted = True
 
 
 class VirtualTimers:

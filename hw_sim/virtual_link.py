@@ -108,6 +108,9 @@ class SeededSystem:
         """Return that nothing is known."""
         return BoardState(board_c=None, throttled=None)
 
+    def reboot(self) -> None:
+        """Do nothing: there is no machine."""
+
 
 class AlertWatch:
     """The Link port around another one: counts in `passed_over` each read that goes while an alert could."""

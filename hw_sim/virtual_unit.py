@@ -85,6 +85,7 @@ class VirtualUnit:
                 [AgencyKey.from_raw(opening_key.suite, opening_key.public_bytes)],
             ),
             self._outbox,
+            clock=self._clock,
             system=system,
             config=config,
             faults=faults,

@@ -17,6 +17,8 @@ from firmware.sealing import Sealer, uuid7
 PLATE = "TEST123"
 SITE = Site(name="Test Street", latitude_deg=37.25, longitude_deg=-122.1, bearing_deg=90.0)
 START_UTC_MS = 1_800_000_000_000
+STARTED_UTC_MS = START_UTC_MS - 3_600_000  # when the unit was switched on
+BOOT_ID = bytes(range(8))
 NOBODYS_KEY = "A" * 43 + "="
 
 
@@ -39,6 +41,7 @@ def made_read(
     passage = Passage(
         first_utc_ms=at_utc_ms - 400,
         last_utc_ms=at_utc_ms,
+        last_boot_ms=max(0, at_utc_ms - STARTED_UTC_MS),
         clock_trusted=True,
         plate=PlateText(plate) if plate else None,
         character_scores=tuple([1.0] * len(plate or "")),
@@ -55,6 +58,7 @@ def made_read(
         read_id=uuid7(at_utc_ms, os.urandom(10)),
         device_id=device_id,
         sequence=sequence,
+        boot_id=BOOT_ID,
         site=SITE,
         passage=passage,
         model_version="test-1",
@@ -92,6 +96,9 @@ class SetClock:
 
     def is_trusted(self):
         return self.trusted
+
+    def boot_id(self):
+        return BOOT_ID
 
 
 class KernelRandom:

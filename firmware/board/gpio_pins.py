@@ -1,11 +1,11 @@
-"""Trigger lines, tamper contact and infrared lamp on the GPIO header, through gpiozero. It translates, nothing else."""
+"""What hangs on the GPIO header: triggers, tamper contact, lamp, the modem's supply. It translates, nothing else."""
 
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from gpiozero import DigitalInputDevice, PWMOutputDevice
+from gpiozero import DigitalInputDevice, OutputDevice, PWMOutputDevice
 from gpiozero.exc import GPIOZeroError
 
 from firmware.faults import DeviceFault, FaultCode
@@ -22,9 +22,12 @@ LAMP_PWM_HZ = 1000
 LONGEST_LEASE_S = 1.0
 """A lamp that nobody renews is dark after this time at the latest."""
 
+LONGEST_CUT_S = 60.0
+"""A modem's capacitors are empty after a few seconds; a longer cut would be an outage of our own making."""
+
 
 class Timer(Protocol):
-    """What the lamp needs of `threading.Timer`."""
+    """What a lease needs of `threading.Timer`."""
 
     def start(self) -> None:
         """Let the time run from now."""
@@ -197,3 +200,69 @@ class GpioLamp:
         if self._lease is not None:
             self._lease.cancel()
             self._lease = None
+
+
+class GpioRail:
+    """A load switch in the modem's supply, on one line. Driven it is off; left alone its own pull keeps it on.
+
+    Why a pin: a USB port's own switch (uhubctl's, or `disable` of a port in /sys) is ganged over all ports of a Pi 4,
+    does not cut the 5 V of a HAT, and is root's to write. A HAT's supply enable, or a switch before a stick's VBUS,
+    hangs on a pin, which the service may drive. When the process dies, the kernel takes the line back and the modem has
+    its supply again.
+    """
+
+    def __init__(
+        self,
+        pin: int,
+        *,
+        off_when_high: bool,
+        pin_factory: Any = None,
+        make_timer: Callable[[float, Callable[[], None]], Timer] = threading.Timer,
+    ) -> None:
+        """Take BCM line `pin` at the first cut. `make_timer(delay_s, call)` makes what ends one."""
+        self._pin = pin
+        self._off_when_high = off_when_high
+        self._pin_factory = pin_factory
+        self._make_timer = make_timer
+        self._lock = threading.Lock()
+        self._line: Any = None
+        self._lease: Timer | None = None
+
+    def cut(self, for_s: float) -> None:
+        """Take the supply away for `for_s` from now; it comes back by itself.
+
+        Raises DeviceFault(RAIL_ABSENT), and ValueError for a cut of more than LONGEST_CUT_S.
+        """
+        if not 0.0 < for_s <= LONGEST_CUT_S:
+            raise ValueError(f"a supply is cut for {LONGEST_CUT_S} s at most")
+        with self._lock:
+            if self._lease is not None:
+                self._lease.cancel()
+            try:
+                if self._line is None:
+                    self._line = OutputDevice(
+                        self._pin, active_high=self._off_when_high, initial_value=False, pin_factory=self._pin_factory
+                    )
+                self._line.on()
+            except (GPIOZeroError, OSError) as error:
+                what = f"the line of the modem's supply, BCM {self._pin}, cannot be driven ({type(error).__name__})"
+                hint = f"{what}; check modem.power_pin, and that no overlay or other program holds the line"
+                raise DeviceFault(FaultCode.RAIL_ABSENT, hint) from error
+            self._lease = self._make_timer(for_s, self._give_back)
+            self._lease.start()
+
+    def close(self) -> None:
+        """Give the supply back at once, and then the line."""
+        with self._lock:
+            if self._lease is not None:
+                self._lease.cancel()
+                self._lease = None
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Let the line go: the switch's own pull holds it from here on."""
+        with self._lock:
+            if self._line is not None:
+                self._line.off()
+                self._line.close()
+                self._line = None

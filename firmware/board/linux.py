@@ -5,8 +5,11 @@ import os
 import resource
 import socket
 import time
+import uuid
 from pathlib import Path
 
+from firmware.board import logind
+from firmware.board.system_bus import SYSTEM_BUS
 from firmware.records import BoardState, MemoryUse
 
 TIMESYNC_MARK = Path("/run/systemd/timesync/synchronized")
@@ -20,6 +23,8 @@ TIMEX_BYTES = 512
 
 PROC = Path("/proc")
 
+BOOT_ID_BYTES = 8
+"""Of the kernel's 16 (random(4)): no two starts of a fleet are alike."""
 SYS = Path("/sys")
 
 THERMAL_ZONE = Path("class/thermal/thermal_zone0/temp")
@@ -66,14 +71,21 @@ class LinuxClock:
         state = int(self._libc.adjtimex(ctypes.create_string_buffer(TIMEX_BYTES)))
         return 0 <= state < TIME_ERROR or TIMESYNC_MARK.exists()
 
+    def boot_id(self) -> bytes:
+        """Return what the kernel drew by lot when it started (proc_sys_kernel(5))."""
+        return uuid.UUID((PROC / "sys/kernel/random/boot_id").read_text().strip()).bytes[-BOOT_ID_BYTES:]
+
 
 class LinuxSystem:
     """The service manager, by the protocol of sd_notify(3), the kernel's random generator, and its count of memory."""
 
-    def __init__(self, notify_socket: str = "", *, proc: Path = PROC, sys: Path = SYS) -> None:
+    def __init__(
+        self, notify_socket: str = "", *, proc: Path = PROC, sys: Path = SYS, bus_address: str = SYSTEM_BUS
+    ) -> None:
         """Take the address in $NOTIFY_SOCKET; an empty one means that no service manager listens."""
         self._proc = proc
         self._sys = sys
+        self._bus_address = bus_address
         self._address = "\0" + notify_socket[1:] if notify_socket.startswith("@") else notify_socket
 
     def notify(self, state: str) -> None:
@@ -100,6 +112,10 @@ class LinuxSystem:
             resident_bytes=resident_pages * os.sysconf("SC_PAGE_SIZE"),
             pool_free_bytes=free_kb[0] * 1024 if free_kb else None,
         )
+
+    def reboot(self) -> None:
+        """Ask systemd-logind for a restart of the machine. Raises DeviceFault(REBOOT_REFUSED)."""
+        logind.reboot(self._bus_address)
 
     def board_state(self) -> BoardState:
         """Return what the kernel says of the processor's warmth and of the supply; None where it says nothing."""

@@ -1,19 +1,23 @@
 """The Raspberry Pi board: which part hangs on which connector."""
 
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from firmware import identity
-from firmware.board.gpio_pins import GpioContact, GpioLamp, GpioTrigger
+from firmware.board.gpio_pins import GpioContact, GpioLamp, GpioRail, GpioTrigger, Timer
 from firmware.board.interface_meter import InterfaceMeter
 from firmware.board.linux import LinuxClock, LinuxSystem
+from firmware.board.modem import ManagedModem
 from firmware.board.mqtt_link import MqttLink
 from firmware.board.pi_camera import PiCamera
 from firmware.board.pkcs11_token import key_store
-from firmware.config import CaptureConfig, DeviceConfig, GuardConfig
-from firmware.ports import Board, Clock, IrLamp, TamperContact, TriggerInput
+from firmware.config import CaptureConfig, DeviceConfig, GuardConfig, ModemConfig
+from firmware.ports import Board, Clock, IrLamp, Rail, TamperContact, TriggerInput
 from firmware.records import TriggerSource
+from firmware.wall_clock import JudgedClock
 
 
 def open_board(config: DeviceConfig, folder: Path) -> Board:
@@ -22,7 +26,7 @@ def open_board(config: DeviceConfig, folder: Path) -> Board:
     Raises DeviceFault(CAMERA_ABSENT) without picamera2, DeviceFault(KEY_UNUSABLE) without the token
     that holds the key, and ConfigRejected for keys and certificates.
     """
-    clock = LinuxClock()
+    clock = JudgedClock(LinuxClock())
     keys = key_store(config.token, folder)
     return Board(
         camera=PiCamera(clock),
@@ -34,6 +38,8 @@ def open_board(config: DeviceConfig, folder: Path) -> Board:
         system=LinuxSystem(os.environ.get("NOTIFY_SOCKET", "")),
         tamper=tamper_contact(config.guard),
         meter=InterfaceMeter(config.budget.interface),
+        modem=None if config.modem is None else ManagedModem(clock),
+        modem_rail=modem_rail(config.modem),
     )
 
 
@@ -63,3 +69,16 @@ def tamper_contact(config: GuardConfig, *, pin_factory: Any = None) -> TamperCon
     if config.tamper_pin is None:
         return None
     return GpioContact(config.tamper_pin, tampered_when_open=config.tampered_when == "open", pin_factory=pin_factory)
+
+
+def modem_rail(
+    config: ModemConfig | None,
+    *,
+    pin_factory: Any = None,
+    make_timer: Callable[[float, Callable[[], None]], Timer] = threading.Timer,
+) -> Rail | None:
+    """Return the switch in the modem's supply, or None for a unit without one."""
+    if config is None or config.power_pin is None:
+        return None
+    off_when_high = config.power_off_when == "high"
+    return GpioRail(config.power_pin, off_when_high=off_when_high, pin_factory=pin_factory, make_timer=make_timer)

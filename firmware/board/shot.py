@@ -65,7 +65,7 @@ class PiShot:
         return Frame(
             number=self.number,
             at_s=self.at_s,
-            taken_utc_ms=self._clock.utc_ms() - age_ms,
+            taken_utc_ms=max(0, self._clock.utc_ms() - age_ms),  # a clock that nobody has set may begin at 1970
             clock_trusted=self._clock.is_trusted(),
             image=image,
             exposure_us=self.light.exposure_us,

@@ -16,6 +16,13 @@ TEMPLATE_SUFFIX: Final = ".in"
 DEVICE_NODES: Final = {"media": 16, "video": 64, "v4l-subdev": 32, "gpiochip": 16}
 """Nodes of camera and pins, and how many of each are looked for: a Pi 5 has video35 and gpiochip13."""
 
+MODEM_RIGHTS: Final = (
+    "org.freedesktop.ModemManager1.Device.Control",
+    "org.freedesktop.ModemManager1.Time",
+    "org.freedesktop.login1.reboot",
+)
+"""Actions of polkit that the service of a unit with a modem may take; that of one without may take none."""
+
 UNICAST4: Final = (("1.0.0.0", "126.255.255.255"), ("128.0.0.0", "223.255.255.255"))
 UNICAST6: Final = ("2000::/3", "fc00::/7", "fe80::/10")
 """What another machine can have as its address: no loopback, no multicast, no broadcast (RFC 6890)."""
@@ -23,7 +30,7 @@ UNICAST6: Final = ("2000::/3", "fc00::/7", "fe80::/10")
 
 def host_files(settings: DeviceConfig) -> dict[PurePosixPath, bytes]:
     """Return the content of each file of the host by its path below the root."""
-    words = _words(called_places(settings))
+    words = _words(called_places(settings)) | _rights(settings)
     found = {}
     for path, source in _walk(resources.files("provisioning").joinpath("host", "files"), PurePosixPath()):
         content = source.read_text(encoding="utf-8")
@@ -58,6 +65,13 @@ def _words(places: tuple[Called, ...]) -> dict[str, str]:
             for name, count in DEVICE_NODES.items()
         ),
     }
+
+
+def _rights(settings: DeviceConfig) -> dict[str, str]:
+    """Return what stands for the placeholders of the polkit rules."""
+    rights = () if settings.modem is None else MODEM_RIGHTS
+    meaning = "For a unit with a modem." if rights else "This unit has no modem, so that it may ask for nothing."
+    return {"rights": ", ".join(f'"{right}"' for right in rights), "rights_meaning": meaning}
 
 
 def _elements(places: tuple[Called, ...], version: int) -> str:

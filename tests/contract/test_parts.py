@@ -1,7 +1,7 @@
 """What every board's parts must do, simulated or real: `pytest tests/contract --board=pi` on a bench unit.
 
-The bench needs the camera, the lamp and at least one trigger line connected; somebody waves a hand through the beam
-when asked. A camera is opened once in a process, so the tests use the same one, in this order.
+The bench needs the camera, the lamp, a modem and at least one trigger line connected; somebody waves a hand through the
+beam when asked. A camera is opened once in a process, so the tests use the same one, in this order.
 """
 
 import threading
@@ -11,11 +11,20 @@ import pytest
 
 from firmware.board import pi
 from firmware.board.linux import LinuxClock
+from firmware.board.modem import ManagedModem
 from firmware.board.pi_camera import BUFFERS, FRAME_DURATION_US, HELD_AT_MOST, START_LIGHT, PiCamera
-from firmware.config import CaptureConfig
+from firmware.config import CaptureConfig, ModemConfig
+from firmware.modem_records import (
+    ModemDone,
+    ModemOrder,
+    ModemStatus,
+    ModemTrouble,
+)
 from firmware.records import Light, TriggerSource
-from hw_sim.board import open_parts
+from firmware.wall_clock import JudgedClock
+from hw_sim.board import open_modem, open_parts
 from hw_sim.light import Conditions, LightLevel
+from hw_sim.modem import ModemRules
 from hw_sim.pausing_clock import PausingClock
 from hw_sim.road import Road, RoadScene
 from hw_sim.sensors import Subject
@@ -26,6 +35,11 @@ PATIENCE_S = 15.0
 LAG_AT_MOST = BUFFERS + 8
 """Shots after which an exposure that was asked for has come, with those on their way and those that lie in buffers."""
 
+POWER_PIN = 23
+QUICK = ModemRules(away_s=4.0, registering_s=1.0)
+BACK_WITHIN_S = 120.0
+"""A modem that was reset or without supply can be asked again, and is connected, after this time at the latest."""
+
 TWO_LINES_US = 30.0
 """Twice the time of a line of the IMX296: what asked and actual exposure may differ by."""
 
@@ -33,18 +47,20 @@ TWO_LINES_US = 30.0
 class Parts:
     """A board's camera, clock, lamp and triggers, and how this board gets an edge onto a trigger line."""
 
-    def __init__(self, clock, camera, lamp, triggers, *, provoke, lamp_ratio):
+    def __init__(self, clock, camera, lamp, triggers, *, modem, rail, provoke, lamp_ratio):
         self.clock, self.camera, self.lamp, self.triggers = clock, camera, lamp, triggers
+        self.modem, self.rail = modem, rail
         self.provoke, self.lamp_ratio = provoke, lamp_ratio
 
 
 def simulated_parts():
     """Return the parts before an empty road in the evening."""
-    clock = PausingClock(LinuxClock())
+    pausing = PausingClock(LinuxClock())
+    clock = JudgedClock(pausing)
     road = Road(1, conditions=Conditions(light=LightLevel.DUSK), schedule=EvenGaps(shortest_s=3600.0, longest_s=7200.0))
     road.small(0.0, START_LIGHT)  # the empty road is drawn when it is first asked for, which takes its time
     scene = RoadScene(road)
-    parts = open_parts(CaptureConfig(), clock, scene, seed=1, make_timer=clock.timer, standing=clock.standing)
+    parts = open_parts(CaptureConfig(), clock, scene, seed=1, make_timer=pausing.timer, standing=pausing.standing)
 
     def provoke():
         now_s = clock.monotonic_s()
@@ -52,18 +68,28 @@ def simulated_parts():
             sensor.notice(Subject(at_s=now_s, until_s=now_s))
             sensor.deliver(now_s + 1.0)
 
+    modem, rail = open_modem(ModemConfig(power_pin=POWER_PIN), clock, make_timer=threading.Timer, rules=QUICK)
     return Parts(
-        clock, parts.camera, parts.lamp, parts.triggers, provoke=provoke, lamp_ratio=lambda: parts.world.lamp_ratio
+        clock,
+        parts.camera,
+        parts.lamp,
+        parts.triggers,
+        modem=modem,
+        rail=rail,
+        provoke=provoke,
+        lamp_ratio=lambda: parts.world.lamp_ratio,
     )
 
 
 def pi_parts():
-    clock, config = LinuxClock(), CaptureConfig()
+    clock, config = JudgedClock(LinuxClock()), CaptureConfig()
     return Parts(
         clock,
         PiCamera(clock),
         pi.lamp(config),
         pi.triggers(config, clock),
+        modem=ManagedModem(clock),
+        rail=pi.modem_rail(ModemConfig(power_pin=POWER_PIN)),
         provoke=lambda: print("wave a hand through the beam"),
         lamp_ratio=None,  # nobody measures the bench's lamp; its driver's own light shows it
     )
@@ -278,3 +304,66 @@ def test_monotonic_time_never_goes_back(parts):
 def test_the_wall_clock_is_this_century(parts):
     assert 1_700_000_000_000 < parts.clock.utc_ms() < 4_000_000_000_000
     assert isinstance(parts.clock.is_trusted(), bool)
+
+
+def test_a_start_of_the_machine_has_a_name_that_stays(parts):
+    assert len(parts.clock.boot_id()) == 8
+    assert parts.clock.boot_id() == parts.clock.boot_id()
+
+
+@pytest.fixture(scope="module")
+def modem(parts):
+    wake = threading.Event()
+    parts.modem.listen(wake)
+
+    def asked(order):
+        """Give `order` and return the one event that follows."""
+        assert parts.modem.ask(order)
+        assert not parts.modem.ask(order)  # once is enough
+        assert wake.wait(BACK_WITHIN_S)
+        wake.clear()
+        (event,) = parts.modem.events()
+        assert parts.modem.events() == []
+        return event
+
+    yield asked
+    parts.modem.close()
+
+
+def connected_again(asked, parts):
+    begun_s = parts.clock.monotonic_s()
+    while parts.clock.monotonic_s() - begun_s < BACK_WITHIN_S:
+        status = asked(ModemOrder.LOOK)
+        if isinstance(status, ModemStatus) and status.is_connected:
+            return status
+        time_passes(1.0)
+    raise AssertionError("the modem is not connected again")
+
+
+def test_a_modem_says_how_it_is(parts, modem):
+    status = connected_again(modem, parts)
+    assert 0.0 <= parts.clock.monotonic_s() - status.at_s < PATIENCE_S
+    assert 0.0 <= status.quality_ratio <= 1.0
+    assert status.rsrp_dbm is None or -160.0 <= status.rsrp_dbm < 0.0
+    assert status.operator_code.isdecimal()
+    assert len(status.operator_code) in {5, 6}
+
+
+def test_a_connection_is_made_anew(parts, modem):
+    assert modem(ModemOrder.RECONNECT) == ModemDone(order=ModemOrder.RECONNECT)
+    connected_again(modem, parts)
+
+
+def test_a_modem_that_is_reset_is_away_and_comes_back(parts, modem):
+    assert modem(ModemOrder.RESET) == ModemDone(order=ModemOrder.RESET)
+    time_passes(3.0)
+    assert isinstance(modem(ModemOrder.LOOK), ModemTrouble)
+    connected_again(modem, parts)
+
+
+def test_a_supply_that_is_cut_takes_the_modem_away_and_comes_back_by_itself(parts, modem):
+    parts.rail.cut(5.0)
+    time_passes(3.0)
+    assert isinstance(modem(ModemOrder.LOOK), ModemTrouble)
+    connected_again(modem, parts)
+    parts.rail.close()

@@ -11,6 +11,7 @@ import uuid
 import pytest
 from made_reads import START_UTC_MS
 
+from cloud.boot_times import TimeSource
 from cloud.read_rows import StoredRead
 from hw_sim.broker import free_port, is_listening
 from hw_sim.demonstration import ROAD, Tally, prepare, right, summary
@@ -27,6 +28,7 @@ def stored(plate):
         read_id=uuid.UUID(int=0),
         received_utc_ms=START_UTC_MS + 700,
         last_utc_ms=START_UTC_MS,
+        time_source=TimeSource.UNIT,
         device_id="k-test0001",
         site_name="Test Street",
         plate=plate,

@@ -134,7 +134,7 @@ def test_only_main_opens_a_board():
 
 
 def test_stages_do_not_import_each_other():
-    stages = {"capture", "reading", "uplink", "guard", "expiry", "spending", "health"}
+    stages = {"capture", "reading", "uplink", "guard", "expiry", "spending", "health", "recovery", "clock_watch"}
     found = [
         f"{stage} imports {name}"
         for stage in stages

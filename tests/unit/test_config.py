@@ -72,3 +72,17 @@ def test_options_cannot_be_changed_after_loading():
         CaptureConfig().motion_ratio = 0.5
     with pytest.raises(TypeError):
         ReadingConfig(0.5)
+
+
+def test_a_unit_has_no_modem_unless_its_configuration_says_so(device_config):
+    assert config.decode(config.encode(device_config), "test").modem is None
+    modem = config.decode(as_json(device_config, modem={}), "test").modem
+    assert (modem.power_pin, modem.power_off_when) == (None, "high")
+
+
+@pytest.mark.parametrize(
+    "modem", [{"power_pin": 17}, {"power_pin": 28}, {"power_off_when": "never"}, {"apn": "internet"}, "yes"]
+)
+def test_a_modem_s_section_is_checked_and_its_line_has_one_use(device_config, modem):
+    with pytest.raises(ConfigRejected, match="modem"):
+        config.decode(as_json(device_config, modem=modem), "test")

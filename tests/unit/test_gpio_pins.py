@@ -1,12 +1,14 @@
+import contextlib
 import threading
 
 import pytest
+from gpiozero import OutputDevice
 from gpiozero.pins.mock import MockFactory, MockPWMPin
 
-from firmware.board.gpio_pins import EDGES_WAITING, LONGEST_LEASE_S, GpioLamp, GpioTrigger
+from firmware.board.gpio_pins import EDGES_WAITING, LONGEST_LEASE_S, GpioLamp, GpioRail, GpioTrigger
 from firmware.faults import DeviceFault, FaultCode
 from firmware.records import TriggerSource
-from hw_sim.runner import VirtualClock
+from hw_sim.runner import VirtualClock, VirtualTime, VirtualTimers
 
 
 @pytest.fixture
@@ -190,3 +192,44 @@ def test_a_lamp_whose_line_is_taken_is_a_fault_with_a_hint(lamp_pins):
         GpioLamp(18, pin_factory=lamp_pins).renew(0.5, 1.0)
     assert refused.value.code is FaultCode.LAMP_ABSENT
     first.close()
+
+
+def a_rail(pins, timers, *, off_when_high):
+    return GpioRail(23, off_when_high=off_when_high, pin_factory=pins, make_timer=timers.timer)
+
+
+@pytest.mark.parametrize("off_when_high", [True, False])
+def test_a_supply_is_cut_for_a_while_and_comes_back_by_itself(pins, clock, off_when_high):
+    timers = VirtualTimers(clock)
+    time = VirtualTime([timers], clock)
+    rail, line = a_rail(pins, timers, off_when_high=off_when_high), pins.pin(23)
+    rail.cut(10.0)
+    assert (line.function, line.state) == ("output", off_when_high)
+    time.run_until(clock.monotonic_s() + 9.0)
+    assert line.state == off_when_high
+    rail.cut(10.0)  # again before it is over: from now on
+    time.run_until(clock.monotonic_s() + 9.0)
+    assert line.state == off_when_high
+    time.run_until(clock.monotonic_s() + 2.0)
+    assert line.function == "input"  # the switch's own pull keeps the supply on
+
+
+def test_a_supply_is_given_back_at_the_end_and_is_never_cut_for_long(pins, clock):
+    rail, line = a_rail(pins, VirtualTimers(clock), off_when_high=True), pins.pin(23)
+    rail.close()
+    rail.cut(10.0)
+    assert line.state
+    rail.close()
+    assert line.function == "input"
+    for too_long_s in (0.0, 61.0, float("inf")):
+        with pytest.raises(ValueError, match="at most"):
+            rail.cut(too_long_s)
+
+
+def test_a_supply_whose_line_cannot_be_driven_is_a_fault(pins, clock):
+    with (
+        contextlib.closing(OutputDevice(23, pin_factory=pins)),
+        pytest.raises(DeviceFault, match=r"modem\.power_pin") as fault,
+    ):
+        a_rail(pins, VirtualTimers(clock), off_when_high=True).cut(1.0)
+    assert fault.value.code is FaultCode.RAIL_ABSENT

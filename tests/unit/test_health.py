@@ -14,7 +14,13 @@ from firmware import VERSION, sealing
 from firmware.agency_keys import SuiteNumber
 from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.health import FIRST_AFTER_S, LOOK_EVERY_S, NEW_FAULT_AFTER_S, Counts, HealthStage, Sources
-from firmware.health_report import KeyPlace, ModemState, Spent, Thrift
+from firmware.health_report import KeyPlace, Spent, Thrift
+from firmware.modem_records import (
+    AccessTechnology,
+    ModemState,
+    ModemStatus,
+    Registration,
+)
 from firmware.outbox import Outbox
 from firmware.records import BoardState, MessageClass
 from firmware.stage import Latest
@@ -33,7 +39,7 @@ class WarmSystem(KernelRandom):
 class Bench:
     def __init__(self, folder):
         self.clock, self.faults, self.counts, self.causes = SetClock(), FaultBook(), NOTHING, {}
-        self.spent, self.modem, self.factor = Latest(None), Latest(None), Latest(1)
+        self.spent, self.modem, self.factor = Latest(None), None, Latest(1)
         self.outbox = Outbox(
             folder / "outbox.db", capacity_bytes=10**7, retention_s=1e7, clock=self.clock, system=KernelRandom()
         )
@@ -46,7 +52,7 @@ class Bench:
                 counts=lambda: self.counts,
                 causes=lambda: self.causes,
                 spent=self.spent,
-                modem=self.modem,
+                modem=lambda: self.modem,
                 factor=self.factor,
             ),
             clock=self.clock,
@@ -87,7 +93,21 @@ def test_it_says_what_is_so(bench):
     bench.outbox.put(sealed(bench.outbox.reserve_sequence()))
     bench.counts = Counts(frames_read=9, frames_given_up=2, reads_sealed=7, reads_lost=1)
     bench.spent.set(Spent(day_bytes=1, month_bytes=2, thrift=Thrift.SMALL_PICTURES))
-    bench.modem.set(ModemState(registration="home", technology="lte", signal_dbm=-97))
+    bench.modem = ModemStatus(
+        at_s=0.0,
+        state=ModemState.CONNECTED,
+        registration=Registration.HOME,
+        technology=AccessTechnology.LTE,
+        operator_code="00101",
+        quality_ratio=0.5,
+        rssi_dbm=-67.0,
+        rsrp_dbm=-97.3,
+        rsrq_db=None,
+        is_connected=True,
+        sent_bytes=None,
+        received_bytes=None,
+        network_utc_ms=None,
+    )
     bench.causes = {"lost": 3}
     bench.faults.latch(CABLE, 10.0)
     (health,) = bench.run(FIRST_AFTER_S + LOOK_EVERY_S)

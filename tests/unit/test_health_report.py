@@ -17,7 +17,7 @@ from firmware.health_report import (
     FaultWord,
     Health,
     KeyPlace,
-    ModemState,
+    ModemReport,
     PowerState,
     Spent,
     Thrift,
@@ -51,7 +51,8 @@ any_health = st.builds(
     board_decidegrees=st.none() | whole,
     throttled=st.none() | whole,
     power=st.none() | st.builds(PowerState, battery_mv=whole, battery_ma=whole, panel_mw=whole),
-    modem=st.none() | st.builds(ModemState, registration=st.text(), technology=st.text(), signal_dbm=st.none() | whole),
+    modem=st.none()
+    | st.builds(ModemReport, registration=st.text(), technology=st.text(), signal_dbm=st.none() | whole),
     faults=st.lists(words, max_size=70).map(tuple),
     causes=st.dictionaries(names, whole, max_size=70),
 )
@@ -78,7 +79,7 @@ def test_the_largest_of_all_fits():
         expired=ByClass(health=huge, reads=huge, alerts=huge),
         spent=Spent(day_bytes=huge, month_bytes=huge, thrift=Thrift.READS_WAIT),
         power=PowerState(battery_mv=huge, battery_ma=-huge, panel_mw=huge),
-        modem=ModemState(registration="r" * 99, technology="t" * 99, signal_dbm=-huge),
+        modem=ModemReport(registration="r" * 99, technology="t" * 99, signal_dbm=-huge),
         faults=tuple(FaultWord(code="f" * 32, since_s=huge, count=huge, hint="h" * 999) for _ in range(99)),
         causes={f"{number:032d}": huge for number in range(99)},
     )

@@ -82,6 +82,7 @@ class Rig:
             TruthReader(self.road, self.world),
             made_sealer(Ed25519PrivateKey.generate(), opening_key, device_id=config.device_id),
             self.outbox,
+            clock=self.clock,
             system=LinuxSystem(),
             config=config,
             faults=self.faults,

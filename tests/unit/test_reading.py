@@ -74,7 +74,7 @@ def bench_frame(number, image=PICTURE, *, rate_hz=8):
 
 
 class Bench:
-    def __init__(self, config, outbox, script, device_key=None):
+    def __init__(self, config, outbox, script, device_key=None, clock=None):
         opening_key, self.device_key = (
             OpeningKey.generate(SuiteNumber.X25519),
             device_key or Ed25519PrivateKey.generate(),
@@ -84,7 +84,13 @@ class Bench:
         self.outbox = outbox
         sealer = made_sealer(self.device_key, opening_key, device_id=config.device_id)
         self.stage = ReadingStage(
-            ScriptedReader(script), sealer, outbox, system=LinuxSystem(), config=config, faults=self.faults
+            ScriptedReader(script),
+            sealer,
+            outbox,
+            clock=clock or VirtualClock(),
+            system=LinuxSystem(),
+            config=config,
+            faults=self.faults,
         )
 
     def show(self, number, image=PICTURE, *, rate_hz=8):
@@ -117,6 +123,60 @@ def test_a_passage_becomes_one_sealed_read_that_the_agency_opens(device_config, 
     assert (read.device_id, read.model_version, read.config_version) == ("k-test0001", "scripted-1", 1)
     assert read.read_id.version == 7
     assert read.read_id.int >> 80 == read.passage.last_utc_ms
+
+
+def only_read(bench):
+    (waiting,) = bench.outbox.next_unsent(10, 1e6)
+    return open_read(from_wire(waiting.wire), bench.opening_keys)
+
+
+def untrusted_frames(bench):
+    """Show a plate twice while the clock, which nobody has set, says 1998."""
+    for number in range(2):
+        frame = a_frame(number, PICTURE, rate_hz=8, start_utc_ms=900_000_000_000, clock_trusted=False)
+        bench.stage.frames.put(frame)
+        bench.stage.step(frame.at_s)
+
+
+def test_a_clock_that_is_set_before_a_passage_is_sealed_sets_it_right(device_config, outbox, caplog):
+    caplog.set_level(logging.INFO)
+    clock = VirtualClock(utc_ms=EPOCH_UTC_MS + 77_000, boot_id=b"thisboot")
+    clock.distrust()
+    bench = Bench(device_config, outbox, {0: PLATE, 1: PLATE}, clock=clock)
+    untrusted_frames(bench)
+    clock.advance_to(2.0)
+    clock.trust()
+    bench.stage.step(2.0)
+    read = only_read(bench)
+    assert read.passage.clock_trusted
+    assert (read.passage.first_utc_ms, read.passage.last_utc_ms) == (EPOCH_UTC_MS + 77_000, EPOCH_UTC_MS + 77_125)
+    assert read.read_id.int >> 80 == EPOCH_UTC_MS + 77_125
+    assert (read.boot_id, read.passage.last_boot_ms) == (b"thisboot", 125)
+    assert "1.9 s after" in caplog.text
+
+
+def test_a_passage_sealed_before_the_clock_is_set_says_so_and_when_after_which_start(device_config, outbox):
+    clock = VirtualClock(boot_id=b"thisboot")
+    clock.distrust()
+    bench = Bench(device_config, outbox, {0: PLATE, 1: PLATE}, clock=clock)
+    untrusted_frames(bench)
+    bench.stage.step(2.0)
+    read = only_read(bench)
+    assert not read.passage.clock_trusted
+    assert read.passage.last_utc_ms == 900_000_000_125
+    assert (read.boot_id, read.passage.last_boot_ms) == (b"thisboot", 125)
+
+
+def test_a_wall_clock_that_begins_at_zero_stops_nothing(device_config, outbox):
+    clock = VirtualClock(utc_ms=0)
+    clock.distrust()
+    bench = Bench(device_config, outbox, {0: PLATE, 1: PLATE}, clock=clock)
+    for number in range(2):
+        frame = a_frame(number, PICTURE, rate_hz=8, start_utc_ms=0, clock_trusted=False)
+        bench.stage.frames.put(frame)
+        bench.stage.step(frame.at_s)
+    bench.stage.step(2.0)
+    assert only_read(bench).passage.first_utc_ms == 0
 
 
 def test_no_log_line_and_no_file_holds_the_plate(device_config, outbox, tmp_path, caplog):

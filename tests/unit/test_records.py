@@ -43,6 +43,7 @@ def read():
     passage = Passage(
         first_utc_ms=0,
         last_utc_ms=1,
+        last_boot_ms=1,
         clock_trusted=True,
         plate=PlateText(PLATE),
         character_scores=(0.9,) * 7,
@@ -57,6 +58,7 @@ def read():
         read_id=uuid.UUID(int=7 << 76 | 2 << 62),
         device_id="k-test0001",
         sequence=1,
+        boot_id=bytes(8),
         site=Site(name="Oak Avenue", latitude_deg=37.381, longitude_deg=-122.138),
         passage=passage,
         model_version="1",

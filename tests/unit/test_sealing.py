@@ -39,6 +39,7 @@ def reads(draw):
     passage = Passage(
         first_utc_ms=draw(calendar_ms),
         last_utc_ms=draw(calendar_ms),
+        last_boot_ms=draw(st.integers(0, 2**48 - 1)),
         clock_trusted=draw(st.booleans()),
         plate=PlateText(plate) if plate else None,
         character_scores=tuple(draw(score) for _ in plate or ""),
@@ -63,6 +64,7 @@ def reads(draw):
         read_id=uuid.UUID(bytes=draw(st.binary(min_size=16, max_size=16))),
         device_id="k-test0001",
         sequence=draw(st.integers(0, 2**62 - 1)),
+        boot_id=draw(st.binary(min_size=8, max_size=8)),
         site=site,
         passage=passage,
         model_version=draw(st.text(max_size=40)),

@@ -263,12 +263,21 @@ def test_enough_is_read_when_each_plate_in_view_was_read_alike_in_four_frames():
     assert not tracker.has_read_enough(7 / 30)
 
 
-def test_a_clock_that_was_not_trusted_once_is_not_trusted():
-    tracker = a_tracker()
-    tracker.see(a_frame(0, clock_trusted=False), [a_reading("7ABC123")])
-    tracker.see(a_frame(1), [a_reading("7ABC123", number=1)])
+@pytest.mark.parametrize("is_set_first", [False, True])
+def test_the_newest_frame_says_what_the_time_is_and_the_monotonic_clock_how_long_it_took(is_set_first):
+    """A clock that is set while a vehicle passes, or disputed: no passage lasts a year, or ends before it begins."""
+    tracker, wrong_utc_ms = a_tracker(), START_UTC_MS + 365 * 86_400_000
+    times = (
+        [(START_UTC_MS, True), (wrong_utc_ms, False)] if is_set_first else [(wrong_utc_ms, False), (START_UTC_MS, True)]
+    )
+    for number, (start_utc_ms, is_trusted) in enumerate(times):
+        frame = a_frame(number, rate_hz=10, start_utc_ms=start_utc_ms, clock_trusted=is_trusted)
+        tracker.see(frame, [a_reading("7ABC123", number=number, rate_hz=10)])
     (passage,) = tracker.end_all()
-    assert not passage.clock_trusted
+    newest_utc_ms = times[-1][0] + 100
+    assert (passage.first_utc_ms, passage.last_utc_ms) == (newest_utc_ms - 100, newest_utc_ms)
+    assert passage.clock_trusted is not is_set_first
+    assert passage.last_boot_ms == 100
 
 
 def test_a_picture_full_of_lettering_does_not_fill_the_memory():

@@ -123,6 +123,8 @@ def test_a_stranger_s_receiver_opens_a_read():
         13: [2, b"\xff\xd8crop\xff\xd9"],
         14: True,
         15: "away",
+        16: bytes(range(8)),
+        17: 3_600_000,
     }
 
 

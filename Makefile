@@ -19,7 +19,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 ARM64_OPTIONS = $(if $(SOURCE),--source "$(SOURCE)") $(if $(TABLE),--table "$(TABLE)") $(if $(PICTURES),--pictures $(PICTURES)) \
     $(if $(CROPS),--crops $(CROPS)) $(if $(MACHINE),--machine $(MACHINE))
 
-.PHONY: run test test-security fuzz sbom audit check arm64 models table-there data evaluate clean
+.PHONY: run test test-security test-second-broker fuzz sbom audit check arm64 models table-there data evaluate clean
 
 run: $(VENV)/.base mosquitto
 	@$(BIN)/python -m hw_sim run $(if $(SOURCE),--source "$(SOURCE)") $(if $(PASSES),--passes $(PASSES)) \
@@ -39,6 +39,20 @@ test-security: $(VENV)/.dev mosquitto tools softhsm compiler
 	$(BIN)/python -m pytest -n 0 --rounds $(ROUNDS) --hypothesis-profile=search tests/security tests/faults tests/fuzz \
 	    tests/unit/test_document_limits.py tests/unit/test_no_dangerous_calls.py tests/unit/test_supply_chain.py \
 	    tests/unit/test_security_paper.py
+
+# The same delivery with RabbitMQ, the other MQTT 5 broker of Debian (13): in a folder of its own, as root, some minutes.
+SECOND_BROKER ?= build/second-broker
+test-second-broker: $(VENV)/.dev $(SECOND_BROKER)/.made
+	$(SUDO) $(BIN)/python -m pytest -n 0 tests/second_broker --second-broker $(SECOND_BROKER)
+
+$(SECOND_BROKER)/.made:
+	@command -v mmdebstrap >/dev/null || { \
+	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends mmdebstrap; \
+	}
+	@echo "Installing Debian 13 with rabbitmq-server into $(SECOND_BROKER): 400 MB ..."
+	@mkdir -p $(dir $(SECOND_BROKER))
+	@$(SUDO) mmdebstrap --quiet --variant=minbase --include=rabbitmq-server trixie $(SECOND_BROKER)
+	@$(SUDO) touch $@
 
 # Coverage-guided: each decoder of bytes from outside gets its share of SECONDS. A finding ends with exit code 1.
 fuzz: $(VENV)/.fuzz
@@ -218,4 +232,4 @@ pin: $(VENV)/.base
 	$(BIN)/python -m models.evaluate pin build/measured/*.json
 
 clean:
-	rm -rf $(VENV) .venv-product .venv-audit build/fuzz build/sbom.cdx.json build/audit.json build/run build/reports build/scenes build/degraded build/passages build/measured build/arm64 *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-product .venv-audit build/fuzz build/sbom.cdx.json build/audit.json build/run build/reports build/scenes build/degraded build/passages build/measured build/arm64 build/second-broker *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

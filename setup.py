@@ -29,7 +29,7 @@ setup(
     packages=["firmware", "firmware.board", "hw_sim", "models", "provisioning", "provisioning.host", "cloud"],
     package_data={
         "models": ["*.tflite", "manifest.json", "report.css"],
-        "cloud": ["mosquitto.conf.in", "access.acl"],
+        "cloud": ["mosquitto.conf.in", "mosquitto.service.d.conf", "access.acl"],
         "provisioning.host": ["files/**/*"],
     },
     install_requires=[

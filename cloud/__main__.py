@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cloud import fleet_folder
+from cloud.broker_files import RECEIVER_USER
 from cloud.receiver import HEADING, Receiver, ReceiverSettings, line
 from cloud.store import ReadStore
 from firmware.command_line import ended
@@ -22,12 +23,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _receive(options: argparse.Namespace) -> None:
     fleet = fleet_folder.load(options.folder)
+    if options.name not in (names := fleet_folder.receivers(options.folder)):
+        raise ConfigRejected(
+            f"{options.folder}: has no receiver of this name, but {', '.join(names)}; make one with "
+            "`kestrel-provision fleet add-receiver`"
+        )
     settings = ReceiverSettings(
         folder=options.folder,
         host=options.host or fleet.host,
         port=options.port or fleet.port,
         store_path=options.store or options.folder / fleet_folder.STORE,
         count=options.count,
+        name=options.name,
     )
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -56,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     receive.add_argument("--host", help="the broker (default: the fleet's)")
     receive.add_argument("--port", type=_port, help="its port (default: the fleet's)")
     receive.add_argument("--count", type=_at_least_one, help="end after so many new reads (default: never)")
+    receive.add_argument("--name", default=RECEIVER_USER, help="which of the fleet's receivers (default: %(default)s)")
     receive.set_defaults(command=_receive)
     listing = commands.add_parser("list", help="show the newest stored reads")
     listing.add_argument("--last", type=_at_least_one, default=20, help="how many (default: %(default)s)")

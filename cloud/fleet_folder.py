@@ -5,11 +5,14 @@ One folder, for the office and not for the road:
     fleet.json                 name and port of the broker, the agency's public keys; written last: without it, no fleet
     authority/  fleet-ca.key fleet-ca.crt retirement.key      signs certificates and revocations; tells units to erase
     agency/     opening/KEY-ID.key receipt.key     each opens the reads sealed to it; signs receipts
-    broker/     mosquitto.conf access.acl broker.key broker.crt fleet-ca.crt fleet-ca.crl   goes to the broker's machine
+    broker/     mosquitto.conf mosquitto.service.d.conf access.acl broker.key broker.crt fleet-ca.crt fleet-ca.crl
+                goes to the broker's machine
     receiver/   receiver.key receiver.crt fleet-ca.crt (reads.db)                  the receiver's identity and store
+    receiver-2/ ...   the same files of each further receiver, but for the store
     registry/   one JSON file a unit
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -38,6 +41,9 @@ REGISTRY_FOLDER: Final = Path("registry")
 
 STORE: Final = RECEIVER_FOLDER / "reads.db"
 
+RECEIVER_NAME_PATTERN: Final = r"receiver(-[1-9][0-9]{0,3})?"
+"""A receiver's folder, and the common name of its certificate. The first has no number."""
+
 
 class Fleet(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What every unit of a fleet has in common; public."""
@@ -60,6 +66,19 @@ def load(folder: Path) -> Fleet:
         raise ConfigRejected(f"{path}: cannot be read ({error.strerror}); {hint}") from error
     except DocumentRejected as error:
         raise ConfigRejected(f"{path}: {error}; bring the fleet's own file") from error
+
+
+def of_receiver(file: Path, name: str) -> Path:
+    """Return where `file`, one of the first receiver's, lies for the receiver of this name."""
+    return Path(name) / file.name
+
+
+def receivers(folder: Path) -> list[str]:
+    """Return the names of the fleet's receivers, in the order in which they were made."""
+    found = [path.name for path in folder.glob("receiver*") if (path / RECEIVER_CERTIFICATE.name).exists()]
+    return sorted(
+        (name for name in found if re.fullmatch(RECEIVER_NAME_PATTERN, name)), key=lambda name: (len(name), name)
+    )
 
 
 def opening_keys(folder: Path) -> OpeningKeys:

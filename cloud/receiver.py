@@ -6,15 +6,17 @@ import secrets
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
 from cloud import fleet_folder
+from cloud.broker_files import RECEIVER_USER
 from cloud.receiving import Receiving, Taken
 from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore, StoredRead
-from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription
+from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription, share_group
 from firmware.board.tls import tls_context
 from firmware.retirement import Cause
 from firmware.topics import device_of_retired_topic, device_of_status_topic
@@ -33,6 +35,7 @@ class ReceiverSettings:
     port: int
     store_path: Path
     count: int | None
+    name: str = RECEIVER_USER
 
 
 class Receiver:
@@ -44,11 +47,8 @@ class Receiver:
         self._stopping = stopping
         self._output = output
         folder = settings.folder
-        self._tls = tls_context(
-            folder / fleet_folder.RECEIVER_AUTHORITY,
-            folder / fleet_folder.RECEIVER_CERTIFICATE,
-            folder / fleet_folder.RECEIVER_KEY,
-        )
+        own = (fleet_folder.RECEIVER_AUTHORITY, fleet_folder.RECEIVER_CERTIFICATE, fleet_folder.RECEIVER_KEY)
+        self._tls = tls_context(*(folder / fleet_folder.of_receiver(file, settings.name) for file in own))
         self._opening_keys = fleet_folder.opening_keys(folder)
         self._receipt_key = fleet_folder.receipt_key(folder)
         self._registry = Registry(folder / fleet_folder.REGISTRY_FOLDER)
@@ -87,32 +87,40 @@ class Receiver:
     def _subscription(self, receiving: Receiving) -> Subscription:
         settings = self._settings
 
-        def take(message: Message) -> None:
-            if (device_id := device_of_retired_topic(message.topic)) is not None:
-                notice = receiving.take_notice(device_id, message.payload, _utc_ms())
-                subscription.acknowledge(message)
-                if notice is not None:
-                    self._say(last_word(device_id, notice.cause))
-                return
-            if (device_id := device_of_status_topic(message.topic)) is not None:
-                is_here = receiving.take_status(device_id, message.payload, _utc_ms())
-                subscription.acknowledge(message)
-                if is_here is not None:
-                    self._say(presence_line(device_id, is_here=is_here))
-                return
-            taken = receiving.take(message.topic, message.payload, _utc_ms())
-            subscription.acknowledge(message)  # only here: the store has committed
-            if taken is not None and taken.outcome is not Outcome.DUPLICATE:
-                self._say(line(_shown(taken)))
+        def take(messages: Sequence[Message]) -> None:
+            reads = [message for message in messages if not _is_word(message.topic)]
+            taken = receiving.take_all([(message.topic, message.payload) for message in reads], _utc_ms())
+            for message in reads:
+                subscription.acknowledge(message)  # only here: the store has committed
+            new = [one for one in taken if one is not None and one.outcome is not Outcome.DUPLICATE]
+            if new:
+                self._say("\n".join(line(_shown(one)) for one in new))
+            for message in messages:
+                if _is_word(message.topic):
+                    self._take_word(receiving, message)
+                    subscription.acknowledge(message)
 
-        subscription = Subscription(settings.host, settings.port, self._tls, take)
+        group = share_group(self._receipt_key)
+        subscription = Subscription(settings.host, settings.port, settings.name, self._tls, group=group, take=take)
         return subscription
+
+    def _take_word(self, receiving: Receiving, message: Message) -> None:
+        """Take what a unit, or the broker for it, says of itself."""
+        if (device_id := device_of_retired_topic(message.topic)) is not None:
+            notice = receiving.take_notice(device_id, message.payload, _utc_ms())
+            if notice is not None:
+                self._say(last_word(device_id, notice.cause))
+        elif (device_id := device_of_status_topic(message.topic)) is not None:
+            is_here = receiving.take_status(device_id, message.payload, _utc_ms())
+            if is_here is not None:
+                self._say(presence_line(device_id, is_here=is_here))
 
     def _serve(self, subscription: Subscription, receiving: Receiving) -> None:
         while not self._is_done(receiving):
-            wait_s = min(LOOK_EVERY_S, max(0.0, receiving.next_receipt_s() - time.monotonic()))
-            subscription.serve(wait_s)
-            for device_id, receipt in receiving.due_receipts(time.monotonic(), _utc_ms()).items():
+            due_s = receiving.next_receipt_s() if subscription.receipts_room() else math.inf
+            subscription.serve(min(LOOK_EVERY_S, max(0.0, due_s - time.monotonic())))
+            due = receiving.due_receipts(time.monotonic(), _utc_ms(), subscription.receipts_room())
+            for device_id, receipt in due.items():
                 subscription.send_receipt(device_id, receipt)
         for device_id, receipt in receiving.all_receipts(time.monotonic(), _utc_ms()).items():
             subscription.send_receipt(device_id, receipt)
@@ -165,16 +173,25 @@ def summary(receiving: Receiving, store_path: Path) -> str:
     """Return what a run did, and why messages were rejected, by the names of RejectionCause."""
     alarm = f"\n  {receiving.reused} under a number used before: is a unit's card copied?" if receiving.reused else ""
     retired = "".join(f"\n  {last_word(device_id, cause)}" for device_id, cause in sorted(receiving.retired.items()))
+    gaps = receiving.gaps
+    asked = f"\n  {gaps.questions} gaps asked for" if gaps.questions else ""
+    missing = f"\n  {gaps.given_up} numbers that units did not answer for" if gaps.given_up else ""
     causes = "".join(f"\n  rejected {count}: {cause}" for cause, count in sorted(receiving.rejected.items()))
     return (
         f"{receiving.stored} stored, {receiving.duplicates} duplicates, "
-        f"{sum(receiving.rejected.values())} rejected; the store is {store_path}{alarm}{retired}{causes}"
+        f"{sum(receiving.rejected.values())} rejected; the store is {store_path}"
+        f"{alarm}{retired}{asked}{missing}{causes}"
     )
 
 
 def last_word(device_id: str, cause: Cause) -> str:
     """Return what a unit said last, as one line for people."""
     return f"{device_id} erased itself, cause: {cause}; shut it out with `kestrel-provision fleet revoke`"
+
+
+def _is_word(topic: str) -> bool:
+    """Say whether what comes on this topic is no read but what a unit says of itself."""
+    return device_of_retired_topic(topic) is not None or device_of_status_topic(topic) is not None
 
 
 def presence_line(device_id: str, *, is_here: bool) -> str:

@@ -8,11 +8,15 @@ receipt. A refused message is never confirmed, so that no forger can make a unit
 
 import math
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from cloud.gaps import Gaps
 from cloud.opening import open_read
 from cloud.opening_keys import OpeningKeys
 from cloud.registry import Registry
@@ -28,6 +32,11 @@ from firmware.topics import device_of_read_topic
 
 RECEIPT_PERIOD_S: Final = 1.0
 """At most one receipt a second and unit: a backlog of hundreds of reads is confirmed by a few messages."""
+
+USUAL_RANGES: Final = 3
+"""A receipt names the ranges in which something has just arrived and, if these are fewer, the newest others. A lost one
+is made good by the next of the same run of the unit, or by the read that comes again; to name all that a unit ever sent
+would cost 3 kB a receipt after 256 starts. With three it is 120 bytes: a day with two restarts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +57,8 @@ class Receiving:
         self.stored = 0
         self.duplicates = 0
         self.reused = 0  # stored under a number that another read of the unit had: somebody should look at the card
-        self.rejected: dict[RejectionCause, int] = {}
+        self.rejected: Counter[RejectionCause] = Counter()
+        self.gaps = Gaps(store)
         self.retired: dict[str, Cause] = {}  # units that said that they erase themselves, and why
         self._registry = registry
         self._store = store
@@ -58,21 +68,20 @@ class Receiving:
         self._receipted_at_s: dict[str, float] = {}
 
     def take(self, topic: str, payload: bytes, received_utc_ms: int) -> Taken | None:
-        """Take one message; return the read in it, or None if it was rejected and counted.
+        """Take one message: a group of one."""
+        return self.take_all([(topic, payload)], received_utc_ms)[0]
 
-        Raises StoreRefused if the disk does: then the message must not be acknowledged.
+    def take_all(self, messages: Sequence[tuple[str, bytes]], received_utc_ms: int) -> list[Taken | None]:
+        """Take messages (topic, payload) in one commit; return the read in each, None if it was rejected and counted.
+
+        Raises StoreRefused if the disk does: then none of them may be acknowledged, and none is owed a receipt.
         """
-        try:
-            read = self._opened(topic, payload, received_utc_ms)
-            outcome = self._store.put(read, received_utc_ms, payload)
-        except DocumentRejected as rejected:
-            self._count_rejected(rejected.cause)
-            return None
-        self.stored += outcome is not Outcome.DUPLICATE
-        self.duplicates += outcome is Outcome.DUPLICATE
-        self.reused += outcome is Outcome.SEQUENCE_REUSED
-        self._owed.setdefault(read.device_id, set()).add(read.sequence)
-        return Taken(read=read, outcome=outcome, received_utc_ms=received_utc_ms)
+        opened = [self._opened_or_cause(topic, payload, received_utc_ms) for topic, payload in messages]
+        with self._store.group():
+            outcomes = [
+                self._kept(one, payload, received_utc_ms) for one, (_, payload) in zip(opened, messages, strict=True)
+            ]
+        return [self._accounted(one, outcome, received_utc_ms) for one, outcome in zip(opened, outcomes, strict=True)]
 
     def take_notice(self, device_id: str, payload: bytes, received_utc_ms: int) -> RetiredNotice | None:
         """Take what came on a unit's topic of last words; return its notice, or None if it was rejected and counted."""
@@ -96,14 +105,19 @@ class Receiving:
             return None
         return status.is_here if self._store.note_status(status, received_utc_ms) else None
 
-    def due_receipts(self, now_s: float, issued_utc_ms: int) -> dict[str, bytes]:
-        """Return the receipts to be sent now, by unit: at once after a quiet second, else one a second."""
-        due = [
+    def due_receipts(self, now_s: float, issued_utc_ms: int, limit: int) -> dict[str, bytes]:
+        """Return at most `limit` receipts to be sent now, by unit: at once after a quiet second, else one a second.
+
+        Among them are those that ask a unit for something. Raises StoreRefused.
+        """
+        for device_id in self.gaps.due(now_s, issued_utc_ms):
+            self._owed.setdefault(device_id, set())
+        due = (
             device_id
             for device_id in self._owed
             if now_s - self._receipted_at_s.get(device_id, -math.inf) >= RECEIPT_PERIOD_S
-        ]
-        return {device_id: self._receipt(device_id, now_s, issued_utc_ms) for device_id in due}
+        )
+        return {device_id: self._receipt(device_id, now_s, issued_utc_ms) for device_id in [*islice(due, limit)]}
 
     def all_receipts(self, now_s: float, issued_utc_ms: int) -> dict[str, bytes]:
         """Return every receipt that is owed, by unit, for a receiver that is about to end."""
@@ -115,6 +129,39 @@ class Receiving:
             (self._receipted_at_s.get(device_id, -math.inf) + RECEIPT_PERIOD_S for device_id in self._owed),
             default=math.inf,
         )
+
+    def _count_rejected(self, cause: RejectionCause) -> None:
+        self._store.count_rejected(cause)
+        self.rejected[cause] += 1
+
+    def _opened_or_cause(self, topic: str, payload: bytes, received_utc_ms: int) -> Read | RejectionCause:
+        try:
+            return self._opened(topic, payload, received_utc_ms)
+        except DocumentRejected as rejected:
+            return rejected.cause
+
+    def _kept(self, opened: Read | RejectionCause, payload: bytes, received_utc_ms: int) -> Outcome | RejectionCause:
+        """Store a read, or count why there is none, as part of the store's group."""
+        if isinstance(opened, Read):
+            try:
+                return self._store.put(opened, received_utc_ms, payload)
+            except DocumentRejected as rejected:
+                opened = rejected.cause
+        self._store.count_rejected(opened)
+        return opened
+
+    def _accounted(
+        self, opened: Read | RejectionCause, outcome: Outcome | RejectionCause, received_utc_ms: int
+    ) -> Taken | None:
+        """Count what has been committed, and note who is owed a receipt."""
+        if not isinstance(opened, Read) or not isinstance(outcome, Outcome):
+            self.rejected[RejectionCause(outcome)] += 1
+            return None
+        self.stored += outcome is not Outcome.DUPLICATE
+        self.duplicates += outcome is Outcome.DUPLICATE
+        self.reused += outcome is Outcome.SEQUENCE_REUSED
+        self._owed.setdefault(opened.device_id, set()).add(opened.sequence)
+        return Taken(read=opened, outcome=outcome, received_utc_ms=received_utc_ms)
 
     def _opened(self, topic: str, payload: bytes, received_utc_ms: int) -> Read:
         """Return the read in a message; nothing of it is interpreted before its signature is good but its header."""
@@ -138,16 +185,21 @@ class Receiving:
             raise DocumentRejected("envelope: the unit is not in the registry", RejectionCause.UNKNOWN_DEVICE)
         return keys
 
-    def _count_rejected(self, cause: RejectionCause) -> None:
-        self.rejected[cause] = self.rejected.get(cause, 0) + 1
-        self._store.count_rejected(cause)
-
     def _receipt(self, device_id: str, now_s: float, issued_utc_ms: int) -> bytes:
-        asked = self._owed.pop(device_id)
+        arrived = self._owed.pop(device_id)
         self._receipted_at_s[device_id] = now_s
+        around = self._store.ranges_around(device_id, arrived)
+        named, later = around[:MAX_RANGES], around[MAX_RANGES:]
+        if later:  # their turn comes with the next one
+            self._owed[device_id] = {low for low, _ in later}
+        newest = self._store.newest_ranges(device_id, USUAL_RANGES)
+        others = [one for one in newest if one not in named][: max(0, USUAL_RANGES - len(named))]
+        if arrived:
+            self.gaps.notice(device_id, [low for low, _ in around], now_s)
         receipt = Receipt(
             device_id=device_id,
-            ranges=self._store.ranges(device_id, asked, MAX_RANGES),
+            ranges=tuple(sorted([*named, *others])),
             issued_utc_ms=issued_utc_ms,
+            asked_again=self.gaps.questions_for(device_id),
         )
         return sign_receipt(receipt, self._receipt_key)

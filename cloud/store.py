@@ -1,9 +1,9 @@
 """The receiver's store: each read once, and per unit the ranges of sequence numbers that a receipt may confirm.
 
 SQLite with WAL and synchronous=FULL: a receipt is sent only after the commit. The table `reads` is in the clear, on the
-agency's own disk, for its owner's eyes only. `confirmed` and `seen` outlive the reads and hold no plate, so that what
-retention deletes later is still recognised when it comes again. All is told apart by unit: no unit can use up another's
-read ids.
+agency's own disk, for its owner's eyes only. `confirmed` (confirmed.py) and `seen` outlive the reads and hold no plate,
+so that what retention deletes later is still recognised when it comes again. All is told apart by unit: no unit can use
+up another's read ids.
 
 What protects against replay is that nothing is forgotten, not that things come in order. A read that comes again, bit
 for bit, is a duplicate however late it comes: counted, confirmed, and not stored twice. Honest reads come in any order
@@ -27,13 +27,14 @@ import enum
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from cloud import presence
+from cloud.confirmed import SCHEMA, Confirmed, Range
 from firmware.faults import DocumentRejected, KestrelError, RejectionCause
 from firmware.presence import Status
 from firmware.records import Direction, Read
@@ -45,6 +46,9 @@ REORDER_WINDOW_MS: Final = 31 * DAY_MS
 
 STALE_AFTER_MS: Final = 61 * DAY_MS
 """The longest retention of a unit, as long again in the broker's queue, and a day for clocks and the last sending."""
+
+MISSING: Final = "missing"
+"""What numbers are counted as that a unit was asked for in vain."""
 
 _FINGERPRINT_BYTES: Final = 16
 
@@ -77,12 +81,6 @@ CREATE TABLE IF NOT EXISTS reads (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS reads_by_sequence ON reads (device_id, sequence);
 CREATE INDEX IF NOT EXISTS reads_by_arrival ON reads (received_utc_ms);
-CREATE TABLE IF NOT EXISTS confirmed (
-    device_id TEXT NOT NULL,
-    first_sequence INTEGER NOT NULL,
-    last_sequence INTEGER NOT NULL,
-    PRIMARY KEY (device_id, first_sequence)
-) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS seen (
     device_id TEXT NOT NULL,
     read_id BLOB NOT NULL,
@@ -150,32 +148,47 @@ class ReadStore:
             path.chmod(0o600)
             self._connection = sqlite3.connect(path, timeout=10.0)
             unless_whole.callback(self._connection.close)
+            self._confirmed = Confirmed(self._connection)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._make_tables()
             unless_whole.pop_all()
 
+    @contextlib.contextmanager
+    def group(self) -> Iterator[None]:
+        """Make all that is put and counted in this block one commit, on the disk when the block ends, or nothing of it.
+
+        Syncing is what storing costs, and a hundred reads sync as quickly as one. The lock is taken before anything is
+        looked up, so that several receivers may share the file: each waits for the other's group. Raises StoreRefused.
+        """
+        if self._connection.in_transaction:  # within a group that has begun, whose end commits
+            yield
+            return
+        with self._translated(), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+
     def put(self, read: Read, received_utc_ms: int, envelope: bytes) -> Outcome:
-        """Store `read`, which came in `envelope`, if it is new; when this returns it is on the disk.
+        """Store `read`, which came in `envelope`, if it is new; once this returns, or its group ends, it is on disk.
 
         A reused number is an alarm, and no reason to lose a read: a card that was set back sends new reads under it.
         Raises DocumentRejected (READ_ID_REUSED, STALE, REORDERED; see above), and StoreRefused.
         """
-        with self._translated(), self._connection:
+        with self.group():
             fingerprint = hashlib.sha256(envelope).digest()[:_FINGERPRINT_BYTES]
             outcome = self._outcome(read, fingerprint, received_utc_ms)
             if outcome is not Outcome.DUPLICATE:
                 self._insert(read, received_utc_ms)
                 self._remember(read, fingerprint, received_utc_ms)
             if outcome is Outcome.STORED:
-                self._extend_confirmed(read.device_id, read.sequence)
+                self._confirmed.add(read.device_id, read.sequence)
             else:
                 self._count(outcome)
         return outcome
 
     def count_rejected(self, cause: RejectionCause) -> None:
         """Count a message that was no read. Raises StoreRefused."""
-        with self._translated(), self._connection:
+        with self.group():
             self._count(cause)
 
     def note_status(self, status: Status, received_utc_ms: int) -> bool:
@@ -188,21 +201,33 @@ class ReadStore:
         with self._translated():
             return presence.units(self._connection)
 
-    def ranges(self, device_id: str, asked: set[int], limit: int) -> tuple[tuple[int, int], ...]:
-        """Return at most `limit` ranges of stored sequence numbers of a unit, ascending, not touching.
-
-        Those that hold the numbers in `asked` come first, then the newest: an old read that was sent again gets its
-        receipt however many gaps there are.
-        """
+    def ranges_around(self, device_id: str, sequences: Iterable[int]) -> list[Range]:
+        """Return the ranges of a unit's stored numbers that hold one of `sequences`, ascending, not touching."""
         with self._translated():
-            asked_for = [found for sequence in sorted(asked) if (found := self._range_around(device_id, sequence))]
-            newest = self._connection.execute(
-                """SELECT first_sequence, last_sequence FROM confirmed
-                   WHERE device_id = ? ORDER BY first_sequence DESC LIMIT ?""",
-                (device_id, limit),
-            ).fetchall()
-        chosen = dict.fromkeys([*asked_for, *newest])
-        return tuple(sorted(list(chosen)[:limit]))
+            found = (self._confirmed.around(device_id, sequence) for sequence in sequences)
+            return sorted({one for one in found if one})
+
+    def newest_ranges(self, device_id: str, limit: int) -> list[Range]:
+        """Return the highest `limit` ranges of a unit's stored numbers, highest first."""
+        with self._translated():
+            return self._confirmed.newest(device_id, limit)
+
+    def gap_below(self, device_id: str, sequence: int) -> Range | None:
+        """Return what is missing below the range that holds `sequence`, if the unit can be asked for it."""
+        with self._translated():
+            return self._confirmed.gap_below(device_id, sequence)
+
+    def give_up(self, device_id: str, gap: Range) -> None:
+        """Remember that the unit did not answer for these numbers, and count them. Raises StoreRefused."""
+        with self._translated(), self._connection:
+            self._confirmed.give_up(device_id, gap)
+            self._count(MISSING, gap[1] - gap[0] + 1)
+
+    def units_since(self, utc_ms: int) -> list[str]:
+        """Return the units whose newest read was taken at `utc_ms` or later."""
+        with self._translated():
+            rows = self._connection.execute("SELECT device_id FROM newest WHERE taken_utc_ms >= ?", (utc_ms,))
+            return [device_id for (device_id,) in rows]
 
     def reads(self, limit: int) -> list[StoredRead]:
         """Return the newest `limit` reads, oldest first."""
@@ -264,7 +289,7 @@ class ReadStore:
             raise StoreRefused(
                 f"{self._path}: the store was made by another version of this receiver; move it to another folder"
             )
-        self._connection.executescript(f"{_SCHEMA} {presence.SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION};")
+        self._connection.executescript(f"{_SCHEMA}{SCHEMA}{presence.SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION};")
 
     def _outcome(self, read: Read, fingerprint: bytes, received_utc_ms: int) -> Outcome:
         """Return what `read` is to this store. Raises DocumentRejected."""
@@ -277,7 +302,7 @@ class ReadStore:
             raise DocumentRejected("store: the unit used this read id for another read", RejectionCause.READ_ID_REUSED)
         if read.passage.clock_trusted:
             self._check_age(read, received_utc_ms)
-        is_used = self._range_around(read.device_id, read.sequence) is not None
+        is_used = self._confirmed.around(read.device_id, read.sequence) is not None
         return Outcome.SEQUENCE_REUSED if is_used else Outcome.STORED
 
     def _check_age(self, read: Read, received_utc_ms: int) -> None:
@@ -337,29 +362,10 @@ class ReadStore:
         )
         self._connection.execute(f"INSERT INTO reads VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
 
-    def _range_around(self, device_id: str, sequence: int) -> tuple[int, int] | None:
-        row = self._connection.execute(
-            """SELECT first_sequence, last_sequence FROM confirmed
-               WHERE device_id = ? AND first_sequence <= ? ORDER BY first_sequence DESC LIMIT 1""",
-            (device_id, sequence),
-        ).fetchone()
-        return (row[0], row[1]) if row and sequence <= row[1] else None
-
-    def _extend_confirmed(self, device_id: str, sequence: int) -> None:
-        """Add one number, joining it with the ranges that it touches."""
-        before = self._range_around(device_id, sequence - 1)
-        after = self._range_around(device_id, sequence + 1)
-        for neighbour in (before, after):
-            if neighbour:
-                self._connection.execute(
-                    "DELETE FROM confirmed WHERE device_id = ? AND first_sequence = ?", (device_id, neighbour[0])
-                )
-        first, last = before[0] if before else sequence, after[1] if after else sequence
-        self._connection.execute("INSERT INTO confirmed VALUES (?, ?, ?)", (device_id, first, last))
-
-    def _count(self, cause: str) -> None:
+    def _count(self, cause: str, number: int = 1) -> None:
         self._connection.execute(
-            "INSERT INTO counters VALUES (?, 1) ON CONFLICT (cause) DO UPDATE SET count = count + 1", (str(cause),)
+            "INSERT INTO counters VALUES (?, ?) ON CONFLICT (cause) DO UPDATE SET count = count + excluded.count",
+            (str(cause), number),
         )
 
     @contextlib.contextmanager

@@ -5,14 +5,15 @@ itself lives at the broker, which keeps what comes while no receiver is there.
 """
 
 import contextlib
+import hmac
 import ssl
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -24,7 +25,7 @@ from firmware.board.mqtt_loop import move_bytes, prepare_socket, properties_of
 from firmware.board.tls import unreachable
 from firmware.faults import KestrelError
 from firmware.records import Lost, Refused
-from firmware.topics import SHARED_NOTICES, SHARED_READS, SHARED_STATUSES, receipt_topic
+from firmware.topics import ALL_NOTICES, ALL_READS, ALL_STATUSES, receipt_topic
 
 SESSION_EXPIRY_S: Final = 30 * 86_400  # the longest retention time of a unit
 RECEIPT_EXPIRY_S: Final = 86_400  # a later receipt says the same and more
@@ -32,6 +33,7 @@ RECEIVE_MAXIMUM: Final = 100
 KEEPALIVE_S: Final = 30
 CONNECT_LIMIT_S: Final = 10.0
 PACKET_BYTES_MAX: Final = 131_072  # the broker's own limit
+RECEIVE_MAXIMUM_DEFAULT: Final = 65_535  # of the broker, if its CONNACK does not say (MQTT 5, section 3.2.2.3.3)
 
 
 class BrokerRefused(KestrelError):
@@ -40,6 +42,15 @@ class BrokerRefused(KestrelError):
 
 class BrokerLost(KestrelError):
     """There is no connection to the broker; a later attempt may succeed."""
+
+
+def share_group(receipt_key: Ed25519PrivateKey) -> str:
+    """Return the name under which the receivers of this fleet share what its units say (MQTT 5, section 4.8.2).
+
+    Nobody else can know it. Mosquitto lets everybody into every group, and hands a share of the messages to a client
+    that may not read them, which is to nobody: a single unit that was taken over could hold up half of a fleet's reads.
+    """
+    return hmac.digest(receipt_key.private_bytes_raw(), b"kestrel/share-group/v1", "sha256").hex()[:32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,19 +64,31 @@ class Message:
 
 
 class Subscription:
-    """One connection that hears what all units say. A context manager; `take` is called for each message."""
+    """One connection that hears what all units say. A context manager; `take` gets what has arrived together."""
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext, take: Callable[[Message], None]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        name: str,
+        tls: ssl.SSLContext,
+        *,
+        group: str,
+        take: Callable[[Sequence[Message]], None],
+    ) -> None:
         self._host = host
         self._port = port
+        self._name = name
+        self._group = group
         self._take = take
         self._is_subscribed = False
         self._refusal = ""
-        self._arrived: deque[Message] = deque()
+        self._arrived: list[Message] = []
         self._unconfirmed: set[int] = set()  # receipts that the broker has not acknowledged
+        self._receipts_at_most = RECEIVE_MAXIMUM_DEFAULT
         self._client = Client(
             CallbackAPIVersion.VERSION2,
-            client_id=RECEIVER_USER,
+            client_id=name,  # as the broker has it from the certificate: no two sessions share one
             protocol=MQTTProtocolVersion.MQTTv5,
             reconnect_on_failure=False,
             manual_ack=True,
@@ -82,7 +105,9 @@ class Subscription:
     def __enter__(self) -> Self:
         """Connect and subscribe. Raises BrokerRefused or BrokerLost."""
         properties = properties_of(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        # One session keeps what comes while nobody is there. A further receiver that has gone must be dealt no share:
+        # what lay there would wait for it, as would half of what the units send again.
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S if self._name == RECEIVER_USER else 0
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
         properties.MaximumPacketSize = PACKET_BYTES_MAX
         try:
@@ -111,10 +136,17 @@ class Subscription:
         self._close()
 
     def serve(self, wait_s: float) -> None:
-        """Move bytes for up to `wait_s`, calling `take` for what comes. Raises BrokerRefused or BrokerLost."""
-        status = move_bytes(self._client, wait_s, packet_bytes_max=PACKET_BYTES_MAX)
-        while self._arrived:
-            self._take(self._arrived.popleft())
+        """Wait for up to `wait_s`, then take in one group what is there already. Raises BrokerRefused or BrokerLost.
+
+        A group never waits for another message, and holds about RECEIVE_MAXIMUM at most.
+        """
+        status, before = move_bytes(self._client, wait_s, packet_bytes_max=PACKET_BYTES_MAX), 0
+        while status == MQTTErrorCode.MQTT_ERR_SUCCESS and before < len(self._arrived) < RECEIVE_MAXIMUM:
+            before = len(self._arrived)
+            status = move_bytes(self._client, 0.0, packet_bytes_max=PACKET_BYTES_MAX)
+        if self._arrived:
+            group, self._arrived = self._arrived, []
+            self._take(group)
         if self._refusal:
             self._close()
             raise BrokerRefused(self._refusal)
@@ -130,6 +162,10 @@ class Subscription:
     def acknowledge(self, message: Message) -> None:
         """Tell the broker that it may forget this message."""
         self._client.ack(message.number, message.qos)
+
+    def receipts_room(self) -> int:
+        """Return how many receipts the broker takes now: its Receive Maximum less what it has not acknowledged."""
+        return self._receipts_at_most - len(self._unconfirmed)
 
     def send_receipt(self, device_id: str, receipt: bytes) -> None:
         """Publish a receipt to its unit."""
@@ -150,13 +186,17 @@ class Subscription:
             connection.close()
 
     def _on_connect(
-        self, client: Client, _userdata: Any, _flags: ConnectFlags, reason: ReasonCode, _properties: Any
+        self, client: Client, _userdata: Any, _flags: ConnectFlags, reason: ReasonCode, properties: Any
     ) -> None:
         if reason.is_failure:
             self._refusal = f"{self._host} does not let the receiver in ({reason}); check the broker's configuration"
-        else:
-            wanted = (SHARED_READS, SHARED_NOTICES, SHARED_STATUSES)
-            client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in wanted])
+            return
+        self._receipts_at_most = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM_DEFAULT)
+        # a broker that cannot share says so (MQTT 5, section 3.2.2.3.13): its one receiver hears all
+        can_share = getattr(properties, "SharedSubscriptionAvailable", 1)
+        shared = f"$share/{self._group}/" if can_share else ""
+        wanted = (ALL_READS, ALL_NOTICES, ALL_STATUSES)
+        client.subscribe([(shared + topic, SubscribeOptions(qos=1)) for topic in wanted])
 
     def _on_subscribe(
         self, _client: Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Any

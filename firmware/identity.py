@@ -54,7 +54,7 @@ def load(folder: Path, device_id: str, keys: KeyStore | None = None) -> Identity
     """
     files = KeyFiles(folder)
     signing_keys = keys or files
-    certificates = own_certificates(folder, signing_keys)
+    certificates = own_certificates(folder, in_token=not isinstance(signing_keys, KeyFiles))
     load_certificate(folder / AUTHORITY_NAME)
     for path, certificate in certificates.items():
         if common_name(certificate) != device_id:
@@ -82,14 +82,17 @@ def days_left(not_after_utc_ms: int, utc_ms: int) -> float:
     return (not_after_utc_ms - utc_ms) / MS_PER_DAY
 
 
-def certificate_names(keys: KeyStore) -> tuple[str, ...]:
-    """Return the names of a unit's certificate files: the one for TLS first, the one of the key that signs last."""
-    return (CERTIFICATE_NAME,) if isinstance(keys, KeyFiles) else (CERTIFICATE_NAME, SIGNING_CERTIFICATE_NAME)
+def certificate_names(*, in_token: bool) -> tuple[str, ...]:
+    """Return the names of a unit's certificate files: the one for TLS first, the one of the key that signs last.
+
+    `in_token`: the key that signs lies in a token.
+    """
+    return (CERTIFICATE_NAME, SIGNING_CERTIFICATE_NAME) if in_token else (CERTIFICATE_NAME,)
 
 
-def own_certificates(folder: Path, keys: KeyStore) -> dict[Path, x509.Certificate]:
+def own_certificates(folder: Path, *, in_token: bool) -> dict[Path, x509.Certificate]:
     """Return the unit's certificates by path, in the order of `certificate_names`. Raises ConfigRejected."""
-    return {folder / name: load_certificate(folder / name) for name in certificate_names(keys)}
+    return {folder / name: load_certificate(folder / name) for name in certificate_names(in_token=in_token)}
 
 
 def load_certificate(path: Path) -> x509.Certificate:

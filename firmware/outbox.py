@@ -88,6 +88,7 @@ class Outbox:
         self._ages = Ages(clock, retention_s)
         self._next_sequence = 0
         self._reserved_below = 0  # nothing is reserved before the first read: a start that reads nothing costs none
+        self._asked_utc_ms = -1  # when the newest receipt that asked for something was issued
         self._wake: threading.Event | None = None
         self._lock = threading.Lock()
         with refusals_translated(path), contextlib.ExitStack() as unless_whole:
@@ -206,11 +207,22 @@ class Outbox:
             self._connection.execute("DELETE FROM flights")
 
     def confirm(self, receipt: Receipt) -> int:
-        """Forget the messages that `receipt` (already verified) names; return how many. Raises DeviceFault."""
+        """Forget the messages that `receipt` (already verified) names; return how many. Raises DeviceFault.
+
+        What it asks for goes again at once, if it is here and the broker has acknowledged it; the rest is on its way
+        or gone. A question counts once: somebody who sends an old one again must not spend the data plan.
+        """
         with self._lock, refusals_translated(self._path):
             confirmed: Counter[MessageClass] = Counter()
             for pair in receipt.ranges:
                 self._forget(confirmed, "sequence BETWEEN ? AND ?", *pair)
+            if receipt.asked_again and receipt.issued_utc_ms > self._asked_utc_ms:
+                self._asked_utc_ms = receipt.issued_utc_ms
+                with self._connection:
+                    self._connection.executemany(
+                        "UPDATE flights SET due_s = 0 WHERE due_s IS NOT NULL AND sequence BETWEEN ? AND ?",
+                        receipt.asked_again,
+                    )
             return confirmed.total()
 
     def expire(self) -> int:

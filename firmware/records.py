@@ -215,11 +215,15 @@ class SealedRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """The receiver's word that it has stored these sequence numbers: inclusive ranges, ascending, not touching."""
+    """The receiver's word that it has stored these sequence numbers: inclusive ranges, ascending, not touching.
+
+    `asked_again` are numbers that it misses, in the same form: whatever of them still waits is to be sent again now.
+    """
 
     device_id: str
     ranges: tuple[tuple[int, int], ...]
     issued_utc_ms: int
+    asked_again: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

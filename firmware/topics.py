@@ -3,14 +3,11 @@
 from typing import Final
 
 ALL_READS: Final = "kestrel/v1/+/read"
-SHARED_READS: Final = f"$share/receivers/{ALL_READS}"
-"""Receivers share the reads of all units among them (MQTT 5, section 4.8.2)."""
+ALL_NOTICES: Final = "kestrel/v1/+/retired"
+"""The last words of all units."""
 
-SHARED_NOTICES: Final = "$share/receivers/kestrel/v1/+/retired"
-"""And their last words."""
-
-SHARED_STATUSES: Final = "$share/receivers/kestrel/v1/+/status"
-"""And whether they are there."""
+ALL_STATUSES: Final = "kestrel/v1/+/status"
+"""Whether they are there."""
 
 
 def read_topic(device_id: str) -> str:

@@ -123,8 +123,8 @@ class Fields:
         return value
 
     def array(self, key: enum.IntEnum, high: int) -> list[object]:
-        """Return an array of at most `high` items of any type."""
-        value = self._value[key]
+        """Return an array of at most `high` items of any type; an absent key is an empty one."""
+        value = self._value.get(key, [])
         if not isinstance(value, list) or len(value) > high:
             raise self._rejected(key, "not an array of its length")
         return value

@@ -19,7 +19,7 @@ from firmware.board.pkcs11_token import key_store_in
 from firmware.command_line import EXIT_STOPPED, ended
 from firmware.reading import Recogniser
 from firmware.recognition import PlateReader
-from hw_sim import demonstration
+from hw_sim import demonstration, fleet_command, link_command
 from hw_sim.board import open_unit
 from hw_sim.closing_time import ClosingTime
 from hw_sim.grid import Cell, Setting, run_grid, table
@@ -37,9 +37,11 @@ EPILOG = """examples:
   python -m hw_sim device --folder unit       one camera alone, made with `kestrel-provision unit new`
   python -m hw_sim grid --mph 75 --light day,night --rain 0 --passes 50 --seed 7    how much is captured and read
   python -m hw_sim picture --mph 75 --light night --out pictures    the frames of one pass, with the truth
+  python -m hw_sim link --scenario outage72h --json link.json    three days offline, and how they drain
+  python -m hw_sim fleet --cameras 50 --reads-per-minute 50 --minutes 1    a load on broker and receiver
 
 exit codes: 0 ended or stopped on request, 1 fault or bug, 2 usage or configuration, 3 the unit is
-  retired, 130 a grid that was interrupted"""
+  retired, 130 a grid or a load that was interrupted"""
 
 EXIT_INTERRUPTED = 130
 """128 and the number of SIGINT, as shells have it: a grid that is not complete must not pass for one."""
@@ -188,6 +190,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--view", action="store_true", help="write a page that shows what the unit sees, and say where")
     _add_grid(commands)
     _add_picture(commands)
+    link_command.add_to(commands)
+    fleet_command.add_to(commands)
     return parser
 
 

@@ -1,11 +1,12 @@
 """A real Mosquitto on loopback, with the fleet's own files: the broker of the simulation and of the tests.
 
-World face: start, stop, kill, start again. It is the product's configuration with another port and other folders, so
-what is refused here is refused on the road.
+World face: start, stop, kill, save, start again. It is the product's configuration with another port and other folders,
+so what is refused here is refused on the road.
 """
 
 import contextlib
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -35,27 +36,33 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def is_listening(port: int) -> bool:
-    """Say whether something accepts connections on this port of loopback."""
+def is_listening(port: int, address: str = ADDRESS) -> bool:
+    """Say whether something accepts connections on this port, of loopback unless another address is given."""
     with contextlib.closing(socket.socket()) as probe:
         probe.settimeout(1.0)
-        return probe.connect_ex((ADDRESS, port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
 class Broker:
     """One Mosquitto for the fleet in `fleet_path`; its state and its log lie in `folder`. A context manager."""
 
-    def __init__(self, fleet_path: Path, folder: Path) -> None:
+    def __init__(self, fleet_path: Path, folder: Path, address: str = ADDRESS) -> None:
+        self._address = address
         self.port = fleet_folder.load(fleet_path).port
         self.log_path = folder / "broker.log"
         self._folder = folder
         self._fleet_path = fleet_path
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """Return the process, or None while there is none."""
+        return self._process.pid if self._process is not None else None
+
     def start(self) -> None:
         """Start it and return when it takes connections. Raises BrokerAbsent."""
         program = _program()
-        if is_listening(self.port):
+        if is_listening(self.port, self._address):
             raise BrokerAbsent(
                 f"port {self.port} of this machine is in use; end what listens there, or make a fleet with another port"
             )
@@ -79,6 +86,11 @@ class Broker:
             except subprocess.TimeoutExpired:
                 self.kill()
             self._process = None
+
+    def save(self) -> None:
+        """Let it write its memory now, as it does every autosave_interval. It does so when it next has work."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGUSR1)
 
     def kill(self) -> None:
         """End it as a power cut does: what it had not yet saved is gone."""
@@ -104,7 +116,7 @@ class Broker:
             folder=(self._fleet_path / fleet_folder.BROKER_FOLDER).absolute(),
             state_folder=state_folder.absolute(),
             user="root",  # as which nothing changes: not for root, and for others Mosquitto ignores it
-            address=ADDRESS,
+            address=self._address,
         )
         path = self._folder / broker_files.CONFIGURATION_NAME
         durable_files.write(path, broker_files.configuration(place).encode())
@@ -112,7 +124,7 @@ class Broker:
 
     def _await_start(self, process: subprocess.Popen[bytes]) -> None:
         deadline_s = time.monotonic() + START_LIMIT_S
-        while not is_listening(self.port):
+        while not is_listening(self.port, self._address):
             if process.poll() is not None or time.monotonic() > deadline_s:
                 raise BrokerAbsent(f"mosquitto did not start; {self.log_path} says why")
             time.sleep(LOOK_EVERY_S)

@@ -5,7 +5,6 @@ receiver and the device as processes of their own. This file starts them in orde
 """
 
 import datetime as dt
-import os
 import signal
 import statistics
 import subprocess
@@ -26,11 +25,12 @@ from firmware.board.linux import LinuxClock, LinuxSystem
 from firmware.board.mqtt_link import MqttLink
 from firmware.board.pkcs11_token import key_store
 from firmware.config import DeviceConfig, SiteConfig
-from firmware.faults import FaultBook, KestrelError
+from firmware.faults import FaultBook
 from firmware.outbox import Outbox
 from firmware.stage import Mailbox
 from firmware.uplink import UplinkStage
 from hw_sim.broker import Broker, free_port
+from hw_sim.part_processes import PartEnded, child, stop
 from hw_sim.replay import open_scene
 from hw_sim.surroundings import World
 from provisioning import durable_files, fleet, unit
@@ -44,10 +44,6 @@ DEVICE_STOP_LIMIT_S: Final = 60.0
 RECEIVER_STOP_LIMIT_S: Final = 20.0
 DELIVERY_LIMIT_S: Final = 10.0
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class PartEnded(KestrelError):
-    """A process of the demonstration ended when it should not have. It has said why on the terminal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +138,7 @@ def receiving(places: Places) -> Iterator[subprocess.Popen[str]]:
     Raises PartEnded if it ends before it hears.
     """
     command = [sys.executable, "-m", "cloud", "receive", "--folder", str(places.fleet)]
-    with _child(command, stdout=subprocess.PIPE) as receiver:
+    with child(command, stdout=subprocess.PIPE) as receiver:
         if receiver.stdout is None:
             raise PartEnded("the receiver has no output")
         first_line = receiver.stdout.readline()
@@ -155,7 +151,7 @@ def receiving(places: Places) -> Iterator[subprocess.Popen[str]]:
         try:
             yield receiver
         finally:
-            _stop(receiver, RECEIVER_STOP_LIMIT_S)
+            stop(receiver, RECEIVER_STOP_LIMIT_S)
             forwarding.join()
 
 
@@ -219,10 +215,10 @@ def _device_command(places: Places, world: World, *, with_view: bool) -> list[st
 
 def _run_device(command: list[str], receiver: subprocess.Popen[str], stopping: threading.Event) -> int:
     """Run the device until it ends or is to stop; return its exit code. Raises PartEnded if the receiver ends first."""
-    with _child(command, stdout=None) as device:
+    with child(command, stdout=None) as device:
         while device.poll() is None and receiver.poll() is None and not stopping.wait(LOOK_EVERY_S):
             pass
-        _stop(device, DEVICE_STOP_LIMIT_S)
+        stop(device, DEVICE_STOP_LIMIT_S)
         if receiver.poll() is not None:
             raise PartEnded("the receiver ended before the device; its own sentence is above")
         was_asked_early = stopping.is_set() and device.returncode == -signal.SIGTERM  # before it listened to signals
@@ -267,30 +263,6 @@ def _outbox(places: Places, settings: DeviceConfig) -> Iterator[Outbox]:
         yield outbox
     finally:
         outbox.close()
-
-
-@contextmanager
-def _child(command: list[str], *, stdout: int | None) -> Iterator[subprocess.Popen[str]]:
-    """Run a part in a process group of its own, so that Ctrl-C reaches only this process, which stops all in order."""
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(  # noqa: S603  our own modules, no shell
-        command, stdin=subprocess.DEVNULL, stdout=stdout, text=True, env=environment, process_group=0
-    ) as child:
-        try:
-            yield child
-        finally:
-            _stop(child, DEVICE_STOP_LIMIT_S)
-
-
-def _stop(child: subprocess.Popen[str], limit_s: float) -> None:
-    """Ask a part to end, and end it if it does not."""
-    if child.poll() is None:
-        child.terminate()
-        try:
-            child.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
 
 
 def _forward(lines: IO[str]) -> None:

@@ -82,10 +82,10 @@ class DayOfTraffic:
     def vehicles_per_s(self, at_s: float) -> float:
         """Return the mean rate at a time since the beginning."""
         hour = int(self.starts_at_hour + at_s / 3600.0) % 24
-        return self.vehicles_per_day * _HOUR_SHARES[hour] / sum(_HOUR_SHARES) / 3600.0
+        return self.vehicles_per_day * HOUR_SHARES[hour] / sum(HOUR_SHARES) / 3600.0
 
 
-_HOUR_SHARES = (0.9, 0.6, 0.5, 0.5, 0.8, 1.8, 4.0, 6.4, 6.9, 5.4, 5.0, 5.2, 5.5, 5.5, 5.8, 6.6, 7.6, 7.9, 6.2, 4.7, 3.8,
+HOUR_SHARES = (0.9, 0.6, 0.5, 0.5, 0.8, 1.8, 4.0, 6.4, 6.9, 5.4, 5.0, 5.2, 5.5, 5.5, 5.8, 6.6, 7.6, 7.9, 6.2, 4.7, 3.8,
                 3.2, 2.3, 1.5)  # fmt: skip
 
 

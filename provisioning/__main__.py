@@ -14,7 +14,17 @@ from firmware import config, identity
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED, ended
 from firmware.config import DeviceConfig, SiteConfig, SuiteName, TokenConfig
 from firmware.faults import ConfigRejected
-from provisioning import durable_files, fleet, installed_broker, requests, retiring, revocation, signing, unit
+from provisioning import (
+    durable_files,
+    fleet,
+    installed_broker,
+    receivers,
+    requests,
+    retiring,
+    revocation,
+    signing,
+    unit,
+)
 from provisioning.host import addresses, install
 
 
@@ -42,6 +52,15 @@ def _fleet_add_key(options: argparse.Namespace) -> None:
         "and start the receiver again.\n"
         f"New units seal to {len(made.agency_keys)} keys; units that are out need agency_keys of "
         f"{options.folder / fleet_folder.FLEET_NAME} in their config.json.\n"
+    )
+
+
+def _fleet_add_receiver(options: argparse.Namespace) -> None:
+    name = receivers.add(options.folder, _now())
+    access_list = options.folder / fleet_folder.BROKER_FOLDER / broker_files.ACCESS_NAME
+    sys.stdout.write(
+        f"Receiver {name} made. Copy {access_list} to the broker's machine and run `systemctl reload mosquitto` there; "
+        f"then start `kestrel-cloud receive --folder {options.folder} --name {name}`.\n"
     )
 
 
@@ -215,7 +234,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_fleet_commands(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(title="command", required=True, metavar="init|add-key|list|revoke|retire")
+    commands = parser.add_subparsers(
+        title="command", required=True, metavar="init|add-key|add-receiver|list|revoke|retire"
+    )
     init = commands.add_parser("init", help="make a fleet: authority, agency keys, broker and receiver files")
     init.add_argument("folder", type=Path, help="where; the office keeps it, no unit ever sees it")
     init.add_argument("--host", required=True, help="name or address of the broker, as the units can reach it")
@@ -236,6 +257,11 @@ def _add_fleet_commands(parser: argparse.ArgumentParser) -> None:
             default=SuiteName.X25519,
             help="x-wing: closed to quantum computers too, and 1,088 bytes more a read (default: %(default)s)",
         )
+    add_receiver = commands.add_parser(
+        "add-receiver", help="make one more receiver, to share the reads with the others"
+    )
+    add_receiver.add_argument("folder", type=Path, help="the fleet's folder")
+    add_receiver.set_defaults(command=_fleet_add_receiver)
     listing = commands.add_parser("list", help="list the units of a fleet")
     listing.add_argument("folder", type=Path, help="the fleet's folder")
     listing.set_defaults(command=_fleet_list)

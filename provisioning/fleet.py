@@ -65,7 +65,11 @@ def init(folder: Path, *, host: str, port: int, now: dt.datetime, suite: SuiteNa
         fleet_folder.RECEIVER_FOLDER,
         fleet_folder.REGISTRY_FOLDER,
     )
-    contents = _agency_files(keys) | _broker_files(keys.authority, fleet, now) | _receiver_files(keys.authority, now)
+    contents = (
+        _agency_files(keys)
+        | _broker_files(keys.authority, fleet, now)
+        | receiver_files(keys.authority, broker_files.RECEIVER_USER, now)
+    )
     durable_files.refuse_to_replace(folder / name for name in contents)
     durable_files.make_folder(folder)
     for part in parts:
@@ -162,18 +166,19 @@ def _broker_files(authority: Authority, fleet: Fleet, now: dt.datetime) -> dict[
             certificates.revocation_list(authority, {}, None, now)
         ),
         fleet_folder.BROKER_FOLDER / broker_files.CONFIGURATION_NAME: broker_files.configuration(place).encode(),
+        fleet_folder.BROKER_FOLDER / broker_files.SERVICE_NAME: broker_files.service_settings().encode(),
         fleet_folder.BROKER_FOLDER / broker_files.ACCESS_NAME: broker_files.access_list().encode(),
     }
 
 
-def _receiver_files(authority: Authority, now: dt.datetime) -> dict[Path, bytes]:
+def receiver_files(authority: Authority, name: str, now: dt.datetime) -> dict[Path, bytes]:
+    """Return the files of the receiver of this name, by where they lie in the fleet's folder: key, certificates."""
     key = certificates.new_tls_key()
-    request = certificates.signing_request(key, broker_files.RECEIVER_USER)
-    certificate = certificates.client_certificate(
-        authority, request, broker_files.RECEIVER_USER, now, certificates.RECEIVER_DAYS
-    )
-    return {
+    request = certificates.signing_request(key, name)
+    certificate = certificates.client_certificate(authority, request, name, now, certificates.RECEIVER_DAYS)
+    contents = {
         fleet_folder.RECEIVER_KEY: certificates.key_pem(key),
-        fleet_folder.RECEIVER_CERTIFICATE: certificates.certificate_pem(certificate),
         fleet_folder.RECEIVER_AUTHORITY: certificates.certificate_pem(authority.certificate),
+        fleet_folder.RECEIVER_CERTIFICATE: certificates.certificate_pem(certificate),  # last: with it there is one
     }
+    return {fleet_folder.of_receiver(file, name): content for file, content in contents.items()}

@@ -57,7 +57,8 @@ def renew(fleet_path: Path, now: dt.datetime) -> x509.CertificateRevocationList:
     folder = fleet_path / fleet_folder.BROKER_FOLDER
     durable_files.write(folder / broker_files.REVOKED_NAME, certificates.revocation_list_pem(revoked))
     durable_files.write(
-        folder / broker_files.ACCESS_NAME, broker_files.access_list([unit.device_id for unit in ended]).encode()
+        folder / broker_files.ACCESS_NAME,
+        broker_files.access_list([unit.device_id for unit in ended], fleet_folder.receivers(fleet_path)).encode(),
     )
     return revoked
 

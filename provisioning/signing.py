@@ -41,7 +41,7 @@ def sign(fleet_path: Path, request: UnitRequest, now: dt.datetime, *, site: Site
     known = _active(units.find(request.device_id))
     if site is None:
         known = _vouched_for(known, request, asked)
-    elif known is not None and known.public_key != _base64(asked[-1]):
+    elif known is not None and known.public_key != base64_of(asked[-1]):
         raise _taken(request.device_id)
     settings = None if site is None else settings_of(fleet_path, request.device_id, site, request.token)
     authority = fleet.load_authority(fleet_path)
@@ -98,9 +98,9 @@ def _checked(request: UnitRequest) -> list[x509.CertificateSigningRequest]:
             raise ConfigRejected(
                 f"the request names another subject than {request.device_id}; make it again on the unit"
             )
-    if len({_base64(one) for one in asked}) < len(asked):
+    if len({base64_of(one) for one in asked}) < len(asked):
         raise ConfigRejected("the request names one key twice; make it again on the unit")
-    if not _is_proven(request, asked, request.proof, _base64(asked[-1])):
+    if not _is_proven(request, asked, request.proof, base64_of(asked[-1])):
         raise ConfigRejected("the request was altered after it was made; make it again on the unit")
     return asked
 
@@ -114,7 +114,7 @@ def _is_proven(request: UnitRequest, asked: list[x509.CertificateSigningRequest]
 
 def _refuse_registered(units: Registry, device_id: str, asked: list[x509.CertificateSigningRequest]) -> None:
     """Return if nobody else has these keys and this unit did not lay them down. Raises ConfigRejected."""
-    keys = {_base64(one) for one in asked}
+    keys = {base64_of(one) for one in asked}
     for entry in units.units():
         if keys & {earlier.public_key for earlier in entry.earlier_keys}:
             raise ConfigRejected(f"{entry.device_id} signed with this key before; make a new one on the unit")
@@ -128,7 +128,7 @@ def _vouched_for(known: Unit | None, request: UnitRequest, asked: list[x509.Cert
     """Return `known`, whose registered key stands behind the request. Raises ConfigRejected."""
     if known is None:
         raise ConfigRejected(f"{request.device_id}: not a unit of this fleet; a new one is signed with its site's name")
-    is_same_key = known.public_key == _base64(asked[-1])  # an answer that was lost on its way
+    is_same_key = known.public_key == base64_of(asked[-1])  # an answer that was lost on its way
     if is_same_key:
         return known
     if request.proof_of_former is None or not _is_proven(request, asked, request.proof_of_former, known.public_key):
@@ -151,7 +151,7 @@ def _entry(
 ) -> Unit:
     """Return the registry entry with the key of the last of `issued` as the present one."""
     made = issued[-1]
-    public_key = _base64(made)
+    public_key = base64_of(made)
     serials = (*(f"{one.serial_number:x}" for one in issued), *(known.certificate_serials if known else ()))
     entry = Unit(
         device_id=device_id,
@@ -173,6 +173,6 @@ def _entry(
     return msgspec.structs.replace(entry, earlier_keys=(earlier, *entry.earlier_keys))
 
 
-def _base64(named: x509.CertificateSigningRequest | x509.Certificate) -> str:
+def base64_of(named: x509.CertificateSigningRequest | x509.Certificate) -> str:
     """Return the public key as the registry writes it: raw, base64."""
     return base64.b64encode(named.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()

@@ -87,7 +87,7 @@ def request_rotation(unit_folder: Path) -> UnitRequest:
     settings = config.load(unit_folder / identity.CONFIG_NAME)
     stores = _stores(unit_folder, settings.token)
     unit = identity.load(unit_folder, settings.device_id, stores[-1])
-    present = identity.own_certificates(unit_folder, stores[-1]).values()
+    present = identity.own_certificates(unit_folder, in_token=settings.token is not None).values()
     waiting = [
         store.prepare(identity.public_key_of(certificate)) for store, certificate in zip(stores, present, strict=True)
     ]
@@ -101,7 +101,7 @@ def install(unit_folder: Path, answer: UnitAnswer) -> None:
     """
     token = answer.config.token if answer.config else config.load(unit_folder / identity.CONFIG_NAME).token
     stores = _stores(unit_folder, token)
-    names = identity.certificate_names(stores[-1])
+    names = identity.certificate_names(in_token=token is not None)
     made = answer.parsed()
     if len(made) != len(names):
         raise ConfigRejected("the answer has not one certificate for each key of this unit; make a new request")

@@ -1,6 +1,7 @@
 """What all tests share: which board the contract tests run against, and a unit's configuration without secrets."""
 
 import logging
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,9 @@ settings.load_profile("same")
 
 def pytest_addoption(parser):
     parser.addoption("--board", choices=["sim", "pi"], default="sim", help="whose parts the contract tests run against")
+    parser.addoption(
+        "--second-broker", type=Path, metavar="ROOT", help="root folder of a Debian 13 with rabbitmq-server"
+    )
     parser.addoption("--rounds", type=int, help="how many power cuts, kills, flips of bits (default: a few of each)")
 
 

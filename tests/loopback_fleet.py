@@ -1,7 +1,9 @@
 """A unit and a receiver on loopback, driven by the test: real files, real TLS, real stores; no camera."""
 
+import contextlib
 import datetime as dt
 import io
+import socket
 import threading
 
 from made_reads import PLATE, KernelRandom, SetClock, made_read
@@ -90,6 +92,24 @@ class Unit:
                 return True
             self.uplink.wake.wait(0.05)
         return False
+
+    def acknowledged(self):
+        """How many messages the broker has acknowledged and no receipt has confirmed: those that will be due one day.
+
+        One that is due already is not counted.
+        """
+        due_one_day = {waiting.token for waiting in self.outbox.next_unsent(100_000, 1e12)}
+        return len(due_one_day - {waiting.token for waiting in self.outbox.next_unsent(100_000, -1e12)})
+
+    def cut_connection(self):
+        """End the connection without a goodbye, wherever in the stream it is; return whether there was one."""
+        session = self.link._session
+        connection = session and session._client.socket()
+        if connection is None:
+            return False
+        with contextlib.suppress(OSError):  # it ends by itself at this moment
+            connection.shutdown(socket.SHUT_RDWR)
+        return True
 
     def fault_hint(self, code):
         return next((report.hint for report in self.faults.reports() if report.code is code), "")

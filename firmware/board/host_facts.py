@@ -55,7 +55,7 @@ def look(config: DeviceConfig, folder: Path, models: Path, clock: Clock, *, proc
         sockets=waiting_sockets(proc),
         ruleset=ruleset(),
         key=key(config, folder),
-        certificate=certificate(folder),
+        certificate=certificate(config, folder),
         disk=disk(folder),
         models=tuple(_networks(models, clock)),
         service=service(proc),
@@ -96,16 +96,18 @@ def key(config: DeviceConfig, folder: Path) -> KeyFacts | Unseen:
     return KeyFacts(kind=kind, mode=mode, problem="")
 
 
-def certificate(folder: Path) -> CertificateFacts | Unseen:
-    """Return when the unit's certificate holds."""
-    path = folder / identity.CERTIFICATE_NAME
+def certificate(config: DeviceConfig, folder: Path) -> CertificateFacts | Unseen:
+    """Return when the unit's certificates hold, both of them where the key that signs lies in a token."""
     try:
-        found = identity.load_certificate(path)
+        found = identity.own_certificates(folder, in_token=config.token is not None).values()
     except ConfigRejected as error:
-        return _hidden(path) if isinstance(error.__cause__, PermissionError) else CertificateFacts(problem=str(error))
+        cause = error.__cause__
+        if isinstance(cause, PermissionError):
+            return _hidden(Path(cause.filename))
+        return CertificateFacts(problem=str(error))
     return CertificateFacts(
-        from_utc_ms=int(found.not_valid_before_utc.timestamp() * 1000),
-        until_utc_ms=int(found.not_valid_after_utc.timestamp() * 1000),
+        from_utc_ms=max(int(one.not_valid_before_utc.timestamp() * 1000) for one in found),
+        until_utc_ms=min(int(one.not_valid_after_utc.timestamp() * 1000) for one in found),
     )
 
 

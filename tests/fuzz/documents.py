@@ -22,7 +22,7 @@ from firmware.config import AgencyKeyConfig, DeviceConfig, SealConfig, SiteConfi
 from firmware.faults import ConfigRejected, DeviceFault, DocumentRejected
 from firmware.key_files import KEY_NAME
 from firmware.presence import Status, sign_status, verify_status
-from firmware.receipts import SIGNATURE_PREFIX, body, sign_receipt, verify_receipt
+from firmware.receipts import body, sign_receipt, signature_prefix, verify_receipt
 from firmware.records import MessageClass, Receipt, SealedRead
 from firmware.retirement import (
     Cause,
@@ -140,12 +140,17 @@ def _receipt(data: bytes) -> None:
 
 def _receipt_body(data: bytes) -> None:
     """Verify `data` as a body that the agency did sign."""
-    signature = device_key().sign(SIGNATURE_PREFIX + data)
+    signature = device_key().sign(signature_prefix(DEVICE) + data)
     verify_receipt(wire.encode([data, signature]), device_key().public_key(), DEVICE)
 
 
 def a_receipt() -> Receipt:
-    return Receipt(device_id=DEVICE, ranges=((3, 9), (11, 11), (2**40, 2**62 - 1)), issued_utc_ms=START_UTC_MS)
+    return Receipt(
+        device_id=DEVICE,
+        ranges=((3, 9), (11, 11), (2**40, 2**62 - 1)),
+        issued_utc_ms=START_UTC_MS,
+        asked_again=((10, 10), (12, 2**40 - 1)),
+    )
 
 
 def unit_config() -> DeviceConfig:

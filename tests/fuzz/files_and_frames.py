@@ -64,7 +64,9 @@ def _store(data: bytes) -> None:
     path.write_bytes(data)
     with ReadStore(path) as store:
         store.put(made_read(9), START_UTC_MS, b"an envelope")
-        store.ranges(DEVICE, {1, 9}, 10)
+        store.ranges_around(DEVICE, {1, 9})
+        store.newest_ranges(DEVICE, 10)
+        store.gap_below(DEVICE, 9)
         store.reads(10)
         store.counters()
         store.count_rejected(RejectionCause.MALFORMED)

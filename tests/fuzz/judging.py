@@ -83,8 +83,9 @@ def _judge_message(message: str, may_tell: str) -> None:
         r"\bk-[0-9a-z]{4,24}\b",
         r"\bSQLITE_[A-Z_]+\b",
         r"unknown field `[a-z_]{1,32}`",
+        r"Expected `(?:int|float)` [<>]=? -?[0-9.e+]+",
         may_tell,
-    ):  # a path, a unit, an error's name, a misspelt key
+    ):  # a path, a unit, an error's name, a misspelt key, a bound that our source declares
         message = re.sub(public, "", message) if public else message
     strangers = [word for word in re.findall(r"\w+", message) if not _is_ours(word)]
     if strangers:
@@ -97,7 +98,9 @@ def _is_ours(word: str) -> bool:
 
 @functools.cache
 def _vocabulary() -> frozenset[str]:
-    sources = [path for package in ("firmware", "cloud", "hw_sim") for path in (ROOT / package).rglob("*.py")]
+    sources = [
+        path for package in ("firmware", "cloud", "provisioning", "hw_sim") for path in (ROOT / package).rglob("*.py")
+    ]
     sources.append(Path(reasoncodes.__file__))  # the names that MQTT gives to refusals
     words = {word for path in sources for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
     numbers = {word.replace("_", "") for word in words if word[0].isdigit()}

@@ -3,7 +3,7 @@
 import socket
 import ssl
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from paho.mqtt.client import Client
@@ -107,11 +107,12 @@ def _receiver_stream(data: bytes) -> None:
             registry_with(registry_entry(DEVICE, device_key())), store, OpeningKeys([opening_key()]), device_key()
         )
 
-        def take(message: Message) -> None:
-            receiving.take(message.topic, message.payload, 1)
-            subscription.acknowledge(message)
+        def take(messages: Sequence[Message]) -> None:
+            receiving.take_all([(message.topic, message.payload) for message in messages], 1)
+            for message in messages:
+                subscription.acknowledge(message)
 
-        subscription = Subscription("localhost", 1, NO_TLS, take)
+        subscription = Subscription("localhost", 1, "receiver", NO_TLS, group="group", take=take)
         with _broker_that_says(data, subscription._client):
             for _ in range(PACKETS_AT_MOST):
                 subscription.serve(0.0)

@@ -1,5 +1,6 @@
 """Every decoder of bytes from outside against bytes that hypothesis makes of good ones; `make fuzz` looks longer."""
 
+import json
 import shutil
 
 import pytest
@@ -83,6 +84,20 @@ def test_a_certificate_is_refused_for_each_of_its_parts(good, bad):
     (certificate, *_) = SEEDS["certificate"]
     assert good in certificate
     assert not judge(TARGETS["certificate"], certificate.replace(good, bad))
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("config", lambda document: document.update(version=10**20)),  # above a bound that msgspec tells
+        ("certificate-request", lambda document: document.pop("signing_requests")),  # provisioning's own key
+    ],
+    ids=["bound", "key"],
+)
+def test_a_refusal_may_tell_bounds_and_keys_of_ours(name, spoil):
+    document = json.loads(SEEDS[name][0])
+    spoil(document)
+    assert not judge(TARGETS[name], json.dumps(document).encode())
 
 
 @pytest.mark.parametrize(

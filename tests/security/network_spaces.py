@@ -1,21 +1,17 @@
 """Two machines on one cable, made of network namespaces of this kernel: the unit, and whoever is outside.
 
-A namespace lives as long as its file descriptor; the thread that enters one leaves it again. Nothing of the machine's
-own network is touched. See network_namespaces(7), veth(4), packet(7).
+A space is hw_sim's: it lives as long as its file descriptor. See veth(4), packet(7).
 """
 
-import ctypes
 import os
 import shutil
 import socket
 import struct
 import subprocess
-from contextlib import contextmanager
 
 import pytest
 
-CLONE_NEWNET = 0x40000000
-LIBC = ctypes.CDLL(None, use_errno=True)
+from hw_sim.network_space import NetworkSpace, SpaceRefused
 
 UNIT4, BROKER4, OTHER4 = "10.77.0.1", "10.77.0.2", "10.77.0.3"
 UNIT6, BROKER6, OTHER6 = "fd77::1", "fd77::2", "fd77::3"
@@ -44,30 +40,14 @@ def run(*words, **kwargs):
     return subprocess.run(words, check=True, capture_output=True, text=True, timeout=30, **kwargs)
 
 
-class Space:
-    """One network namespace. `with space.entered():` puts this thread, and what it starts, inside."""
+class Space(NetworkSpace):
+    """A network namespace in which a test opens sockets."""
 
     def __init__(self):
-        here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         try:
-            if LIBC.unshare(CLONE_NEWNET) != 0:
-                pytest.skip(f"the kernel makes no network namespaces here ({os.strerror(ctypes.get_errno())})")
-            self.descriptor = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        finally:
-            assert LIBC.setns(here, CLONE_NEWNET) == 0
-            os.close(here)
-        with self.entered():
-            run("ip", "link", "set", "lo", "up")
-
-    @contextmanager
-    def entered(self):
-        here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        assert LIBC.setns(self.descriptor, CLONE_NEWNET) == 0
-        try:
-            yield
-        finally:
-            assert LIBC.setns(here, CLONE_NEWNET) == 0
-            os.close(here)
+            super().__init__()
+        except SpaceRefused as refused:
+            pytest.skip(str(refused))
 
     def socket(self, *words):
         with self.entered():
@@ -82,9 +62,6 @@ class Space:
         made.bind((address, port))
         made.listen(64)
         return made
-
-    def close(self):
-        os.close(self.descriptor)
 
 
 class Cable:

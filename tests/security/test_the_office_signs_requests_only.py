@@ -1,6 +1,8 @@
 """The fleet's authority certifies what a unit proves to be its own, and nothing else; it never sees a private key."""
 
 import base64
+import datetime as dt
+import shutil
 
 import msgspec
 import pytest
@@ -11,6 +13,7 @@ from softhsm import MODULE
 from cloud import fleet_folder
 from cloud.registry import Registry
 from firmware import config, identity
+from firmware.board import host_facts
 from firmware.board.pkcs11_token import key_store
 from firmware.config import SiteConfig
 from firmware.faults import ConfigRejected
@@ -173,6 +176,18 @@ def test_a_unit_with_a_token_has_two_certificates_of_one_name(fleet_path, tmp_pa
     assert identity.common_name(tls) == identity.common_name(signs) == DEVICE
     assert tls.public_key() != signs.public_key() == made.device_key.public_key()
     assert registry_of(fleet_path).keys(DEVICE, 0)[0] == made.device_key.public_key()
+
+
+def test_the_self_check_judges_the_certificate_in_the_token_too(fleet_path, tmp_path, token):
+    settings = unit.enrol(fleet_path, tmp_path / "unit", SITE, NOW, device_id=DEVICE, token=token)
+    both = host_facts.certificate(settings, tmp_path / "unit")
+    unit.enrol(fleet_path, tmp_path / "older", SITE, NOW - dt.timedelta(days=100), device_id="k-older")
+    shutil.copy(tmp_path / "older" / "device.crt", tmp_path / "unit" / "signing.crt")
+    older = host_facts.certificate(settings, tmp_path / "unit")
+    assert both.until_utc_ms - older.until_utc_ms == 100 * 86_400_000
+    assert older.from_utc_ms == both.from_utc_ms
+    (tmp_path / "unit" / "signing.crt").unlink()
+    assert "signing.crt" in host_facts.certificate(settings, tmp_path / "unit").problem
 
 
 def test_the_command_line_takes_a_token_and_refuses_half_of_one(fleet_path, tmp_path, token, capsys):

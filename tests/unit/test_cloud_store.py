@@ -33,6 +33,7 @@ DEVICE_KEY = Ed25519PrivateKey.generate()
 AGENCY_KEY = OpeningKey.generate(SuiteNumber.X25519)
 RING = OpeningKeys([AGENCY_KEY])
 RECEIPT_KEY = Ed25519PrivateKey.generate()
+MANY = 1000
 
 
 @contextlib.contextmanager
@@ -128,7 +129,7 @@ def test_counts_and_reads_are_there_after_a_restart(tmp_path):
         store.count_rejected(RejectionCause.MALFORMED)
     with ReadStore(path) as store:
         assert (store.count(), store.counters()) == (1, {"malformed": 1})
-        assert store.ranges(DEVICE, set(), 10) == ((5, 5),)
+        assert store.newest_ranges(DEVICE, 10) == [(5, 5)]
 
 
 @settings(max_examples=15, deadline=None)  # each one writes a database
@@ -138,17 +139,17 @@ def test_ranges_are_the_stored_numbers_in_whatever_order_they_came(order, missin
         kept = [sequence for sequence in order if sequence not in missing]
         for sequence in kept:
             put(store, made_read(sequence, jpeg=b""), START_UTC_MS)
-        ranges = store.ranges(DEVICE, set(), 100)
+        ranges = store.newest_ranges(DEVICE, 100)[::-1]
         assert [number for low, high in ranges for number in range(low, high + 1)] == sorted(kept)
         assert all(later[0] >= earlier[1] + 2 for earlier, later in itertools.pairwise(ranges))
 
 
-def test_an_old_number_gets_its_receipt_however_many_gaps_there_are(store):
-    for sequence in range(0, 40, 2):
-        put(store, made_read(sequence), START_UTC_MS)
-    assert store.ranges(DEVICE, {0, 4}, 5) == ((0, 0), (4, 4), (34, 34), (36, 36), (38, 38))
-    assert store.ranges(DEVICE, {3}, 2) == ((36, 36), (38, 38))
-    assert len(store.ranges(DEVICE, set(range(40)), 5)) == 5
+def test_a_number_is_found_in_its_range_and_a_missing_one_in_none(store):
+    for sequence in (1, 2, 3, 7, 9):
+        put(store, made_read(sequence, jpeg=b""), START_UTC_MS)
+    assert store.ranges_around(DEVICE, {9, 2, 3, 5}) == [(1, 3), (9, 9)]
+    assert store.newest_ranges(DEVICE, 2) == [(9, 9), (7, 7)]
+    assert store.ranges_around("k-other001", {9}) == store.newest_ranges("k-other001", 2) == []
 
 
 def test_a_message_becomes_a_stored_read_and_a_receipt_at_once(receiving):
@@ -159,25 +160,25 @@ def test_a_message_becomes_a_stored_read_and_a_receipt_at_once(receiving):
         PLATE,
     )
     assert PLATE not in repr(taken)
-    receipts = receiving.due_receipts(100.0, START_UTC_MS)
+    receipts = receiving.due_receipts(100.0, START_UTC_MS, MANY)
     assert ranges_of(receipts[DEVICE]) == ((5, 5),)
     assert receiving.next_receipt_s() == float("inf")
 
 
 def test_a_busy_unit_gets_one_receipt_a_second(receiving):
     take(receiving, made_read(1))
-    assert list(receiving.due_receipts(100.0, START_UTC_MS)) == [DEVICE]
+    assert list(receiving.due_receipts(100.0, START_UTC_MS, MANY)) == [DEVICE]
     take(receiving, made_read(2))
     take(receiving, made_read(3))
-    assert receiving.due_receipts(100.5, START_UTC_MS) == {}
+    assert receiving.due_receipts(100.5, START_UTC_MS, MANY) == {}
     assert receiving.next_receipt_s() == 100.0 + RECEIPT_PERIOD_S
-    receipts = receiving.due_receipts(101.0, START_UTC_MS)
+    receipts = receiving.due_receipts(101.0, START_UTC_MS, MANY)
     assert ranges_of(receipts[DEVICE]) == ((1, 3),)
 
 
 def test_a_receiver_that_ends_pays_what_it_owes(receiving):
     take(receiving, made_read(1))
-    receiving.due_receipts(100.0, START_UTC_MS)
+    receiving.due_receipts(100.0, START_UTC_MS, MANY)
     take(receiving, made_read(2))
     assert ranges_of(receiving.all_receipts(100.1, START_UTC_MS)[DEVICE]) == ((1, 2),)
 
@@ -185,18 +186,38 @@ def test_a_receiver_that_ends_pays_what_it_owes(receiving):
 def test_a_duplicate_gets_its_receipt_again(receiving):
     envelope = wire_of(made_read(1))
     receiving.take(read_topic(DEVICE), envelope, START_UTC_MS)
-    receiving.due_receipts(100.0, START_UTC_MS)
+    receiving.due_receipts(100.0, START_UTC_MS, MANY)
     assert receiving.take(read_topic(DEVICE), envelope, START_UTC_MS).outcome is Outcome.DUPLICATE
-    assert ranges_of(receiving.due_receipts(200.0, START_UTC_MS)[DEVICE]) == ((1, 1),)
+    assert ranges_of(receiving.due_receipts(200.0, START_UTC_MS, MANY)[DEVICE]) == ((1, 1),)
     assert (receiving.stored, receiving.duplicates) == (1, 1)
 
 
-def test_a_receipt_never_has_more_ranges_than_a_unit_takes(receiving, store):
-    for sequence in range(0, 2 * MAX_RANGES + 20, 2):
-        put(store, made_read(sequence, jpeg=b""), START_UTC_MS)
-    take(receiving, made_read(0))
-    ranges = ranges_of(receiving.due_receipts(100.0, START_UTC_MS)[DEVICE])
-    assert (len(ranges), ranges[0]) == (MAX_RANGES, (0, 0))
+def test_an_old_number_gets_its_receipt_however_many_gaps_there_are(receiving):
+    for sequence in range(0, 40, 2):
+        take(receiving, made_read(sequence, jpeg=b""))
+    receiving.due_receipts(100.0, START_UTC_MS, MANY)
+    take(receiving, made_read(4, jpeg=b""))  # another read of that number
+    assert ranges_of(receiving.due_receipts(200.0, START_UTC_MS, MANY)[DEVICE]) == ((4, 4), (36, 36), (38, 38))
+
+
+def test_ranges_beyond_what_a_unit_takes_come_in_later_receipts(receiving):
+    numbers = range(0, 2 * (2 * MAX_RANGES + 20), 2)
+    for sequence in numbers:
+        take(receiving, made_read(sequence, jpeg=b""))
+    told = [ranges_of(receiving.due_receipts(at_s, START_UTC_MS, MANY)[DEVICE]) for at_s in (100.0, 101.0, 102.0)]
+    assert [len(ranges) for ranges in told] == [MAX_RANGES, MAX_RANGES, 20]
+    assert sorted(low for ranges in told for low, _ in ranges) == list(numbers)
+    assert receiving.due_receipts(103.0, START_UTC_MS, MANY) == {}
+
+
+def test_no_more_receipts_at_a_time_than_the_broker_takes(receiving, registry_path):
+    others = [f"k-other{number:03}" for number in range(5)]
+    for name in others:
+        (registry_path / f"{name}.json").write_bytes(registry_entry(name, DEVICE_KEY))
+        take(receiving, made_read(device_id=name))
+    told = [list(receiving.due_receipts(100.0, START_UTC_MS, 2)) for _ in range(4)]
+    assert [len(names) for names in told] == [2, 2, 1, 0]
+    assert sorted(name for names in told for name in names) == others
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,10 @@ ANY_ADDRESS = {"0.0.0.0", "::", "[::]"}  # noqa: S104
 ALLOWED = {
     ("models/training.py", "import pickle"): "only the name of the error that torch.load raises for a strange file",
     ("hw_sim/broker.py", "subprocess.Popen"): "Mosquitto on loopback; a list whose program we looked up",
-    ("hw_sim/demonstration.py", "subprocess.Popen"): "our own modules as `python -m`; a list made here",
+    ("hw_sim/part_processes.py", "subprocess.Popen"): "our own modules as `python -m`; a list made here",
+    ("hw_sim/tun_cell.py", "subprocess.Popen"): "our own forwarder as `python -m`; a list of numbers made here",
+    ("hw_sim/tcp_relay.py", "socket.create_server"): "the simulated link without root: a relay on 127.0.0.1",
+    ("hw_sim/tcp_relay.py", "create_server"): "the same call, by its last word: a relay on 127.0.0.1",
     (
         "firmware/board/host_facts.py",
         "subprocess.run",

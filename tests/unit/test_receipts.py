@@ -15,8 +15,8 @@ KEY = Ed25519PrivateKey.generate()
 DEVICE = "k-test0001"
 
 
-def receipt(*ranges, device_id=DEVICE):
-    return Receipt(device_id=device_id, ranges=ranges, issued_utc_ms=1_800_000_000_000)
+def receipt(*ranges, device_id=DEVICE, asked_again=()):
+    return Receipt(device_id=device_id, ranges=ranges, issued_utc_ms=1_800_000_000_000, asked_again=tuple(asked_again))
 
 
 @st.composite
@@ -28,51 +28,70 @@ def apart_ranges(draw):
     return ranges
 
 
-@given(apart_ranges())
-def test_what_the_agency_signs_the_unit_takes(ranges):
-    made = receipt(*ranges)
+@given(apart_ranges(), apart_ranges())
+def test_what_the_agency_signs_the_unit_takes(ranges, asked_again):
+    made = receipt(*ranges, asked_again=asked_again[: receipts.MAX_ASKED_RANGES])
     assert verify_receipt(sign_receipt(made, KEY), KEY.public_key(), DEVICE) == made
 
 
 def test_the_largest_receipt_is_within_the_size_limit():
-    ranges = [(2**62 - 4 * number - 3, 2**62 - 4 * number - 2) for number in range(receipts.MAX_RANGES)][::-1]
-    data = sign_receipt(receipt(*ranges), KEY)
+    ranges = [(number * 2**53, number * 2**53 + 2**52) for number in range(receipts.MAX_RANGES)]
+    made = receipt(*ranges, asked_again=ranges[: receipts.MAX_ASKED_RANGES])
+    data = sign_receipt(made, KEY)
     assert len(data) < receipts.MAX_RECEIPT_BYTES
-    assert len(verify_receipt(data, KEY.public_key(), DEVICE).ranges) == receipts.MAX_RANGES
+    assert verify_receipt(data, KEY.public_key(), DEVICE) == made
     with pytest.raises(ValueError, match="at most"):
         sign_receipt(receipt(*ranges, (2**62 - 1, 2**62 - 1)), KEY)
+    with pytest.raises(ValueError, match="asks for 16"):
+        sign_receipt(receipt(asked_again=ranges[: receipts.MAX_ASKED_RANGES + 1]), KEY)
+
+
+@pytest.mark.parametrize("name", ["k-4496zh0r", "k-" + "z" * 24])
+def test_a_day_without_gaps_is_told_in_120_bytes_with_two_restarts(name):
+    first, runs = 2**61, []
+    for _ in range(3):  # each start leaves out up to 2**44 numbers
+        runs.append((first, first + 799))
+        first += 2**44
+    assert len(sign_receipt(receipt((2**61, 2**61 + 2399), device_id=name), KEY)) == 96
+    assert len(sign_receipt(receipt(*runs, device_id=name), KEY)) == 120
+    assert len(sign_receipt(receipt((2**61, 2**61 + 2399), asked_again=[(first, first + 30)]), KEY)) <= 120
 
 
 def test_another_unit_s_or_another_signer_s_receipt_is_rejected():
-    with pytest.raises(DocumentRejected, match="another unit"):
+    with pytest.raises(DocumentRejected, match="for this unit"):
         verify_receipt(sign_receipt(receipt((1, 2), device_id="k-other001"), KEY), KEY.public_key(), DEVICE)
     with pytest.raises(DocumentRejected, match="not signed"):
         verify_receipt(sign_receipt(receipt((1, 2)), Ed25519PrivateKey.generate()), KEY.public_key(), DEVICE)
 
 
-@pytest.mark.parametrize(
-    "ranges",
-    [[(5, 4)], [(1, 2), (3, 4)], [(1, 5), (4, 9)], [(7, 8), (1, 2)], [(-1, 3)], [(0, 2**62)], [(True, 3)], [(1.0, 3)]],
-)
-def test_ranges_that_touch_overlap_descend_or_are_no_integers_are_rejected(ranges):
-    with pytest.raises(DocumentRejected, match="ranges"):
-        verify_receipt(sign_receipt(receipt(*ranges), KEY), KEY.public_key(), DEVICE)
-
-
 def signed(body):
-    return cbor2.dumps([body, KEY.sign(receipts.SIGNATURE_PREFIX + body)], canonical=True)
+    return cbor2.dumps([body, KEY.sign(receipts.signature_prefix(DEVICE) + body)], canonical=True)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [[5, -1], [1, 1, 0, 1], [1, 4, -2, 5], [-1, 4], [0, 2**62], [2**62, 0], [True, 3], [1.0, 3], [1], [1, 2, 3]],
+)
+@pytest.mark.parametrize("key", [1, 3])
+def test_ranges_that_touch_overlap_descend_or_are_no_integers_are_rejected(steps, key):
+    verify_receipt(signed(cbor2.dumps({0: 2, 1: [], 2: 1}, canonical=True)), KEY.public_key(), DEVICE)
+    with pytest.raises(DocumentRejected, match="ranges"):
+        verify_receipt(
+            signed(cbor2.dumps({0: 2, 1: [], 2: 1} | {key: steps}, canonical=True)), KEY.public_key(), DEVICE
+        )
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {0: 2, 1: DEVICE, 2: [], 3: 1},
-        {0: 1, 1: DEVICE, 2: [[1]], 3: 1},
-        {0: 1, 1: DEVICE, 2: [], 3: -1},
-        {0: 1, 1: DEVICE, 2: []},
-        {0: 1, 1: DEVICE, 2: [], 3: 1, 4: 1},
-        {0: 1, 1: 7, 2: [], 3: 1},
-        {0: 1, 1: DEVICE, 2: 7, 3: 1},
+        {0: 1, 1: [], 2: 1},
+        {0: 2, 1: [[1, 1]], 2: 1},
+        {0: 2, 1: [], 2: -1},
+        {0: 2, 1: []},
+        {0: 2, 1: [], 2: 1, 4: 1},
+        {0: 2, 1: 7, 2: 1},
+        {0: 2, 1: [], 2: 1, 3: []},  # nothing that is asked is not said
+        {0: 2, 1: [], 2: 1, 3: [0, 0] + [1, 0] * 16},
         [1, 2],
     ],
 )
@@ -90,7 +109,7 @@ def test_a_receipt_with_more_behind_it_is_rejected():
 
 def test_a_signed_body_in_another_spelling_is_rejected():
     with pytest.raises(DocumentRejected, match="canonical"):
-        verify_receipt(signed(cbor2.dumps({3: 1, 2: [], 1: DEVICE, 0: 1})), KEY.public_key(), DEVICE)
+        verify_receipt(signed(cbor2.dumps({2: 1, 1: [], 0: 2})), KEY.public_key(), DEVICE)
 
 
 @given(st.binary(max_size=200))

@@ -44,6 +44,7 @@ def test_a_status_comes_back_as_it_was_and_junk_does_not(session, is_here, junk)
         ),
         (bytes(MAX_STATUS_BYTES + 1), "longer"),
     ],
+    ids=["key", "unit", "prefix", "version", "truth", "missing", "canonical", "long"],  # the bytes are new each time
 )
 def test_what_is_no_status_of_this_unit_is_refused(document, why):
     with pytest.raises(DocumentRejected, match=why):

@@ -1,0 +1,71 @@
+"""A client of the broker that does as it likes, with a certificate of the fleet: for what the broker must refuse."""
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+
+from firmware import identity
+from firmware.board.linux import LinuxClock
+from firmware.board.mqtt_loop import move_bytes, properties_of, send_at_once
+from firmware.board.tls import tls_context
+
+CLOCK = LinuxClock()
+LIMIT_S = 10.0
+
+
+class Visitor:
+    """Connected when made, or `connack` is None. World face: publish, subscribe, leave; what it was told."""
+
+    def __init__(self, unit_folder, port, *, keepalive_s=60):
+        self.connack = self.connack_properties = self.goodbye = None
+        self.acknowledged, self.granted, self.heard = {}, [], []
+        self._client = client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id="",  # the certificate names it
+            protocol=MQTTProtocolVersion.MQTTv5,
+            reconnect_on_failure=False,
+        )
+        client.tls_set_context(
+            tls_context(
+                unit_folder / identity.AUTHORITY_NAME,
+                unit_folder / identity.CERTIFICATE_NAME,
+                unit_folder / identity.KEY_NAME,
+            )
+        )
+        client.on_socket_open = send_at_once
+        client.on_connect = self._on_connect
+        client.on_publish = lambda _c, _u, number, reason, _p: self.acknowledged.update({number: reason})
+        client.on_subscribe = lambda _c, _u, _n, reasons, _p: self.granted.extend(reasons)
+        client.on_message = lambda _c, _u, message: self.heard.append(message.topic)
+        client.on_disconnect = self._on_disconnect
+        client.connect("localhost", port, keepalive=keepalive_s, clean_start=True)
+        self.serve_until(lambda: self.connack is not None)
+
+    def _on_connect(self, _client, _userdata, _flags, reason, properties):
+        self.connack, self.connack_properties = str(reason), properties
+
+    def _on_disconnect(self, _client, _userdata, _flags, reason, _properties):
+        self.goodbye = str(reason)
+
+    def serve_until(self, condition, limit_s=LIMIT_S):
+        """Move bytes until `condition()` or the end of the connection; return whether it came."""
+        deadline_s = CLOCK.monotonic_s() + limit_s
+        while not condition() and CLOCK.monotonic_s() < deadline_s:
+            if move_bytes(self._client, 0.05) != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                break
+        return condition()
+
+    def publish(self, topic, payload, *, qos=1, retain=False):
+        """Publish; return the reason in the acknowledgement, or None if the broker ended the connection instead."""
+        number = self._client.publish(topic, payload, qos, retain, properties_of(PacketTypes.PUBLISH)).mid
+        self.serve_until(lambda: number in self.acknowledged)
+        return str(self.acknowledged[number]) if number in self.acknowledged else None
+
+    def subscribe(self, *topics):
+        self._client.subscribe([(topic, 1) for topic in topics])
+        self.serve_until(lambda: len(self.granted) == len(topics))
+
+    def leave(self):
+        self._client.disconnect()
+        if self._client.socket() is not None:
+            self._client.socket().close()

@@ -6,7 +6,7 @@ from paho.mqtt.packettypes import PacketTypes
 
 from firmware import identity
 from firmware.board.linux import LinuxClock
-from firmware.board.mqtt_loop import move_bytes, properties_of, send_at_once
+from firmware.board.mqtt_loop import move_bytes, prepare_socket, properties_of
 from firmware.board.tls import tls_context
 
 CLOCK = LinuxClock()
@@ -32,7 +32,7 @@ class Visitor:
                 unit_folder / identity.KEY_NAME,
             )
         )
-        client.on_socket_open = send_at_once
+        client.on_socket_open = prepare_socket
         client.on_connect = self._on_connect
         client.on_publish = lambda _c, _u, number, reason, _p: self.acknowledged.update({number: reason})
         client.on_subscribe = lambda _c, _u, _n, reasons, _p: self.granted.extend(reasons)

@@ -198,7 +198,7 @@ class ReadStore:
 
     def note_status(self, status: Status, received_utc_ms: int) -> bool:
         """Note that a unit is here or gone; return whether it came back, or went, by this. Raises StoreRefused."""
-        with self._translated(), self._connection:
+        with self.group():
             return presence.note(self._connection, status, received_utc_ms)
 
     def units(self) -> dict[str, tuple[bool, int]]:

@@ -26,12 +26,15 @@ forgotten us, or a cell swallows all. Linux itself would try for a quarter of an
 PROBE_EVERY_S: Final = 20
 PROBES: Final = 3
 
+MQTT_BYTES_MAX: Final = 268_435_455
+"""The longest packet that there is (MQTT 5, section 1.5.5)."""
+
 READS_IN_A_ROW: Final = 32
 """Then it is the turn of what is to be written: a peer that talks without end must not silence us."""
 
 
 def move_bytes(
-    client: Client, wait_s: float, doorbell: socket.socket | None = None, *, packet_bytes_max: int
+    client: Client, wait_s: float, doorbell: socket.socket | None = None, *, packet_bytes_max: int = MQTT_BYTES_MAX
 ) -> MQTTErrorCode:
     """Wait up to `wait_s` for traffic or for `doorbell`, and move what is there. Anything but success ends the session.
 

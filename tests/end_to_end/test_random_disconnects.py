@@ -96,6 +96,7 @@ def cut_one_connection(device, relay, chance):
         relay.cut_after(up_bytes=chance.randrange(UP_BYTES), down_bytes=math.inf, silent=silent)
     else:
         relay.cut_after(down_bytes=chance.randrange(DOWN_BYTES), silent=silent)
+    relay.reset_nat(silent=False)  # a unit whose TLS session was refused is back at once, before the cut was armed
     for _ in range(READS_AT_MOST):
         token = device.source.capture(picture_bytes=PICTURE_BYTES)
         live_until(device, functools.partial(is_told_of, device, relay, token, cuts))

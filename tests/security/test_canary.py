@@ -111,7 +111,7 @@ def test_the_device_s_process_shows_none_and_leaves_no_core(evidence, secrets):
 
 
 def test_no_topic_and_no_message_holds_a_secret(evidence, secrets):
-    assert {topic.rsplit("/", 1)[1] for topic, _ in evidence.messages} == {"read", "receipt"}
+    assert {topic.rsplit("/", 1)[1] for topic, _ in evidence.messages} == {"read", "receipt", "status"}
     for topic, payload in evidence.messages:
         assert found_in(topic.encode() + b"\0" + payload, secrets) == []
 

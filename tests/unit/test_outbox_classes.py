@@ -30,6 +30,7 @@ def test_alerts_go_first_and_newest_first_then_reads_then_health_in_order(open_o
     health, reads, alerts = put(outbox, 2, HEALTH), put(outbox, 3), put(outbox, 2, ALERT)[::-1]
     assert tokens_to_send(outbox) == alerts + reads + health
     assert tokens_to_send(outbox, limit=3) == [*alerts, reads[0]]
+    assert tokens_to_send(outbox, limit=1) == alerts[:1]
     send(outbox, [reads[1], health[0]])
     assert tokens_to_send(outbox, 1e9) == alerts + reads + health  # what goes again keeps its place
 

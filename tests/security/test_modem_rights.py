@@ -76,8 +76,9 @@ def answers(tmp_path, device_config):
         users = Path("/etc/passwd").read_text() + "kestrel:x:4321:4321::/:/usr/sbin/nologin\n"
         (tmp_path / "passwd").write_text(users)
         (tmp_path / "bus.conf").write_text(BUS.format(folder=tmp_path))
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(0o755)  # polkitd is no root
+        for folder in (tmp_path, *tmp_path.parents):
+            if not folder.stat().st_mode & 0o001:
+                folder.chmod(0o755)  # polkitd is no root
         ready = "pkcheck --action-id org.freedesktop.login1.halt --process $kestrel 2>&1 | grep -qv 'Error checking'"
         script = ASK.format(folder=tmp_path, polkitd=POLKITD, actions=" ".join(actions))
         words = ["unshare", "--mount", "bash", "-c", script.replace("gdbus_ready", ready)]

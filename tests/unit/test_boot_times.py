@@ -36,7 +36,7 @@ def read_at(boot_ms, *, trusted, utc_ms=None, **changes):
     """A read so long after the start of its unit, which began at STARTED_UTC_MS."""
     true_utc_ms = STARTED_UTC_MS + boot_ms
     says_utc_ms = utc_ms if utc_ms is not None else true_utc_ms if trusted else WRONG_UTC_MS + boot_ms
-    read = made_read(next(NUMBERS), at_utc_ms=says_utc_ms, jpeg=b"")
+    read = made_read(next(NUMBERS), at_utc_ms=says_utc_ms, picture=b"")
     passage = dataclasses.replace(read.passage, last_boot_ms=boot_ms, clock_trusted=trusted)
     return dataclasses.replace(read, passage=passage, **changes)
 

@@ -80,7 +80,7 @@ class Road:
         return now_s + 30.0
 
     def put(self):
-        self._outbox.put(SEALER.seal(made_read(self._outbox.reserve_sequence(), jpeg=b"")))
+        self._outbox.put(SEALER.seal(made_read(self._outbox.reserve_sequence(), picture=b"")))
 
     def close(self):
         pass

@@ -21,9 +21,12 @@ UNICAST6: Final = ("2000::/3", "fc00::/7", "fe80::/10")
 """What another machine can have as its address: no loopback, no multicast, no broadcast (RFC 6890)."""
 
 
-def host_files(settings: DeviceConfig) -> dict[PurePosixPath, bytes]:
-    """Return the content of each file of the host by its path below the root."""
-    words = _words(called_places(settings))
+def host_files(settings: DeviceConfig | None) -> dict[PurePosixPath, bytes]:
+    """Return the content of each file of the host by its path below the root.
+
+    On a card without a unit's configuration yet, nothing is called, and the firewall lets nothing be called.
+    """
+    words = _words(called_places(settings) if settings else ())
     found = {}
     for path, source in _walk(resources.files("provisioning").joinpath("host", "files"), PurePosixPath()):
         content = source.read_text(encoding="utf-8")

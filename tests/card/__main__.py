@@ -17,7 +17,7 @@ from firmware.board.linux import LinuxClock
 from firmware.faults import KestrelError
 from provisioning.card.log_ins import open_accounts
 from tests.arm64.emulated_pi import NoEmulation
-from tests.card import self_checks
+from tests.card import read_only, self_checks
 from tests.card.card_roots import FOLDER, ROOT, CardKind, fresh, make_archive, python, run, snapshot
 
 KINDS = [
@@ -90,6 +90,8 @@ def journey(kind, work, *, kills):
     done = provision(kind, "card", "install", "--root", root, "--bundle", bundle)
     print("".join(f"       {line}\n" for line in done.stdout.splitlines()), end="")
     must(done.returncode == 0, f"installed to the end in {CLOCK.monotonic_s() - begun_s:.0f} s")
+    if kind.suite == "trixie":
+        look_at_read_only(kind, root, bundle)
     provision(kind, "fleet", "init", fleet, "--host", "192.0.2.1")
     site = ["--name", "Test Street", "--latitude", "37", "--longitude", "-122"]
     provision(kind, "unit", "new", fleet, root / "var/lib/kestrel", *site)
@@ -105,6 +107,19 @@ def journey(kind, work, *, kills):
     must(provision(kind, "card", "check", "--root", root).returncode == 0, "check: every part passes")
     look_at_files(root)
     look_at_unit(kind, root)
+
+
+def look_at_read_only(kind, root, bundle):
+    """Make the card read-only, look at that, and take it back. Raises Wrong."""
+    install = ("card", "install", "--root", root, "--bundle", bundle)
+    refused = provision(kind, *install, "--read-only")
+    must("mkfs.ext4 -L" in last(refused), "read-only: refused without a partition for the unit")
+    with read_only.labelled_partition():
+        must(provision(kind, *install, "--read-only").returncode == 0, "read-only: overlayroot installed, switched on")
+    must(provision(kind, "card", "check", "--root", root).returncode == 0, "check: every part passes")
+    must(read_only.is_writable(root, 0), "read-only: overlayroot leaves the unit's partition writable")
+    must(not read_only.is_writable(root, 1), "and would not, had it not been told so")
+    must(provision(kind, *install, "--writable").returncode == 0, "writable again")
 
 
 def look_at_files(root):

@@ -61,7 +61,7 @@ class PackagesStep:
         """Finish what dpkg has begun, and install the rest from the bundle. Raises CardRefused, OSError."""
         if self.bundle is None:
             raise CardRefused(Refusal.NO_BUNDLE, what="Debian packages")
-        self.inside.run(["dpkg", "--configure", "-a", "--force-confold"])
+        self._clear_interruption()
         work = self.card.root / WORK
         shutil.rmtree(work, ignore_errors=True)
         for name in ("lists/partial", "cache/archives/partial"):
@@ -71,6 +71,17 @@ class PackagesStep:
         words = ["install", "--yes", "--no-install-recommends", "--no-remove", "--fix-broken"]
         self.inside.run(["apt-get", *_apt_options(), *words, *self.wanted()])
         shutil.rmtree(work)
+
+    def _clear_interruption(self) -> None:
+        """Let dpkg close an attempt that was killed, else apt refuses. Raises CardRefused (CANNOT_RUN).
+
+        It ends in an error where a package's needs are not unpacked yet; then apt's --fix-broken brings them.
+        """
+        try:
+            self.inside.run(["dpkg", "--configure", "-a", "--force-confold"])
+        except CardRefused as refused:
+            if refused.refusal != Refusal.COMMAND_FAILED:
+                raise
 
 
 def dpkg_states(card: Card) -> Mapping[str, tuple[str, str]]:

@@ -51,8 +51,8 @@ class LogInsStep:
             raise CardRefused(Refusal.NO_LOG_IN_ACCOUNT, what=self.kept_account)
         locked = without_passwords(text, self.kept_account)
         if locked != text:
-            path = self.card.root / SHADOW
-            durable_files.publish(path, locked.encode(errors="surrogateescape"), like=path.stat())
+            shadow = self.card.root / SHADOW
+            durable_files.publish(shadow, locked.encode(errors="surrogateescape"), like=shadow.stat())
         for path in REMOVED:
             place = self.card.root / path
             if _is_there(place):

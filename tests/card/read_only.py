@@ -8,6 +8,7 @@ import subprocess
 from contextlib import contextmanager
 
 from provisioning.card.mounts import LABELS, STATE_LABEL, STATE_LINE
+from provisioning.host.install import BOOT_COMMAND
 
 SCRIPT = "usr/share/initramfs-tools/scripts/init-bottom/overlayroot"
 
@@ -32,6 +33,11 @@ def labelled_partition():
         name.unlink()
         for folder in reversed(made):
             folder.rmdir()
+
+
+def switch(root):
+    """Return the number after `recurse=` on the card's kernel command line."""
+    return int((root / BOOT_COMMAND).read_text().partition("recurse=")[2].split()[0])
 
 
 def is_writable(root, recurse):

@@ -105,7 +105,7 @@ class FakeInside:
         if name == "apt-get" and "install" in words:
             self._install(words[words.index("--fix-broken") + 1 :], dies=dies)
         elif name == "dpkg":
-            self._write_status(dict.fromkeys(self._states(), "install ok installed"))
+            self._close_interruption()
         elif "venv" in words:
             self._touch(words[-1], ["bin/python"])
         elif "pip" in words:
@@ -121,6 +121,14 @@ class FakeInside:
             raise PowerCut
         return ""
 
+    def _close_interruption(self):
+        """As dpkg does: what it cannot configure for lack of something is an error, no interruption any more."""
+        states = self._states()
+        half = [name for name, state in states.items() if state.endswith(" half-configured")]
+        self._write_status(states | dict.fromkeys(half, "install ok unpacked"))
+        if half:
+            raise CardRefused(Refusal.COMMAND_FAILED, what="dpkg", tail=half[-1])
+
     def _states(self):
         text = (self._root / STATUS).read_text()
         names = [line.split()[1] for line in text.splitlines() if line.startswith("Package")]
@@ -132,8 +140,7 @@ class FakeInside:
         for name in names:
             if f"Package: {name}\n" not in offered:
                 raise CardRefused(Refusal.COMMAND_FAILED, what="apt-get", tail=f"E: Unable to locate package {name}")
-        half = [name for name, state in self._states().items() if not state.endswith(" installed")]
-        if half:
+        if any(state.endswith(" half-configured") for state in self._states().values()):
             raise CardRefused(Refusal.COMMAND_FAILED, what="apt-get", tail="E: dpkg was interrupted")
         states = dict.fromkeys(names, "install ok installed")
         if dies:

@@ -26,6 +26,7 @@ class Flaw(enum.StrEnum):
     FILE_DIFFERS = "file-differs"
     ACCOUNT_MISSING = "account-missing"
     PASSWORD_WORKS = "password-works"  # noqa: S105  no password
+    LOG_IN_LOCKED = "log-in-locked"
     LOG_IN_FILE = "log-in-file"
     SWAP_MOUNTED = "swap-mounted"
     READ_ONLY_DIFFERS = "read-only-differs"

@@ -37,12 +37,16 @@ class LogInsStep:
     part: Part = Part.LOG_INS
 
     def missing(self) -> list[Finding]:
-        """Return which accounts have a password that works, and which files are there. Raises OSError."""
-        accounts = [name for name in open_accounts(self._shadow()) if name != self.kept_account]
-        files = [path for path in REMOVED if _is_there(self.card.root / path)]
-        return [Finding(part=self.part, flaw=Flaw.PASSWORD_WORKS, what=name) for name in accounts] + [
-            Finding(part=self.part, flaw=Flaw.LOG_IN_FILE, what=str(path)) for path in files
-        ]
+        """Return which accounts have a password that works, or should have one, and which files are there.
+
+        Raises OSError.
+        """
+        opened = open_accounts(self._shadow())
+        found = [(Flaw.PASSWORD_WORKS, name) for name in opened if name != self.kept_account]
+        if self.kept_account is not None and self.kept_account not in opened:
+            found.append((Flaw.LOG_IN_LOCKED, self.kept_account))
+        found += [(Flaw.LOG_IN_FILE, str(path)) for path in REMOVED if _is_there(self.card.root / path)]
+        return [Finding(part=self.part, flaw=flaw, what=what) for flaw, what in found]
 
     def do(self) -> None:
         """Lock the passwords and remove the files. Raises CardRefused, OSError."""

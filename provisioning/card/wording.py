@@ -55,6 +55,7 @@ FLAWS: Final[Mapping[Flaw, str]] = {
     Flaw.FILE_DIFFERS: "/{what} is missing or differs",
     Flaw.ACCOUNT_MISSING: "there is no account {what}",
     Flaw.PASSWORD_WORKS: "{what} can log in with a password",
+    Flaw.LOG_IN_LOCKED: "{what}, which was to log in, has no password",
     Flaw.LOG_IN_FILE: "/{what} lets somebody in or makes an account",
     Flaw.SWAP_MOUNTED: "{what} is mounted as swap",
     Flaw.READ_ONLY_DIFFERS: "/{what} does not say which of the card is writable",

@@ -222,6 +222,13 @@ def test_one_account_may_keep_its_password_and_a_second_time_too(root, folder):
     assert install(root, None) == 0
 
 
+def test_an_account_that_is_locked_already_cannot_be_kept(root, folder):
+    install(root, folder)
+    before = below(root)
+    assert refused(lambda: install(root, None, wishes=Wishes(kept_account="pi"))) == Refusal.NO_LOG_IN_ACCOUNT
+    assert below(root) == before
+
+
 @pytest.mark.parametrize("name", ["root", "nobody-of-this-card"])
 def test_an_account_without_a_password_cannot_be_the_one(name, root, folder):
     assert refused(lambda: install(root, folder, wishes=Wishes(kept_account=name))) == Refusal.NO_LOG_IN_ACCOUNT

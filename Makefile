@@ -19,7 +19,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 ARM64_OPTIONS = $(if $(SOURCE),--source "$(SOURCE)") $(if $(TABLE),--table "$(TABLE)") $(if $(PICTURES),--pictures $(PICTURES)) \
     $(if $(CROPS),--crops $(CROPS)) $(if $(MACHINE),--machine $(MACHINE))
 
-.PHONY: run test test-security test-second-broker fuzz sbom audit check arm64 models table-there data evaluate clean
+.PHONY: run test test-security test-second-broker fuzz sbom audit check arm64 card-test models table-there data evaluate clean
 
 run: $(VENV)/.base mosquitto
 	@$(BIN)/python -m hw_sim run $(if $(SOURCE),--source "$(SOURCE)") $(if $(PASSES),--passes $(PASSES)) \
@@ -70,6 +70,11 @@ audit: .venv-product/.made .venv-audit/.made
 # SOURCE=DIR reads photographs, TABLE=plates.csv cut-out plates; PICTURES=, CROPS= how many; MACHINE=pi5, pi4 or zero2.
 arm64: $(VENV)/.base emulator
 	@$(BIN)/python -m tests.arm64 $(ARM64_OPTIONS)
+
+# The card's installer on real Debian roots, killed on the way, booted and asked; CARD=bookworm-amd64, trixie-amd64 or
+# bookworm-arm64 for one of them. Needs root, half an hour and more, and 4 GB in build/card.
+card-test: $(VENV)/.base tools emulator
+	@$(SUDO) nice $(BIN)/python -m tests.card $(if $(CARD),--card $(CARD))
 
 # The venv is made once and renewed when setup.py changes. A half-made one has no marker and is made again.
 $(VENV)/.base: setup.py
@@ -150,9 +155,9 @@ message-bus:
 	}
 
 emulator:
-	@command -v qemu-aarch64-static >/dev/null && command -v mmdebstrap >/dev/null || { \
-	    echo "Installing Debian's qemu-user-static and mmdebstrap (needs root, this once) ..."; \
-	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends qemu-user-static mmdebstrap; \
+	@command -v qemu-aarch64-static >/dev/null && command -v mmdebstrap >/dev/null && command -v arch-test >/dev/null || { \
+	    echo "Installing Debian's qemu-user-static, mmdebstrap and arch-test (needs root, this once) ..."; \
+	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends qemu-user-static mmdebstrap arch-test; \
 	}
 
 python3-venv:
@@ -239,4 +244,4 @@ pin: $(VENV)/.base
 	$(BIN)/python -m models.evaluate pin build/measured/*.json
 
 clean:
-	rm -rf $(VENV) .venv-product .venv-audit build/fuzz build/sbom.cdx.json build/audit.json build/run build/reports build/scenes build/degraded build/passages build/measured build/arm64 build/second-broker *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-product .venv-audit build/fuzz build/sbom.cdx.json build/audit.json build/run build/reports build/scenes build/degraded build/passages build/measured build/arm64 build/card build/second-broker *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -26,10 +26,20 @@ setup(
     description="Open edge firmware for a solar-powered cellular licence-plate camera",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=["firmware", "firmware.board", "hw_sim", "models", "provisioning", "provisioning.host", "cloud"],
+    packages=[
+        "firmware",
+        "firmware.board",
+        "hw_sim",
+        "models",
+        "provisioning",
+        "provisioning.card",
+        "provisioning.host",
+        "cloud",
+    ],
     package_data={
         "models": ["*.tflite", "manifest.json", "report.css"],
         "cloud": ["mosquitto.conf.in", "mosquitto.service.d.conf", "access.acl"],
+        "provisioning.card": ["begin.sh"],
         "provisioning.host": ["files/**/*"],
     },
     install_requires=[

@@ -225,7 +225,7 @@ def _firewall(config: DeviceConfig, facts: Facts) -> Check:
     except DocumentRejected as error:
         return _check(State.UNKNOWN, str(error), "load our rules: `systemctl restart kestrel-firewall`")
     if finding.openings:
-        hint = "`kestrel-provision host install`, then `systemctl restart kestrel-firewall`; remove rules of others"
+        hint = "`kestrel-provision card install`, then `systemctl restart kestrel-firewall`; remove rules of others"
         return _check(State.FAIL, _listed(finding.openings), hint)
     if not finding.addresses:
         hint = "`systemctl restart kestrel-addresses` looks the name up; check uplink.host and the modem"
@@ -337,7 +337,7 @@ def _sandbox(_config: DeviceConfig, facts: Facts) -> Check:
     }
     found = [what for what, is_so in lacks.items() if is_so]
     if found:
-        hint = "run it by the unit file that `kestrel-provision host install` writes: `systemctl restart kestrel`"
+        hint = "run it by the unit file that `kestrel-provision card install` writes: `systemctl restart kestrel`"
         return _check(State.FAIL, _listed(found), hint)
     return _check(State.PASS, "own user, no capabilities, no new privileges, system calls filtered")
 

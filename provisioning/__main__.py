@@ -10,9 +10,9 @@ import msgspec
 
 from cloud import broker_files, fleet_folder
 from cloud.registry import Registry, State
-from firmware import config, identity
+from firmware import identity
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED, ended
-from firmware.config import DeviceConfig, SiteConfig, SuiteName, TokenConfig
+from firmware.config import SiteConfig, SuiteName, TokenConfig
 from firmware.faults import ConfigRejected
 from provisioning import (
     durable_files,
@@ -25,7 +25,8 @@ from provisioning import (
     signing,
     unit,
 )
-from provisioning.host import addresses, install
+from provisioning.card import commands as card
+from provisioning.host import addresses
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -186,27 +187,8 @@ def _token(options: argparse.Namespace) -> TokenConfig | None:
         raise ConfigRejected(f"{error}; give --token-module and --token-label, and --token-pin-file") from error
 
 
-def _host_install(options: argparse.Namespace) -> None:
-    written = install.install(options.root, _host_settings(options))
-    for path in written:
-        sys.stdout.write(f"{options.root / path}\n")
-    sys.stdout.write(f"{len(written)} written; restart the unit, then ask it: `kestrel --self-check`\n")
-
-
-def _host_check(options: argparse.Namespace) -> int:
-    wrong = install.differences(options.root, _host_settings(options))
-    for path in wrong:
-        sys.stdout.write(f"{options.root / path} is missing or differs\n")
-    sys.stdout.write("run `kestrel-provision host install`\n" if wrong else "all files are as they should be\n")
-    return EXIT_FAULT if wrong else EXIT_STOPPED
-
-
 def _host_addresses(options: argparse.Namespace) -> None:
     sys.stdout.write(f"{addresses.fill(options.places)} addresses in the firewall\n")
-
-
-def _host_settings(options: argparse.Namespace) -> DeviceConfig:
-    return config.load(options.config or options.root / install.UNIT_FOLDER / identity.CONFIG_NAME)
 
 
 def _unit_retire(options: argparse.Namespace) -> None:
@@ -226,10 +208,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Makes fleets and units: keys, certificates, configuration.",
         epilog="Exit codes: 0 done, 1 the disk refused, 2 usage or configuration.",
     )
-    subjects = parser.add_subparsers(title="what to work on", required=True, metavar="fleet|unit|host")
+    subjects = parser.add_subparsers(title="what to work on", required=True, metavar="fleet|unit|card|host")
     _add_fleet_commands(subjects.add_parser("fleet", help="make and list fleets, take units out"))
     _add_unit_commands(subjects.add_parser("unit", help="make and retire units"))
-    _add_host_commands(subjects.add_parser("host", help="harden the machine that a unit runs on"))
+    card.add_to(subjects.add_parser("card", help="make a card a unit's: programs, service, firewall, radios off"))
+    _add_host_commands(subjects.add_parser("host", help="what a unit does to itself"))
     return parser
 
 
@@ -333,14 +316,7 @@ def _add_key_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_host_commands(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(title="command", required=True, metavar="install|check|addresses")
-    writing = commands.add_parser("install", help="write firewall, service and settings; a second time changes nothing")
-    writing.set_defaults(command=_host_install)
-    checking = commands.add_parser("check", help="say which of these files are missing or differ (exit code 1)")
-    checking.set_defaults(command=_host_check)
-    for command in (writing, checking):
-        command.add_argument("--root", type=Path, default=Path("/"), help="where the card is mounted (default: /)")
-        command.add_argument("--config", type=Path, help="the unit's config.json (default: the one below the root)")
+    commands = parser.add_subparsers(title="command", required=True, metavar="addresses")
     filling = commands.add_parser(
         "addresses", help="put the addresses of names in the firewall; the unit does it itself"
     )

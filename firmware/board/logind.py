@@ -20,7 +20,7 @@ def reboot(bus_address: str, *, answer_limit_s: float = ANSWER_LIMIT_S) -> None:
     try:
         asyncio.run(_asked(bus_address, answer_limit_s))
     except CallFailed as failed:
-        hint = f"{failed}; run `kestrel-provision host install`, and see whether somebody is logged in (`loginctl`)"
+        hint = f"{failed}; run `kestrel-provision card install`, and see whether somebody is logged in (`loginctl`)"
         raise DeviceFault(FaultCode.REBOOT_REFUSED, hint) from failed
 
 

@@ -86,7 +86,7 @@ _FLAWS: Final = {
     CallFlaw.NO_BUS: (ModemFlaw.SILENT, "check dbus.service"),
     CallFlaw.NOBODY: (ModemFlaw.ABSENT, "check ModemManager.service, the modem's supply and its plug: `mmcli -L`"),
     CallFlaw.SILENT: (ModemFlaw.SILENT, "check the modem: `mmcli -m any`"),
-    CallFlaw.REFUSED: (ModemFlaw.REFUSED, "check the modem: `mmcli -m any`; leave is given by `host install`"),
+    CallFlaw.REFUSED: (ModemFlaw.REFUSED, "check the modem: `mmcli -m any`; leave is given by `card install`"),
     CallFlaw.NONSENSE: (ModemFlaw.NONSENSE, "check that ModemManager is of this Debian release"),
 }
 

@@ -28,9 +28,12 @@ UNICAST6: Final = ("2000::/3", "fc00::/7", "fe80::/10")
 """What another machine can have as its address: no loopback, no multicast, no broadcast (RFC 6890)."""
 
 
-def host_files(settings: DeviceConfig) -> dict[PurePosixPath, bytes]:
-    """Return the content of each file of the host by its path below the root."""
-    words = _words(called_places(settings)) | _rights(settings)
+def host_files(settings: DeviceConfig | None) -> dict[PurePosixPath, bytes]:
+    """Return the content of each file of the host by its path below the root.
+
+    On a card without a unit's configuration yet, nothing is called, and the firewall lets nothing be called.
+    """
+    words = _words(called_places(settings) if settings else ()) | _rights(settings)
     found = {}
     for path, source in _walk(resources.files("provisioning").joinpath("host", "files"), PurePosixPath()):
         content = source.read_text(encoding="utf-8")
@@ -67,9 +70,9 @@ def _words(places: tuple[Called, ...]) -> dict[str, str]:
     }
 
 
-def _rights(settings: DeviceConfig) -> dict[str, str]:
+def _rights(settings: DeviceConfig | None) -> dict[str, str]:
     """Return what stands for the placeholders of the polkit rules."""
-    rights = () if settings.modem is None else MODEM_RIGHTS
+    rights = () if settings is None or settings.modem is None else MODEM_RIGHTS
     meaning = "For a unit with a modem." if rights else "This unit has no modem, so that it may ask for nothing."
     return {"rights": ", ".join(f'"{right}"' for right in rights), "rights_meaning": meaning}
 

@@ -17,6 +17,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from provisioning.card.fetching import target_words
+from provisioning.card.mounted import PYTHONS
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "arm64"
 SYSTEM = FOLDER / "system"
@@ -26,8 +29,7 @@ EMULATOR = "qemu-aarch64-static"
 UNPACKER = "mmdebstrap"
 SUITE = "bookworm"
 DEBIAN_PACKAGES = ("python3.11-minimal", "libpython3.11-stdlib", "libstdc++6")
-PYTHON = "3.11"
-OLDEST_GLIBC, GLIBC = 17, 36  # manylinux2014, and what Debian 12 has
+PYTHON = PYTHONS[SUITE]
 CORES = 4
 
 
@@ -95,11 +97,11 @@ def make() -> None:
     for command in (EMULATOR, UNPACKER):
         if shutil.which(command) is None:
             raise NoEmulation(f"{command} is missing; as root: apt-get install qemu-user-static mmdebstrap")
-    _once(SYSTEM, " ".join((SUITE, *DEBIAN_PACKAGES)), _make_system, "Unpacking Debian 12 for arm64 (30 MB)")
-    _once(PACKAGES, "\n".join(requirements() + pins()), _make_packages, "Fetching arm64 wheels (100 MB)")
+    once(SYSTEM, " ".join((SUITE, *DEBIAN_PACKAGES)), _make_system, "Unpacking Debian 12 for arm64 (30 MB)")
+    once(PACKAGES, "\n".join(requirements() + pins()), _make_packages, "Fetching arm64 wheels (100 MB)")
 
 
-def _once(folder: Path, key: str, work: Callable[[Path], None], title: str) -> None:
+def once(folder: Path, key: str, work: Callable[[Path], None], title: str) -> None:
     """Do `work` on an empty folder unless it was done to its end for the same `key`."""
     marker = folder.with_suffix(".made")
     if folder.is_dir() and marker.exists() and marker.read_text() == key:
@@ -175,12 +177,9 @@ def _versions(name: str) -> dict[str, str]:
 
 def pip_arguments(folder: Path, names: Sequence[str], constraints: Path) -> list[str]:
     """Return the arguments of `pip` that fetch arm64 wheels of `names` into `folder`."""
-    platforms = ["manylinux2014_aarch64", *(f"manylinux_2_{n}_aarch64" for n in range(OLDEST_GLIBC, GLIBC + 1))]
     return [
-        "install", "-qq", "--disable-pip-version-check", "--no-compile", "--only-binary=:all:",
-        f"--target={folder}", "--implementation=cp", f"--python-version={PYTHON}",
-        *(f"--platform={name}" for name in platforms),
-        f"--constraint={constraints}", *names,
+        "install", "-qq", "--disable-pip-version-check", "--no-compile", f"--target={folder}",
+        *target_words(SUITE, "arm64"), f"--constraint={constraints}", *names,
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A card as `host install` leaves it, under a real systemd in a container, its camera before a simulated road.
+"""A card with the host's files, under a real systemd in a container, its camera before a simulated road.
 
 The container has this machine's /usr, this Python and this source, all read-only, and no network but loopback. A probe
 unit waits until the service has fed its watchdog, writes down what it sees, and switches the machine off.

@@ -18,7 +18,7 @@ DEBIAN_UNITS = Path("/usr/lib/systemd/system")
 
 @pytest.fixture
 def root(tmp_path, configured):
-    """A card as `host install` leaves it, with Debian's units and stand-ins for the programs that it starts."""
+    """A card with the host's files, with Debian's units and stand-ins for the programs that it starts."""
     for program in ("systemd-analyze", "systemd-sysusers", "systemd-tmpfiles"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed; `make tools` installs it")

@@ -1,6 +1,7 @@
 """The simulated sensor in virtual time, and outboxes that end as in a crash."""
 
 import pytest
+from fake_card import make_bundle, make_card
 from made_reads import KernelRandom, SetClock
 from simulated_sensor import SIZE_PX, START_S, Wall
 
@@ -44,3 +45,15 @@ def open_outbox(tmp_path, wall_clock):
     yield open_one
     for outbox in opened:
         outbox._connection.close()  # as a crash does: `close` would tidy up first
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A small card of Raspberry Pi OS, not yet a unit's."""
+    return make_card(tmp_path / "card")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A bundle for it."""
+    return make_bundle(tmp_path / "bundle").folder

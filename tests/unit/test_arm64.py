@@ -140,7 +140,7 @@ def test_what_was_made_to_its_end_is_not_made_again(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(emulated_pi, "ROOT", tmp_path)
     made = []
     for key in ("a", "a", "b"):
-        emulated_pi._once(tmp_path / "system", key, made.append, "Unpacking")
+        emulated_pi.once(tmp_path / "system", key, made.append, "Unpacking")
     assert len(made) == 2
     assert capsys.readouterr().out.count("Unpacking into system") == 2
 
@@ -153,8 +153,8 @@ def test_a_half_made_folder_is_made_again(tmp_path, monkeypatch):
         raise emulated_pi.NoEmulation("no network")
 
     with pytest.raises(emulated_pi.NoEmulation):
-        emulated_pi._once(tmp_path / "system", "a", fail, "Unpacking")
-    emulated_pi._once(tmp_path / "system", "a", lambda folder: None, "Unpacking")
+        emulated_pi.once(tmp_path / "system", "a", fail, "Unpacking")
+    emulated_pi.once(tmp_path / "system", "a", lambda folder: None, "Unpacking")
     assert list((tmp_path / "system").iterdir()) == []
 
 

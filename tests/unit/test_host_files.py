@@ -4,11 +4,11 @@ import ipaddress
 import os
 import re
 
+import msgspec
 import pytest
 
 from firmware import config
-from firmware.config import UplinkConfig
-from provisioning.__main__ import main
+from firmware.config import CaptureConfig, UplinkConfig
 from provisioning.host import install
 from provisioning.host.addresses import Called, called_places, parsed, transaction
 from provisioning.host.rendering import host_files
@@ -83,10 +83,11 @@ def test_the_boot_files_keep_what_is_not_ours(root, device_config):
 
 
 def test_what_is_appended_to_the_boot_file_later_stands_before_our_block(root):
-    text = install.boot_config(CONFIG_TXT) + "enable_uart=1\n"
-    again = install.boot_config(text)
+    block = install.boot_block(None)
+    text = install.boot_config(CONFIG_TXT, block) + "enable_uart=1\n"
+    again = install.boot_config(text, block)
     assert again.index("enable_uart=1") < again.index("enable_uart=0")
-    assert install.boot_config(again) == again
+    assert install.boot_config(again, block) == again
     assert again.count(install.BEGIN) == 1
 
 
@@ -164,11 +165,9 @@ def test_the_broker_is_the_one_place_that_is_called(device_config):
     assert transaction([]) == "\n"
 
 
-def test_the_command_line_installs_and_checks(root, capsys):
-    assert main(["host", "check", "--root", str(root)]) == 1
-    assert "firewall.nft is missing or differs" in capsys.readouterr().out
-    assert main(["host", "install", "--root", str(root)]) == 0
-    assert "restart the unit" in capsys.readouterr().out
-    assert main(["host", "check", "--root", str(root)]) == 0
-    assert main(["host", "install", "--root", str(root), "--config", str(root / "none")]) == 2
-    assert "unit new" in capsys.readouterr().err
+def test_the_lamp_s_pin_is_held_low_from_the_start_and_is_the_unit_s(device_config):
+    moved = msgspec.structs.replace(device_config, capture=CaptureConfig(lamp_pin=12))
+    assert "\ngpio=12=op,dl\n" in install.boot_block(moved)
+    assert "\ngpio=18=op,dl\n" in install.boot_block(None)
+    without = msgspec.structs.replace(device_config, capture=CaptureConfig(lamp_pin=None))
+    assert "gpio=" not in install.boot_block(without)

@@ -296,7 +296,7 @@ def test_a_reboot_that_is_not_allowed_is_a_fault_that_says_what_to_do(manager, b
         manager.refused["Reboot"] = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
     else:
         manager.silent.add("Reboot")
-    with pytest.raises(DeviceFault, match="kestrel-provision host install") as refused:
+    with pytest.raises(DeviceFault, match="kestrel-provision card install") as refused:
         logind.reboot(bus, answer_limit_s=0.5)
     assert refused.value.code is FaultCode.REBOOT_REFUSED
 

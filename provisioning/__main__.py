@@ -14,7 +14,18 @@ from firmware import config, identity
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED, ended
 from firmware.config import DeviceConfig, SiteConfig, SuiteName, TokenConfig
 from firmware.faults import ConfigRejected
-from provisioning import durable_files, fleet, installed_broker, requests, retiring, revocation, signing, unit
+from provisioning import (
+    aim_command,
+    durable_files,
+    fleet,
+    installed_broker,
+    requests,
+    retiring,
+    revocation,
+    signing,
+    survey_command,
+    unit,
+)
 from provisioning.host import addresses, install
 
 
@@ -207,10 +218,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Makes fleets and units: keys, certificates, configuration.",
         epilog="Exit codes: 0 done, 1 the disk refused, 2 usage or configuration.",
     )
-    subjects = parser.add_subparsers(title="what to work on", required=True, metavar="fleet|unit|host")
+    subjects = parser.add_subparsers(title="what to work on", required=True, metavar="fleet|unit|host|aim|survey")
     _add_fleet_commands(subjects.add_parser("fleet", help="make and list fleets, take units out"))
     _add_unit_commands(subjects.add_parser("unit", help="make and retire units"))
     _add_host_commands(subjects.add_parser("host", help="harden the machine that a unit runs on"))
+    aim_command.add_to(subjects)
+    survey_command.add_to(subjects)
     return parser
 
 

@@ -66,7 +66,7 @@ _PAGE = (
 <style>
 body { margin: 0; background: #fff; color: #000; font: 500 18px/1.35 system-ui, "DejaVu Sans", sans-serif; }
 #verdict { margin: 0; padding: .12em .3em; background: #000; color: #fff; font-weight: 800; line-height: 1.1;
-  font-size: min(15vw, 120px); letter-spacing: -.01em; }
+  font-size: min(9.5vw, 120px); letter-spacing: -.01em; }
 #verdict.good { background: #fff; color: #000; border-bottom: .12em solid #000; }
 #sentence { margin: 0; padding: .5em .8em; font-size: clamp(20px, 3.2vw, 34px); font-weight: 600; }
 main { display: flex; flex-wrap: wrap; gap: 20px; padding: 0 16px 16px; align-items: flex-start; }

@@ -33,7 +33,7 @@ from provisioning.host.install import UNIT_FOLDER
 
 SHOWN_EVERY_S = 0.5
 PAGE_WIDTH_PX = 640
-FOOT = "Ctrl-C ends. Numbers: found (geometry of the mount). Focus: 100 is as sharp as the lens can."
+FOOT = "Ctrl-C ends. Plates: found (by geometry). Focus: 100 is as sharp as can be."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

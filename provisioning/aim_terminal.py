@@ -10,11 +10,11 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from firmware.records import Grey, Image
+from firmware.records import Image
+from provisioning.large_letters import dots_of
 
 COLUMNS, ROWS = 80, 24
 PICTURE_COLUMNS, PICTURE_ROWS = 42, 16
-VERDICT_ROWS = 5
 _RAMP = " .:-=+*#%@"
 _RESET = "\x1b[0m"
 HOME, CLEAR = "\x1b[H", "\x1b[2J"
@@ -43,44 +43,33 @@ def screen(  # noqa: PLR0917  the parts of one screen, in their order
     """Return ROWS lines of at most COLUMNS characters, each without its end; `picture` is uint8 (h, w, 3) BGR."""
     lines = [line[:COLUMNS] for line in _large(verdict, colours)]
     lines += [*textwrap.wrap(sentence, COLUMNS - 1)[:2], ""][:2]
-    drawn = _picture(picture, colours) if picture is not None else [" " * PICTURE_COLUMNS] * PICTURE_ROWS
-    texts = [f"{name:<12} {value}"[: COLUMNS - PICTURE_COLUMNS - 2] for name, value in numbers]
-    texts += [""] * (PICTURE_ROWS - len(texts))
+    rows = min(PICTURE_ROWS, ROWS - 1 - len(lines))
+    drawn = _picture(picture, colours, rows) if picture is not None else [" " * PICTURE_COLUMNS] * rows
+    texts = [f"{name:<11} {value}"[: COLUMNS - PICTURE_COLUMNS - 2] for name, value in numbers]
+    texts += [""] * (rows - len(texts))
     lines += [f"{left}  {right}" for left, right in zip(drawn, texts, strict=False)]
     lines.append(foot[: COLUMNS - 1])
     return "\n".join(lines[:ROWS])
 
 
 def _large(text: str, colours: Colours) -> list[str]:
-    """Return the text in letters VERDICT_ROWS high."""
-    is_plain = colours is Colours.NONE
-    height = VERDICT_ROWS if is_plain else 2 * VERDICT_ROWS
-    dots = _lettered(text, height, stretch=2.0 if is_plain else 1.0)
-    if is_plain:
+    """Return the text in large letters: in half blocks two dots a character, in ASCII one."""
+    dots = dots_of(text)
+    if colours is Colours.NONE:
         return ["".join("#" if dot else " " for dot in row).rstrip() for row in dots]
+    dots = np.vstack([dots, np.zeros_like(dots[:1])])
     marks = {(False, False): " ", (True, False): "\u2580", (False, True): "\u2584", (True, True): "\u2588"}
     return [
         "".join(marks[bool(above), bool(below)] for above, below in zip(dots[row], dots[row + 1], strict=True)).rstrip()
-        for row in range(0, height, 2)
+        for row in range(0, len(dots), 2)
     ]
 
 
-def _lettered(text: str, height: int, *, stretch: float) -> Grey:
-    """Return the text as dots, bool-like uint8 (height, at most COLUMNS - 1)."""
-    scale, thick = 4.0, 14
-    (width, tall), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, scale, thick)
-    canvas = np.zeros((tall + 2 * thick, width + 2 * thick), np.uint8)
-    cv2.putText(canvas, text, (thick, tall + thick), cv2.FONT_HERSHEY_DUPLEX, scale, 255, thick, cv2.LINE_AA)
-    across = min(COLUMNS - 1, round(canvas.shape[1] / canvas.shape[0] * height * stretch))
-    small = cv2.resize(canvas, (across, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(small > 105, np.uint8)
-
-
-def _picture(picture: Image, colours: Colours) -> list[str]:
-    rows = PICTURE_ROWS if colours is Colours.NONE else 2 * PICTURE_ROWS
+def _picture(picture: Image, colours: Colours, lines: int) -> list[str]:
+    rows = lines if colours is Colours.NONE else 2 * lines
     small = np.asarray(cv2.resize(picture, (PICTURE_COLUMNS, rows), interpolation=cv2.INTER_AREA), np.uint8)
     if colours is Colours.NONE:
-        grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+        grey = cv2.normalize(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), None, 0, 255, cv2.NORM_MINMAX)
         return ["".join(_RAMP[int(level) * len(_RAMP) // 256] for level in row) for row in grey]
     return [
         "".join(_cell(above, below, colours) for above, below in zip(small[row], small[row + 1], strict=True)) + _RESET

@@ -24,10 +24,10 @@ class Said:
 
 
 _TURNS = {
-    Advice.TURN_LEFT: ("TURN LEFT", "left"),
-    Advice.TURN_RIGHT: ("TURN RIGHT", "right"),
-    Advice.TURN_UP: ("TILT UP", "up"),
-    Advice.TURN_DOWN: ("TILT DOWN", "down"),
+    Advice.TURN_LEFT: ("LEFT", "left"),
+    Advice.TURN_RIGHT: ("RIGHT", "right"),
+    Advice.TURN_UP: ("UP", "up"),
+    Advice.TURN_DOWN: ("DOWN", "down"),
 }
 
 _RESTS_ON = {
@@ -105,7 +105,10 @@ def said(aim: Aim) -> Said:
 
 def _waiting(aim: Aim) -> Said:
     if aim.plates:
-        return Said("WAIT", f"{aim.vehicles} vehicles so far; {FEWEST_VEHICLES} with a clear way are needed.")
+        return Said(
+            "WAIT",
+            f"Only {aim.vehicles} vehicles so far; {FEWEST_VEHICLES} with a clear way through the picture are needed.",
+        )
     return Said("WAIT", "No plate yet: let traffic pass. If none is in the picture, turn the camera towards the lane.")
 
 
@@ -113,21 +116,21 @@ def numbers(aim: Aim) -> list[tuple[str, str]]:
     """Return names and values, none longer than 33 characters together."""
     pose = aim.pose
     return [
+        ("seen", f"{aim.vehicles} vehicles, {aim.plates} plates"),
         ("plate near", _width(aim.near)),
         ("plate mid", _width(aim.mid)),
         ("plate far", _width(aim.far)),
         ("angle", "-" if aim.angle_deg is None else f"{aim.angle_deg:.0f} deg (at most {ANGLE_AT_MOST_DEG:.0f})"),
-        ("tilt", "-" if pose is None else f"{pose.down_deg:.1f} deg (plan {aim.planned_pose.down_deg:.1f})"),
+        ("tilt down", "-" if pose is None else f"{pose.down_deg:.1f} deg (plan {aim.planned_pose.down_deg:.1f})"),
         ("turn", "-" if pose is None else f"{_side(pose.right_deg)} (plan {_side(aim.planned_pose.right_deg)})"),
         ("focus", _focus(aim)),
         ("blur", "-" if aim.exposure_blur_px is None else f"{aim.exposure_blur_px:.1f} px at {aim.posted_mph:.0f} mph"),
         ("shutter", f"{aim.exposure_us:.0f} us, gain {aim.gain:.1f}, {aim.phase}"),
-        ("washed out", f"{aim.saturated_ratio:.1%}, glare {aim.glare_ratio:.1%}"),
-        ("black", f"{aim.black_ratio:.0%}"),
+        ("white/black", f"{aim.saturated_ratio:.1%}, {aim.black_ratio:.0%}"),
+        ("glare", f"{aim.glare_ratio:.1%}"),
         ("contrast", "-" if aim.plate_contrast is None else f"{aim.plate_contrast:.0f} of 255"),
-        ("plates shine", {None: "by day not asked", True: "yes", False: "no"}[aim.retro_reflects]),
-        ("in lane mask", "-" if aim.in_lane_ratio is None else f"{aim.in_lane_ratio:.0%}"),
-        ("seen", f"{aim.vehicles} vehicles, {aim.plates} plates"),
+        ("shine", {None: "-", True: "yes", False: "no"}[aim.retro_reflects]),
+        ("in mask", "-" if aim.in_lane_ratio is None else f"{aim.in_lane_ratio:.0%}"),
     ]
 
 
@@ -145,7 +148,7 @@ def _width(at: WidthAt) -> str:
 
 
 def _side(right_deg: float) -> str:
-    return f"{abs(right_deg):.1f} {'right' if right_deg > 0 else 'left'}"
+    return f"{abs(right_deg):.1f} {'R' if right_deg > 0 else 'L'}"
 
 
 def _focus(aim: Aim) -> str:

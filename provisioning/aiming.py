@@ -32,6 +32,10 @@ FRAMES_AT_LEAST = 3
 KEPT_S, SIGHTS_KEPT, SHOTS_KEPT = 45.0, 400, 90
 NEXT_VEHICLE_S = 0.5
 
+PLAN_VEHICLES = 4
+"""The site's plan counts as so many vehicles: a few of them may all carry their plates low, or keep to one side, by two
+degrees; many of them are right, and the plan may be wrong."""
+
 GRID = 3
 """Cells of motion across and down."""
 
@@ -187,6 +191,11 @@ class Aiming:
             )
             limit_mph = self._good_for_mph(hung, lines, blur_px)
         right_deg, up_deg = hung.off_middle_deg(place)
+        if lines is not None:
+            plan, seen = Pinhole.planned(self._mount, *self._size_px).pose, len(lines.slopes)
+            by_plan = plan.right_deg - hung.pose.right_deg, hung.pose.down_deg - plan.down_deg
+            right_deg = (seen * right_deg + PLAN_VEHICLES * by_plan[0]) / (seen + PLAN_VEHICLES)
+            up_deg = (seen * up_deg + PLAN_VEHICLES * by_plan[1]) / (seen + PLAN_VEHICLES)
         levels = sorted(one.ground_level for one in sights)
         contrasts = sorted((one.contrast_levels for one in sights), reverse=True)
         half = (len(sights) + 1) // 2

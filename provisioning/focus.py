@@ -36,7 +36,7 @@ def blur_px(grey: Grey) -> float | None:
         return None
     seen = grey.astype(np.float32)
     before, after = _steepness(seen), _steepness(cv2.GaussianBlur(seen, (0, 0), AGAIN_PX))
-    least = max(np.quantile(after, 1.0 - _EDGE_SHARE), _OVER_NOISE * _noise_after(seen), 1e-3)
+    least = max(float(np.quantile(after, 1.0 - _EDGE_SHARE)), _OVER_NOISE * _noise_after(seen), 1e-3)
     is_edge = (after >= least) & (seen < 250) & (seen > 3)
     if np.count_nonzero(is_edge) < min(_FEWEST_EDGES, grey.size * _EDGE_SHARE / 2):
         return None

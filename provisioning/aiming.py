@@ -42,7 +42,10 @@ GRID = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WidthAt:
-    """Plate width in a third of the picture: by geometry (mount and turn), and the median of those found there."""
+    """Plate width in a third of the picture: the median of those found there, and by geometry (mount and turn).
+
+    Geometry is asked for the middle row of those found, or the third's own where there is none.
+    """
 
     geometry_px: float | None
     measured_px: float | None
@@ -244,10 +247,11 @@ class Aiming:
     def _width_at(self, sights: Sequence[Sighting], hung: Pinhole, third: int) -> WidthAt:
         """Return plate widths in the upper (0), middle or lower (2) third of the picture."""
         height = self._size_px[1]
-        found = [one.width_px for one in sights if third <= 3 * one.y_px / height < third + 1]
+        found = [one for one in sights if third <= 3 * one.y_px / height < third + 1]
+        row_px = _median([one.y_px for one in found]) if found else (third + 0.5) * height / 3
         return WidthAt(
-            geometry_px=pinhole.width_at_row_px(hung, self._mount, (third + 0.5) * height / 3),
-            measured_px=_median(found) if found else None,
+            geometry_px=pinhole.width_at_row_px(hung, self._mount, row_px),
+            measured_px=_median([one.width_px for one in found]) if found else None,
             plates=len(found),
         )
 

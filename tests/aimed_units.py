@@ -16,10 +16,17 @@ from hw_sim.light import Conditions, LightLevel
 from hw_sim.pictures import fitting_light
 from hw_sim.road import Road, RoadScene
 from hw_sim.world import Mount
+from provisioning.aim_advice import Advice
 from provisioning.aiming import GRID, Aiming
 
 LOOKS = 7
 STILL_S = 2.5
+TURNS = {
+    Advice.TURN_RIGHT: ("right_deg", 1.0),
+    Advice.TURN_LEFT: ("right_deg", -1.0),
+    Advice.TURN_UP: ("up_deg", 1.0),
+    Advice.TURN_DOWN: ("up_deg", -1.0),
+}
 STILL, MOVING = [0.0] * GRID**2, [1.0] * GRID**2
 
 
@@ -28,11 +35,13 @@ def detector():
     return PlateDetector.load(MODELS_FOLDER, 0.45)
 
 
-def looked(mount, *, light=LightLevel.DAY, wrong=None, capture=None, vehicles=3, seed=5, lamp=True, dim=1.0):
+def looked(
+    mount, *, light=LightLevel.DAY, wrong=None, capture=None, vehicles=3, seed=5, lamp=True, dim=1.0, longer=1.0
+):
     """Return the aim after some vehicles have passed, each looked at seven times on its way, as a unit sees them."""
     road = Road(seed, vehicles, mount=mount, conditions=Conditions(light=light), mph=45.0)
     chosen = fitting_light(Road(seed, 1, conditions=Conditions(light=light)))
-    chosen = dataclasses.replace(chosen, exposure_us=chosen.exposure_us * dim)
+    chosen = dataclasses.replace(chosen, exposure_us=chosen.exposure_us * dim * longer, gain=chosen.gain / longer)
     scene = amiss.AmissScene(RoadScene(road), wrong)
     phase = {LightLevel.DAY: Phase.DAY, LightLevel.DUSK: Phase.DUSK, LightLevel.NIGHT: Phase.NIGHT}[light]
     aiming = Aiming(capture or CaptureConfig(speed_mph=60.0), MountConfig(), has_lamp=lamp)
@@ -57,3 +66,9 @@ def looked(mount, *, light=LightLevel.DAY, wrong=None, capture=None, vehicles=3,
 
 def right_mount(**changes):
     return dataclasses.replace(Mount(), **changes)
+
+
+def followed(mount, advised):
+    """Return the mount after a technician has done what was said."""
+    side, sign = TURNS[advised.advice]
+    return mount.turned(**{side: sign * advised.amount_deg})

@@ -25,6 +25,8 @@ GLARE_LOOKS = 6
 HALO_FACTOR = 1.12
 """Around a light in view it is so much brighter, in levels, than elsewhere in the picture; around paint it is not."""
 
+SMALLEST_SPOT_RATIO = 0.001
+
 _HALO_PX = (9, 25)
 
 
@@ -59,7 +61,7 @@ class Stillness:
             return False
         window = cv2.createHanningWindow((small.shape[1], small.shape[0]), cv2.CV_32F)
         (x, y), sure = cv2.phaseCorrelate(before, structure, window)
-        if not (sure >= SURE_RATIO and math.hypot(x, y) >= SHIFT_PX):  # of two black pictures both are no numbers
+        if sure < SURE_RATIO or math.hypot(x, y) < SHIFT_PX:
             return False
         self._before = structure
         self._levels.clear()
@@ -67,13 +69,22 @@ class Stillness:
 
 
 def _glare_ratio(still: Grey) -> float:
-    """Return the share that is washed out, if light spreads from it over its surroundings; paint has no such halo."""
+    """Return the share that is washed out in round spots from which light spreads over their surroundings.
+
+    Paint on the road is long and thin and has no such halo.
+    """
     washed = np.asarray(still >= SATURATED_LEVEL, np.uint8)
-    near, far = (cv2.dilate(washed, np.ones((size, size), np.uint8)) for size in _HALO_PX)
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(washed, connectivity=8, ltype=cv2.CV_16U)
+    width, height, area = (boxes[:, column].astype(float) for column in (2, 3, 4))
+    is_spot = (area >= SMALLEST_SPOT_RATIO * still.size) & (area >= 0.5 * width * height)
+    is_spot &= (width <= 2.5 * height) & (height <= 2.5 * width)
+    is_spot[0] = False  # the ground's own label
+    spots = np.asarray(is_spot[labels], np.uint8)
+    near, far = (cv2.dilate(spots, np.ones((size, size), np.uint8)) for size in _HALO_PX)
     halo = still[(far > 0) & (near == 0)]
     if not halo.size or float(np.median(halo)) < HALO_FACTOR * float(np.median(still)):
         return 0.0
-    return float(washed.mean())
+    return float(spots.mean())
 
 
 def _structure(small: Grey) -> npt.NDArray[np.float32]:

@@ -71,8 +71,8 @@ body { margin: 0; background: #fff; color: #000; font: 500 18px/1.35 system-ui, 
 #sentence { margin: 0; padding: .5em .8em; font-size: clamp(20px, 3.2vw, 34px); font-weight: 600; }
 main { display: flex; flex-wrap: wrap; gap: 20px; padding: 0 16px 16px; align-items: flex-start; }
 img { width: 640px; max-width: 100%; border: 2px solid #000; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 20px; flex: 1 1 340px; }
-td { padding: 4px 14px 4px 0; border-bottom: 1px solid #999; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 18px; flex: 1 1 340px; }
+td { padding: 4px 14px 4px 0; white-space: nowrap; border-bottom: 1px solid #999; }
 td:last-child { font-weight: 700; }
 #lane { font: 600 16px/1.4 "DejaVu Sans Mono", monospace; padding: 0 16px 16px; margin: 0; overflow-wrap: anywhere; }
 #old { background: #000; color: #fff; padding: .3em .8em; font-size: 24px; font-weight: 700; }

@@ -37,6 +37,11 @@ WHILE_STILL_S = 0.5
 COVERED_RATIO = 0.2
 """From this score on what may be a plate is covered in what is shown; what counts is surer."""
 
+DARK_LEVEL = 24.0
+"""A picture darker than this is shown with its shadows raised, so that one sees where the camera looks at night."""
+
+_RAISED = np.array([round(255.0 * (level / 255.0) ** 0.45) for level in range(256)], np.uint8)
+
 LOG = logging.getLogger(__name__)
 
 
@@ -154,6 +159,8 @@ def drawn(view: Seen, lane: tuple[Point, ...], width_px: int) -> Image:
     scale = width_px / picture.shape[1]
     size = (width_px, round(picture.shape[0] * scale))
     shown = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if float(np.median(shown)) < DARK_LEVEL:
+        shown = np.asarray(cv2.LUT(shown, _RAISED), np.uint8)
     thick = max(1, width_px // 320)
     corners = np.round(np.array(lane) * (size[0] - 1, size[1] - 1)).astype(np.int32)
     cv2.polylines(shown, [corners], isClosed=True, color=(255, 160, 0), thickness=thick, lineType=cv2.LINE_AA)

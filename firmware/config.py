@@ -122,6 +122,20 @@ class CaptureConfig(_Section, frozen=True, kw_only=True):
         return [pin for pin in (self.pir_pin, self.ir_beam_pin, self.radar_pin, self.lamp_pin) if pin is not None]
 
 
+class MountConfig(_Section, frozen=True, kw_only=True):
+    """How the unit hangs and what it looks through, as the site was planned; aiming measures what came of it.
+
+    A lane 3.5 m wide fills the picture where plates are 150 px wide, whatever the lens: the lens says where that is.
+    """
+
+    lens_mm: Annotated[float, Meta(ge=4, le=75, description="focal length")] = 16.0
+    height_m: Annotated[float, Meta(ge=1, le=12, description="of the lens above the road")] = 3.4
+    beside_m: Annotated[float, Meta(ge=-15, le=15, description="lens right of the lane's middle; left is negative")] = (
+        2.1
+    )
+    ahead_m: Annotated[float, Meta(ge=3, le=40, description="along the road to where plates are to be read")] = 9.6
+
+
 class GuardConfig(_Section, frozen=True, kw_only=True):
     """What tells that somebody opens the unit. The contact switches the line to ground; the Pi pulls it up.
 
@@ -197,6 +211,7 @@ class DeviceConfig(_Section, frozen=True, kw_only=True):
     seal: SealConfig
     uplink: UplinkConfig
     capture: CaptureConfig = CaptureConfig()
+    mount: MountConfig = MountConfig()
     reading: ReadingConfig = ReadingConfig()
     guard: GuardConfig = GuardConfig()
     budget: BudgetConfig = BudgetConfig()

@@ -203,7 +203,8 @@ class Renderer:
         part = _part_of(box)
         window = self._scratch.floats("window", (box[3] - box[1], box[2] - box[0], *moment.still.linear.shape[2:]))
         window[:] = moment.still.linear[part]
-        self._move(window, moment, box, OPTICS_SIGMA_PX / (math.sqrt(self._averaged) * by))
+        sharp_px = OPTICS_SIGMA_PX / (math.sqrt(self._averaged) * by)
+        self._move(window, moment, box, math.hypot(sharp_px, self._mount.defocus_px / by))
         veil = None
         if self._sky.headlamps:
             veil = veil_of(window, _VEIL, _VEIL_SHRINK // by, self._scratch)
@@ -263,7 +264,7 @@ class Renderer:
         reach_px = 4 + math.ceil(max(float(np.abs(each.way_px).max()) for each in moment.shown))
         outer = _grown(inner, reach_px, limits)
         window = self._ground(_part_of(outer), moment.exposure.ambient_weight, moment.exposure.lamp_weight)
-        self._move(window, moment, outer, OPTICS_SIGMA_PX)
+        self._move(window, moment, outer, math.hypot(OPTICS_SIGMA_PX, self._mount.defocus_px))
         if busy.veil is not None:
             left, top, right, bottom = (side // by for side in _shifted(outer, limits))
             veil = cv2.resize(busy.veil[top:bottom, left:right], (window.shape[1], window.shape[0]))

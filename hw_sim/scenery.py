@@ -5,6 +5,7 @@ any mount gives a picture; how much of it is seen in one exposure is a weighted 
 """
 
 import functools
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -21,7 +22,7 @@ from hw_sim.light import (
     MATT_PER_LUX,
     Sky,
 )
-from hw_sim.optics import Linear, grey_of, reflectance_of
+from hw_sim.optics import OPTICS_SIGMA_PX, Linear, grey_of, reflectance_of
 from hw_sim.world import Mount, View
 
 LANE_HALF_WIDTH_M = 1.75
@@ -91,7 +92,8 @@ def draw_scenery(view: View, sky: Sky, seed: int) -> Scenery:
         ambient = np.where(ground.is_sky[:, :, None], _sky_luminance(rays, sky) * np.float32(LUMINANCE), ambient)
     lamp = np.where(ground.is_sky, 0.0, infrared * (1.0 - 0.5 * pool)) * _lamp_map(view, rays, ground.distance_m)
     lamp = lamp[:, :, None] * INFRARED_TINT
-    soft = [cv2.GaussianBlur(each.astype(np.float32), (0, 0), 0.6) for each in (ambient, lamp)]
+    sigma_px = math.hypot(OPTICS_SIGMA_PX, view.mount.defocus_px)
+    soft = [cv2.GaussianBlur(each.astype(np.float32), (0, 0), sigma_px) for each in (ambient, lamp)]
     return Scenery(*(np.asarray(cv2.cvtColor(each, cv2.COLOR_BGR2BGRA), np.float32) for each in soft))
 
 

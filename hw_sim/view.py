@@ -5,7 +5,6 @@ server. It stands between stage and networks and tracks for itself what it sees,
 it writes is in the clear: it is for roads that were drawn, and for one's own pictures.
 """
 
-import json
 import math
 from collections import deque
 from pathlib import Path
@@ -18,6 +17,7 @@ from firmware.reading import Recogniser
 from firmware.records import Frame, Image, Passage, Reading
 from firmware.tracking import Tracker
 from firmware.trails import centre_px
+from provisioning.live_page import LOADER, LivePage
 
 WIDTH_PX = 960
 QUALITY = 85
@@ -37,19 +37,18 @@ class View:
     def __init__(self, inside: Recogniser, folder: Path, *, reporting_score_ratio: float) -> None:
         """Write the page into `folder`, which is made if it is not there. Raises OSError."""
         self.version = inside.version
-        self._inside, self._folder = inside, folder
+        self._inside = inside
         self._tracker = Tracker(reporting_score_ratio=reporting_score_ratio)
         self._sights: deque[tuple[float, tuple[float, float]]] = deque()
         self._plate_s = -math.inf
         self._reads: deque[dict[str, object]] = deque(maxlen=READS_SHOWN)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "index.html").write_text(_PAGE, encoding="utf-8")
+        self._live = LivePage(folder, _PAGE)
         self._write_state(frame_number=0, at_s=0.0)
 
     @property
     def page(self) -> Path:
         """The file to open in a browser."""
-        return self._folder / "index.html"
+        return self._live.page
 
     def read(self, image: Image, *, frame_number: int, at_s: float) -> list[Reading]:
         """Return what the recogniser inside reads, and show it."""
@@ -71,7 +70,7 @@ class View:
             self._sights.popleft()
         if readings or at_s - self._plate_s > HOLD_S:
             self._plate_s = at_s
-            self._replace("picture.jpg", _jpeg(self._drawn(image, readings)))
+            self._live.replace("picture.jpg", _jpeg(self._drawn(image, readings)))
         self._write_state(frame_number=frame_number, at_s=at_s)
         return readings
 
@@ -95,13 +94,7 @@ class View:
 
     def _write_state(self, *, frame_number: int, at_s: float) -> None:
         state = {"frame": frame_number, "at_s": round(at_s, 2), "reads": list(self._reads)}
-        # A page on a disk may load a script and no JSON; json.dumps leaves nothing that could end the script.
-        self._replace("state.js", f"show({json.dumps(state)})".encode())
-
-    def _replace(self, name: str, data: bytes) -> None:
-        partial = self._folder / f".{name}.partial"
-        partial.write_bytes(data)
-        partial.replace(self._folder / name)
+        self._live.show(state)
 
 
 def _described(passage: Passage) -> dict[str, object]:
@@ -121,7 +114,8 @@ def _jpeg(picture: Image) -> bytes:
     return data.tobytes()
 
 
-_PAGE = """<!DOCTYPE html>
+_PAGE = (
+    """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -172,14 +166,10 @@ function show(state) {
     return row;
   }));
 }
-function load() {
-  const script = document.createElement("script");
-  script.src = "state.js?" + Date.now();
-  script.onload = script.onerror = () => { script.remove(); setTimeout(load, 200); };
-  document.head.append(script);
-}
-load();
-</script>
+"""
+    + LOADER
+    + """</script>
 </body>
 </html>
 """
+)

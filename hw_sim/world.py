@@ -30,6 +30,7 @@ FARTHEST_M = 250.0
 SMALL_DIVISOR = 4
 """The small picture is a quarter of the large one wide and high."""
 
+_AIMED_FROM_M = 10.0  # any length: only the direction counts
 _SHIFT_BITS = 4  # OpenCV's fixed-point coordinates of polygons
 
 
@@ -40,6 +41,7 @@ class Mount:
     The sensor is the IMX296: 1456 x 1088 pixels of 3.45 um, so that 4638 pixels of focal length are a 16 mm lens. From
     6.9 to 10.5 m down the road a plate of 12 inches is 205 to 130 pixels wide, and the lens looks at it 25 to 18
     degrees off the direction of travel. `row_s` is the time from row to row of a rolling shutter; 0: a global one.
+    `defocus_px` is the blur of a focus ring that is not where it should be, as the sigma of a Gaussian.
     """
 
     width_px: int = 1456
@@ -51,6 +53,7 @@ class Mount:
     aim_y_m: float = 9.6
     aim_z_m: float = 0.72
     row_s: float = 0.0
+    defocus_px: float = 0.0
 
     def reduced(self, by: int) -> "Mount":
         """Return the same lens before a sensor whose pixels are `by` times as wide and high."""
@@ -60,6 +63,19 @@ class Mount:
             height_px=self.height_px // by,
             focal_px=self.focal_px / by,
             row_s=self.row_s * by,
+            defocus_px=self.defocus_px / by,
+        )
+
+    def turned(self, *, right_deg: float = 0.0, up_deg: float = 0.0) -> "Mount":
+        """Return the same camera, turned on its bracket: first about the upright, then in its tilt."""
+        x_m, y_m, z_m = self.aim_x_m - self.camera_x_m, self.aim_y_m, self.aim_z_m - self.camera_z_m
+        yaw_rad = math.atan2(x_m, y_m) + math.radians(right_deg)
+        rise_rad = math.atan2(z_m, math.hypot(x_m, y_m)) + math.radians(up_deg)
+        return replace(
+            self,
+            aim_x_m=self.camera_x_m + _AIMED_FROM_M * math.sin(yaw_rad) * math.cos(rise_rad),
+            aim_y_m=_AIMED_FROM_M * math.cos(yaw_rad) * math.cos(rise_rad),
+            aim_z_m=self.camera_z_m + _AIMED_FROM_M * math.sin(rise_rad),
         )
 
 

@@ -15,6 +15,7 @@ from firmware.command_line import EXIT_FAULT, EXIT_STOPPED, ended
 from firmware.config import SiteConfig, SuiteName, TokenConfig
 from firmware.faults import ConfigRejected
 from provisioning import (
+    aim_command,
     durable_files,
     fleet,
     installed_broker,
@@ -23,6 +24,7 @@ from provisioning import (
     retiring,
     revocation,
     signing,
+    survey_command,
     unit,
 )
 from provisioning.card import commands as card
@@ -208,11 +210,13 @@ def _parser() -> argparse.ArgumentParser:
         description="Makes fleets and units: keys, certificates, configuration.",
         epilog="Exit codes: 0 done, 1 the disk refused, 2 usage or configuration.",
     )
-    subjects = parser.add_subparsers(title="what to work on", required=True, metavar="fleet|unit|card|host")
+    subjects = parser.add_subparsers(title="what to work on", required=True, metavar="fleet|unit|card|host|aim|survey")
     _add_fleet_commands(subjects.add_parser("fleet", help="make and list fleets, take units out"))
     _add_unit_commands(subjects.add_parser("unit", help="make and retire units"))
     card.add_to(subjects.add_parser("card", help="make a card a unit's: programs, service, firewall, radios off"))
     _add_host_commands(subjects.add_parser("host", help="what a unit does to itself"))
+    aim_command.add_to(subjects)
+    survey_command.add_to(subjects)
     return parser
 
 

@@ -102,13 +102,16 @@ class Unit:
         return len(due_one_day - {waiting.token for waiting in self.outbox.next_unsent(100_000, -1e12)})
 
     def cut_connection(self):
-        """End the connection without a goodbye, wherever in the stream it is; return whether there was one."""
+        """End the connection without a goodbye, wherever in the stream it is; return whether there was one.
+
+        An SSLSocket's own shutdown takes its TLS away first, and what comes meanwhile would be read as it is.
+        """
         session = self.link._session
         connection = session and session._client.socket()
         if connection is None:
             return False
         with contextlib.suppress(OSError):  # it ends by itself at this moment
-            connection.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
         return True
 
     def fault_hint(self, code):

@@ -1,7 +1,5 @@
 """A unit that goes and comes back, as the receiver hears of it, with a real Mosquitto."""
 
-import socket
-
 import msgspec
 from loopback_fleet import CLOCK
 
@@ -30,7 +28,7 @@ def is_online(unit):
 
 def pull(unit):
     """End a unit's connection as a cell does: nobody says goodbye."""
-    unit.link._session._client.socket().shutdown(socket.SHUT_RDWR)
+    unit.cut_connection()
 
 
 def units_of(tmp_path):

@@ -98,19 +98,13 @@ def _name(host):
         return x509.DNSName(host)
 
 
-class Impostor:
-    """A server on a port of loopback. World face: what it heard in the clear or after TLS, and how many came.
+class LoopbackServer:
+    """A server on a thread of its own. `answer` gets one connection after the other. World face: how many came."""
 
-    `tls` None: it takes the connection without TLS, says `banner` and nothing else.
-    """
-
-    def __init__(self, port, tls=None, *, banner=b""):
-        self.heard = b""
+    def __init__(self, port):
         self.calls = 0
-        self._tls, self._banner = tls, banner
-        self._listener = socket.create_server((ADDRESS, port))
-        self._listener.settimeout(0.05)
         self._stopping = threading.Event()
+        self._listener = socket.create_server((ADDRESS, port))
         self._thread = threading.Thread(target=self._serve, name="impostor")
 
     def __enter__(self):
@@ -119,24 +113,40 @@ class Impostor:
 
     def __exit__(self, *_):
         self._stopping.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join(10)
         self._listener.close()
         assert not self._thread.is_alive()
 
-    def _serve(self):
-        while not self._stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                connection, _ = self._listener.accept()
-                self.calls += 1
-                with contextlib.closing(connection):
-                    self._listen_to(connection)
+    def answer(self, connection):
+        """Do what this server does with a TCP connection; OSError ends it, and it is closed afterwards."""
+        raise NotImplementedError
 
-    def _listen_to(self, connection):
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.calls += 1
+            with contextlib.closing(connection), contextlib.suppress(OSError):
+                self.answer(connection)
+
+
+class Impostor(LoopbackServer):
+    """One that listens. World face: what it heard in the clear or after TLS.
+
+    `tls` None: it takes the connection without TLS, says `banner` and nothing else.
+    """
+
+    def __init__(self, port, tls=None, *, banner=b""):
+        super().__init__(port)
+        self.heard = b""
+        self._tls, self._banner = tls, banner
+
+    def answer(self, connection):
         connection.settimeout(5)
-        with (
-            contextlib.suppress(OSError),
-            contextlib.ExitStack() as held,
-        ):  # the caller hangs up when it sees who answers
+        with contextlib.ExitStack() as held:  # the caller hangs up when it sees who answers
             if self._tls is not None:
                 connection = held.enter_context(self._tls.wrap_socket(connection, server_side=True))
             connection.sendall(self._banner)

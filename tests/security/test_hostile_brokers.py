@@ -1,12 +1,11 @@
 """Brokers that break the protocol, refuse for ever or send us away: each has its cause, and costs no time or memory."""
 
-import contextlib
 import socket
 import threading
 import time
 
 import pytest
-from impostors import server_context
+from impostors import LoopbackServer, server_context
 from loopback_fleet import CLOCK
 
 from cloud import broker_files, fleet_folder
@@ -14,7 +13,6 @@ from firmware.board.mqtt_loop import PATH_DEAD_S
 from firmware.link_causes import LinkCause
 from firmware.records import Acked, Connected, Lost, Refused
 from firmware.stage import StageThread
-from hw_sim.broker import ADDRESS
 from tests.fuzz.streams import CONNACK, DEVICE, PUBACK, SUBACK, packet, talk, unit_session
 
 WATCHED_S = 20.0
@@ -156,41 +154,22 @@ def test_a_server_s_keep_alive_counts_if_it_is_shorter_and_is_never_for_ever(fle
         unit.close()
 
 
-class Hostile:
+class Hostile(LoopbackServer):
     """A broker with the fleet's own certificate that answers each CONNECT in one of these ways, by turns, for ever."""
 
     def __init__(self, fleet_path, answers):
+        super().__init__(fleet_folder.load(fleet_path).port)
         folder = fleet_path / fleet_folder.BROKER_FOLDER
-        self.calls = 0
         self._tls = server_context(folder, folder / broker_files.AUTHORITY_NAME)
         self._answers = answers
-        self._listener = socket.create_server((ADDRESS, fleet_folder.load(fleet_path).port))
-        self._thread = threading.Thread(target=self._serve, name="hostile")
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
-        self._listener.close()
-        assert not self._thread.is_alive()
-
-    def _serve(self):
-        while True:
-            try:
-                plain, _ = self._listener.accept()
-            except OSError:
-                return
-            answer = self._answers[self.calls % len(self._answers)]
-            self.calls += 1
-            with contextlib.closing(plain), contextlib.suppress(OSError):
-                if answer is not None:
-                    plain.settimeout(5)
-                    with self._tls.wrap_socket(plain, server_side=True) as connection:
-                        connection.recv(4096)
-                        answer(connection)
+    def answer(self, connection):
+        answer = self._answers[(self.calls - 1) % len(self._answers)]
+        if answer is not None:
+            connection.settimeout(5)
+            with self._tls.wrap_socket(connection, server_side=True) as inside:
+                inside.recv(4096)
+                answer(inside)
 
 
 @pytest.mark.parametrize("said", [TO_COME, packet(0x30, b"\x00\x01x\x00" + bytes(20_000))], ids=["256MB", "20kB"])

@@ -6,7 +6,7 @@ import threading
 
 import msgspec
 import pytest
-from impostors import server_context
+from impostors import LoopbackServer, server_context
 from loopback_fleet import CLOCK
 
 from cloud import broker_files, fleet_folder
@@ -27,7 +27,7 @@ FULL_HELLO_BYTES = 600  # a ClientHello that offers a session is longer: the tic
 def reconnect(unit):
     """End the unit's connection as a cell does, and let it come back; return whether it resumed its TLS session."""
     connections = unit.uplink.causes.total()
-    unit.link._session._client.socket().shutdown(socket.SHUT_RDWR)
+    unit.cut_connection()
     assert unit.run_until(lambda: unit.uplink.causes.total() > connections)
     assert unit.run_until(lambda: unit.uplink._connected is not None, 30.0)
     return unit.link._session._is_resumed
@@ -135,39 +135,23 @@ def test_a_broker_that_trips_over_a_session_is_connected_fully_at_once(broker, m
         unit.close()
 
 
-class ForgetfulBroker:
+class ForgetfulBroker(LoopbackServer):
     """Speaks just enough to let a unit in, and hangs up, before CONNACK, on whoever comes with a resumed session."""
 
     def __init__(self, port, tls):
+        super().__init__(port)
         self.resumed = self.full = 0
         self._tls = tls
-        self._listener = socket.create_server((ADDRESS, port))
-        self._thread = threading.Thread(target=self._serve, name="forgetful")
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
-        self._listener.close()
-        assert not self._thread.is_alive()
-
-    def _serve(self):
-        while True:
-            try:
-                plain, _ = self._listener.accept()
-            except OSError:
-                return
-            with contextlib.suppress(OSError), self._tls.wrap_socket(plain, server_side=True) as connection:
-                connection.recv(4096)
-                self.resumed += connection.session_reused
-                self.full += not connection.session_reused
-                if not connection.session_reused:
-                    connection.sendall(CONNACK + SUBACK)
-                    while connection.recv(4096):
-                        pass
+    def answer(self, plain):
+        with self._tls.wrap_socket(plain, server_side=True) as connection:
+            connection.recv(4096)
+            self.resumed += connection.session_reused
+            self.full += not connection.session_reused
+            if not connection.session_reused:
+                connection.sendall(CONNACK + SUBACK)
+                while connection.recv(4096):
+                    pass
 
 
 def test_a_session_that_is_taken_and_then_closed_is_not_offered_again(make_unit, fleet_path, tmp_path):
@@ -214,7 +198,7 @@ def test_a_revoked_unit_does_not_get_in_by_a_session_that_it_remembers(online_wi
     assert main(["fleet", "revoke", str(fleet_path), lost.config.device_id, "--reason", "stolen", *where]) == 0
     tls = lost.link._sessions.tls
     assert tls._session is not None
-    lost.link._session._client.socket().shutdown(socket.SHUT_RDWR)
+    lost.cut_connection()
     lost.put()
     for _ in range(3):
         lost.skipped_s += 3600.0

@@ -240,7 +240,8 @@ class Aiming:
         is_inside = ((places >= spare) & (places <= np.array(self._size_px) - spare)).all(axis=1)
         if not is_inside.any():
             return 0.0
-        road_m = pinhole.travelled_m(hung, float(widths[is_inside].min()), float(widths[is_inside].max()))
+        legible = widths[is_inside]  # ascending
+        road_m = pinhole.travelled_m(hung, float(legible[0]), float(legible[-1]))
         by_frames = road_m * FRAME_RATE_HZ / FRAMES_AT_LEAST / M_S_PER_MPH
         return min(by_frames, self._capture.speed_mph * aim_advice.BLUR_AT_MOST_PX / max(1e-9, blur_px))
 

@@ -54,7 +54,7 @@ def sighted(frame: Frame, boxes: Sequence[Box], lane: Sequence[Point]) -> list[S
     found = []
     for box in boxes:
         quad = corners_of(box)
-        if quad.min() < _RIM_PX or (quad >= (width - _RIM_PX, height - _RIM_PX)).any():
+        if (quad < _RIM_PX).any() or (quad >= (width - _RIM_PX, height - _RIM_PX)).any():
             continue
         edges = np.linalg.norm(np.roll(quad, -1, axis=0) - quad, axis=1)
         x, y = (float(value) for value in quad.mean(axis=0))

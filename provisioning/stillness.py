@@ -52,7 +52,7 @@ class Stillness:
             self._before = None
         self._levels.append(small.copy())
         if len(self._levels) == GLARE_LOOKS:
-            self.glare_ratio = _glare_ratio(np.minimum.reduce(list(self._levels)))
+            self.glare_ratio = _glare_ratio(np.stack(self._levels).min(axis=0))
         if moves:
             return False
         structure = _structure(small)

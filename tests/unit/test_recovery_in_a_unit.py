@@ -112,7 +112,7 @@ class Unit:
             folder,
             acked_at_s=lambda: self.uplink.acked_at_s,
             has_something_to_say=self.outbox.awaits_broker,
-            on_mended=self.uplink.wake.set,
+            on_mended=self.uplink.connect_now,
             clock=JudgedClock(self.clock),
             system=self.host,
             faults=self.faults,

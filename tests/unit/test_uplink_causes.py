@@ -226,3 +226,14 @@ def test_whatever_happens_no_more_than_the_broker_s_limit_is_unacknowledged(tmp_
         assert len(bench.stage._unacked) <= min(3, limit)
     assert bench.outbox.count() == 10
     bench.outbox.close()
+
+
+def test_a_way_out_that_was_mended_cuts_the_back_off_short(bench):
+    at_s = bench.connect(0.0)
+    assert bench.step(at_s, Lost("gone")) > at_s
+    bench.stage.wake.clear()
+    assert bench.link.connects == 1
+    bench.stage.connect_now()
+    assert bench.stage.wake.is_set()
+    bench.stage.step(at_s)
+    assert bench.link.connects == 2

@@ -47,10 +47,10 @@ def definitions(units):
     """Who may use which topic. A slash of MQTT is a full stop here; {username} is the certificate's common name."""
     names = [*units, broker_files.RECEIVER_USER]
     own = {
-        "write": r"^kestrel\.v1\.{username}\.(read|retired)$",
+        "write": r"^kestrel\.v1\.{username}\.(read|retired|status)$",
         "read": r"^kestrel\.v1\.{username}\.(receipt|command)$",
     }
-    all_units = {"write": r"^kestrel\.v1\.[^.]+\.receipt$", "read": r"^kestrel\.v1\.\*\.(read|retired)$"}
+    all_units = {"write": r"^kestrel\.v1\.[^.]+\.receipt$", "read": r"^kestrel\.v1\.\*\.(read|retired|status)$"}
     return {
         "vhosts": [{"name": "/"}],
         "users": [{"name": name, "password_hash": "", "tags": []} for name in names],

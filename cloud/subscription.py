@@ -15,13 +15,13 @@ from typing import Any, Final, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from cloud.broker_files import RECEIVER_USER
-from firmware.board.mqtt_loop import move_bytes, prepare_socket, properties_of
+from firmware.board.mqtt_loop import move_bytes, new_client, properties_of
 from firmware.board.tls import unreachable
 from firmware.faults import KestrelError
 from firmware.records import Lost, Refused
@@ -86,17 +86,7 @@ class Subscription:
         self._arrived: list[Message] = []
         self._unconfirmed: set[int] = set()  # receipts that the broker has not acknowledged
         self._receipts_at_most = RECEIVE_MAXIMUM_DEFAULT
-        self._client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=name,  # as the broker has it from the certificate: no two sessions share one
-            protocol=MQTTProtocolVersion.MQTTv5,
-            reconnect_on_failure=False,
-            manual_ack=True,
-        )
-        self._client.tls_set_context(tls)
-        self._client.connect_timeout = CONNECT_LIMIT_S
-        self._client.max_inflight_messages_set(0)
-        self._client.on_socket_open = prepare_socket
+        self._client = new_client(name, tls, connect_limit_s=CONNECT_LIMIT_S, manual_ack=True)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_publish = self._on_publish

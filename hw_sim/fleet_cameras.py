@@ -19,14 +19,13 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from firmware import sealing
 from firmware.agency_keys import AgencyKey
-from firmware.board.mqtt_loop import NO_MQTT, prepare_socket, properties_of
+from firmware.board.mqtt_loop import NO_MQTT, new_client, properties_of
 from firmware.board.mqtt_session import CONNECT_LIMIT_S, PACKET_BYTES_MAX, SESSION_EXPIRY_S
 from firmware.board.session_terms import RECEIVE_MAXIMUM_DEFAULT
 from firmware.board.tls import tls_context
@@ -201,16 +200,7 @@ class Camera:
 
     def _connect(self) -> None:
         """Make a new client and connect. TCP and TLS block; on loopback that is some milliseconds."""
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self.device_id,
-            protocol=MQTTProtocolVersion.MQTTv5,
-            reconnect_on_failure=False,
-        )
-        client.tls_set_context(self._tls)
-        client.connect_timeout = CONNECT_LIMIT_S
-        client.max_inflight_messages_set(0)
-        client.on_socket_open = prepare_socket
+        client = new_client(self.device_id, self._tls, connect_limit_s=CONNECT_LIMIT_S)
         client.on_socket_close = self._on_socket_close
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from paho.mqtt import MQTTException
 from paho.mqtt.client import Client
-from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 
 NO_MQTT: Final = (MQTTException, ValueError, LookupError, TypeError, struct.error)
@@ -81,6 +81,22 @@ def _read(client: Client) -> MQTTErrorCode:
         return client.loop_read()
     except NO_MQTT:
         return MQTTErrorCode.MQTT_ERR_PROTOCOL
+
+
+def new_client(name: str, tls: ssl.SSLContext, *, connect_limit_s: float, manual_ack: bool = False) -> Client:
+    """Return a paho client of MQTT 5 for one connection, to be moved by `move_bytes`. `name` is the certificate's."""
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=name,
+        protocol=MQTTProtocolVersion.MQTTv5,
+        reconnect_on_failure=False,
+        manual_ack=manual_ack,
+    )
+    client.tls_set_context(tls)
+    client.connect_timeout = connect_limit_s
+    client.max_inflight_messages_set(0)  # no limit of paho's own: whoever sends counts
+    client.on_socket_open = prepare_socket
+    return client
 
 
 def prepare_socket(client: Client, _userdata: Any, connection: Any) -> None:

@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from firmware.board import session_terms
-from firmware.board.mqtt_loop import move_bytes, prepare_socket, properties_of
+from firmware.board.mqtt_loop import move_bytes, new_client, properties_of
 from firmware.board.session_terms import Terms
 from firmware.board.tls import FleetContext, unreachable
 from firmware.config import UplinkConfig
@@ -132,16 +132,7 @@ class Session:
         self._thread.join(DISCONNECT_LIMIT_S)
 
     def _new_client(self) -> Client:
-        client = Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self._sessions.device_id,
-            protocol=MQTTProtocolVersion.MQTTv5,
-            reconnect_on_failure=False,
-        )
-        client.tls_set_context(self._sessions.tls)
-        client.connect_timeout = CONNECT_LIMIT_S
-        client.max_inflight_messages_set(0)  # no limit of paho's own: the uplink counts
-        client.on_socket_open = prepare_socket
+        client = new_client(self._sessions.device_id, self._sessions.tls, connect_limit_s=CONNECT_LIMIT_S)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_publish = self._on_publish

@@ -10,28 +10,21 @@ import uuid
 from firmware.budget import MESSAGE_OVERHEAD_BYTES
 from firmware.ports import Link
 from firmware.records import LinkEvent, Received, Traffic
+from hw_sim.link_around import LinkAround
 
 
-class MeteredLink:
+class MeteredLink(LinkAround):
     """The ports Link and TrafficMeter over another link."""
 
     def __init__(self, link: Link) -> None:
-        self._link = link
+        super().__init__(link)
         self._boot_id = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._received_bytes = self._sent_bytes = 0
 
-    def listen(self, wake: threading.Event) -> None:
-        """Set `wake` at every new event from now on."""
-        self._link.listen(wake)
-
-    def connect(self) -> None:
-        """Begin to connect."""
-        self._link.connect()
-
     def publish(self, topic: str, payload: bytes, token: int, expiry_s: int) -> bool:
         """Hand one message to the session, and count it if it took it."""
-        is_taken = self._link.publish(topic, payload, token, expiry_s)
+        is_taken = super().publish(topic, payload, token, expiry_s)
         if is_taken:
             with self._lock:
                 self._sent_bytes += len(payload) + MESSAGE_OVERHEAD_BYTES
@@ -39,14 +32,10 @@ class MeteredLink:
 
     def events(self) -> list[LinkEvent]:
         """Return and forget the events since the last call, oldest first."""
-        events = self._link.events()
+        events = super().events()
         with self._lock:
             self._received_bytes += sum(len(one.payload) for one in events if isinstance(one, Received))
         return events
-
-    def disconnect(self) -> None:
-        """End the session."""
-        self._link.disconnect()
 
     def read(self) -> Traffic:
         """Return what was carried since the link was made."""

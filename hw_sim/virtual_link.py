@@ -30,6 +30,7 @@ from firmware.sealing import Sealer
 from firmware.stage import Mailbox
 from firmware.uplink import UplinkStage
 from hw_sim.cell import Conditions, Coverage, Spell
+from hw_sim.link_around import LinkAround
 from hw_sim.link_reads import ReadSource, Verdict
 from hw_sim.network import SimulatedCell
 from hw_sim.runner import VirtualClock, VirtualTime, VirtualTimers
@@ -112,12 +113,12 @@ class SeededSystem:
         """Do nothing: there is no machine."""
 
 
-class AlertWatch:
+class AlertWatch(LinkAround):
     """The Link port around another one: counts in `passed_over` each read that goes while an alert could."""
 
     def __init__(self, link: Link, receipt_key: Ed25519PublicKey) -> None:
+        super().__init__(link)
         self.passed_over = 0
-        self._link = link
         self._receipt_key = receipt_key
         self._classes: dict[int, MessageClass] = {}
         self._waiting: set[int] = set()  # alerts that nobody has sent in this session
@@ -131,17 +132,9 @@ class AlertWatch:
             self._waiting.add(token)
             self._unreceipted.add(token)
 
-    def listen(self, wake: threading.Event) -> None:
-        """Set `wake` at every new event from now on."""
-        self._link.listen(wake)
-
-    def connect(self) -> None:
-        """Begin to connect."""
-        self._link.connect()
-
     def publish(self, topic: str, payload: bytes, token: int, expiry_s: int) -> bool:
         """Hand on one message; a lower class than what waits is noted."""
-        is_taken = self._link.publish(topic, payload, token, expiry_s)
+        is_taken = super().publish(topic, payload, token, expiry_s)
         if is_taken:
             self.passed_over += bool(self._waiting) and self._classes[token] is not MessageClass.ALERT
             self._waiting.discard(token)
@@ -150,7 +143,7 @@ class AlertWatch:
 
     def events(self) -> list[LinkEvent]:
         """Return the link's events, noted."""
-        events = self._link.events()
+        events = super().events()
         for event in events:
             match event:
                 case Lost() | Refused(token=None):
@@ -168,7 +161,7 @@ class AlertWatch:
 
     def disconnect(self) -> None:
         """End the session."""
-        self._link.disconnect()
+        super().disconnect()
         self._lost()
 
     def _lost(self) -> None:

@@ -3,20 +3,21 @@
 It stands between the uplink and its link, where MQTT can still be read: on the wire it is inside TLS.
 """
 
-import threading
 from collections.abc import Callable
 
 from firmware.ports import Link
 from firmware.records import Acked, Connected, LinkEvent, Lost, Refused
+from hw_sim.link_around import LinkAround
 
 
-class WatchedLink:
+class WatchedLink(LinkAround):
     """The Link port around another one. Counters for whoever measures; it changes nothing.
 
     Only messages with a token of 0 or above count: a read's token is its sequence number.
     """
 
     def __init__(self, link: Link, monotonic_s: Callable[[], float]) -> None:
+        super().__init__(link)
         self.acked_s: dict[int, float] = {}  # when the first PUBACK came, by token
         self.in_flight: set[int] = set()
         self.max_in_flight = 0
@@ -26,24 +27,19 @@ class WatchedLink:
         self.publishes = 0
         self.sessions = 0
         self.sessions_lost = 0  # CONNACKs that said that the broker had forgotten the unit
-        self._link = link
         self._monotonic_s = monotonic_s
         self._receive_maximum = 0
-
-    def listen(self, wake: threading.Event) -> None:
-        """Set `wake` at every new event from now on."""
-        self._link.listen(wake)
 
     def connect(self) -> None:
         """Begin to connect."""
         self.attempts += 1
         self.is_offline = False
         self.in_flight.clear()
-        self._link.connect()
+        super().connect()
 
     def publish(self, topic: str, payload: bytes, token: int, expiry_s: int) -> bool:
         """Hand one message to the link, and count it if the link took it."""
-        is_taken = self._link.publish(topic, payload, token, expiry_s)
+        is_taken = super().publish(topic, payload, token, expiry_s)
         if is_taken and token >= 0:
             self.publishes += 1
             self.in_flight.add(token)
@@ -53,7 +49,7 @@ class WatchedLink:
 
     def events(self) -> list[LinkEvent]:
         """Return the link's events, noted."""
-        events = self._link.events()
+        events = super().events()
         for event in events:
             self._note(event)
         return events
@@ -62,7 +58,7 @@ class WatchedLink:
         """End the session."""
         self.in_flight.clear()
         self.is_offline = True
-        self._link.disconnect()
+        super().disconnect()
 
     def _note(self, event: LinkEvent) -> None:
         match event:

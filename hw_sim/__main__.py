@@ -24,6 +24,7 @@ from hw_sim.board import open_unit
 from hw_sim.closing_time import ClosingTime
 from hw_sim.grid import Cell, Setting, run_grid, table
 from hw_sim.light import LightLevel
+from hw_sim.option_types import EXIT_INTERRUPTED, number
 from hw_sim.pictures import write_contact_sheet, write_pictures
 from hw_sim.surroundings import World
 from hw_sim.view import View
@@ -41,10 +42,12 @@ EPILOG = """examples:
   python -m hw_sim fleet --cameras 50 --reads-per-minute 50 --minutes 1    a load on broker and receiver
 
 exit codes: 0 ended or stopped on request, 1 fault or bug, 2 usage or configuration, 3 the unit is
-  retired, 130 a grid or a load that was interrupted"""
+  retired, 130 a grid, a link or a load that was interrupted"""
 
-EXIT_INTERRUPTED = 130
-"""128 and the number of SIGINT, as shells have it: a grid that is not complete must not pass for one."""
+_MPH = number(1.0, 150.0, "miles per hour")
+_RAIN = number(0.0, 1.0, "rain")
+_HOUR = number(0.0, 24.0, "an hour")
+_DELAY = number(0.0, math.inf, "a delay")
 
 
 def process() -> int:
@@ -181,9 +184,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--source", type=_source, help="a folder of photographs or a video file, not the road")
         command.add_argument("--passes", type=_count, help="vehicles on the road (default: until stopped)")
         command.add_argument("--seed", type=_seed, default=1, help="the same seed, the same vehicles (default: 1)")
-        command.add_argument("--mph", type=_mph, help="speed of all vehicles (default: 25 to 75)")
+        command.add_argument("--mph", type=_MPH, help="speed of all vehicles (default: 25 to 75)")
         _add_conditions(command)
-        command.add_argument("--hour", type=_hour, help="traffic of a weekday from this hour on (default: steady)")
+        command.add_argument("--hour", type=_HOUR, help="traffic of a weekday from this hour on (default: steady)")
         command.add_argument("--log-level", choices=log_output.LEVELS, default=level)
         command.add_argument("--log-format", type=LogFormat, choices=list(LogFormat), default=LogFormat.AUTO)
     device.add_argument("--view", type=Path, metavar="DIR", help="write a page there that shows what the unit sees")
@@ -197,15 +200,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_grid(commands: Any) -> None:
     grid = commands.add_parser("grid", help="captured and read by speed, light and rain, in virtual time")
-    grid.add_argument("--mph", type=_list_of(_mph), default=[5.0, 25.0, 45.0, 60.0, 75.0, 100.0], help="5,25,...")
+    grid.add_argument("--mph", type=_list_of(_MPH), default=[5.0, 25.0, 45.0, 60.0, 75.0, 100.0], help="5,25,...")
     grid.add_argument("--light", type=_list_of(_light), default=list(LightLevel), help="of day,dusk,night")
-    grid.add_argument("--rain", type=_list_of(_ratio), default=[0.0, 1.0], help="0 dry to 1 heavy, such as 0,1")
+    grid.add_argument("--rain", type=_list_of(_RAIN), default=[0.0, 1.0], help="0 dry to 1 heavy, such as 0,1")
     grid.add_argument("--passes", type=_count, default=200, help="vehicles a cell (default: 200)")
     grid.add_argument("--seed", type=_seed, default=1, help="the same seed, the same answer (default: 1)")
     grid.add_argument("--json", type=Path, metavar="OUT", help="write the answer there, as it grows")
     grid.add_argument("--plates", type=Path, metavar="CSV", help="photographed plates: columns image, text, region")
     grid.add_argument("--root", type=Path, metavar="DIR", help="what the table's images are relative to")
-    grid.add_argument("--pir-delay-ms", type=_delay, help="a PIR this late; inf for a dead one (default: 100 to 1000)")
+    grid.add_argument(
+        "--pir-delay-ms",
+        type=_DELAY,
+        help="a PIR this late; inf for a dead one (default: 100 to 1000)",
+    )
     grid.add_argument("--jobs", type=_count, help="processes (default: one a core)")
     grid.add_argument("--models", type=Path, default=MODELS_FOLDER, help="the networks (default: %(default)s)")
     grid.set_defaults(command=_grid, log_level="warning", log_format=LogFormat.TEXT)
@@ -213,7 +220,7 @@ def _add_grid(commands: Any) -> None:
 
 def _add_picture(commands: Any) -> None:
     picture = commands.add_parser("picture", help="the frames of one pass as PNG, with the truth beside each")
-    picture.add_argument("--mph", type=_mph, default=75.0, help="default: 75")
+    picture.add_argument("--mph", type=_MPH, default=75.0, help="default: 75")
     _add_conditions(picture)
     picture.add_argument("--seed", type=_seed, default=1, help="default: 1")
     picture.add_argument("--sheet", action="store_true", help="one sheet of all lights and weathers instead")
@@ -223,7 +230,7 @@ def _add_picture(commands: Any) -> None:
 
 def _add_conditions(command: argparse.ArgumentParser) -> None:
     command.add_argument("--light", type=_light, default=LightLevel.DAY, help="day, dusk or night (default: day)")
-    command.add_argument("--rain", type=_ratio, default=0.0, help="0 dry to 1 heavy (default: 0)")
+    command.add_argument("--rain", type=_RAIN, default=0.0, help="0 dry to 1 heavy (default: 0)")
 
 
 def _list_of(one: Callable[[str], Any]) -> Callable[[str], list[Any]]:
@@ -241,36 +248,6 @@ def _light(text: str) -> LightLevel:
         return LightLevel(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not day, dusk or night") from None
-
-
-def _mph(text: str) -> float:
-    """Return a speed. Raises ArgumentTypeError."""
-    return _number(text, 1.0, 150.0, "miles per hour")
-
-
-def _ratio(text: str) -> float:
-    """Return a share. Raises ArgumentTypeError."""
-    return _number(text, 0.0, 1.0, "rain")
-
-
-def _hour(text: str) -> float:
-    """Return an hour of the day. Raises ArgumentTypeError."""
-    return _number(text, 0.0, 24.0, "an hour")
-
-
-def _delay(text: str) -> float:
-    """Return milliseconds, which may be infinite. Raises ArgumentTypeError."""
-    return _number(text, 0.0, math.inf, "a delay")
-
-
-def _number(text: str, low: float, high: float, what: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text!r}: {what} must be a number from {low:g} to {high:g}")
-    return value
 
 
 def _seed(text: str) -> int:

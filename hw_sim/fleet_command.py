@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import math
 import os
 import resource
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +19,8 @@ from hw_sim.fleet_figures import table
 from hw_sim.fleet_plan import FleetPlan, Measured, plan_table
 from hw_sim.fleet_plot import curves
 from hw_sim.fleet_run import FleetLoad, run_load
+from hw_sim.option_types import EXIT_INTERRUPTED, number, whole
 
-EXIT_INTERRUPTED: Final = 130
 """128 and the number of SIGINT: a load that was cut short must not pass for one."""
 
 MEASURED: Final = Path("docs/fleet.json")
@@ -37,21 +36,21 @@ def add_to(commands: Any) -> None:
     """Add both commands to the parser's."""
     fleet = commands.add_parser("fleet", help="a load: many cameras on a real broker and a real receiver")
     size = fleet.add_mutually_exclusive_group()
-    size.add_argument("--cameras", type=_whole(1, 20_000), default=20, metavar="N", help="default: 20")
+    size.add_argument("--cameras", type=whole(1, 20_000), default=20, metavar="N", help="default: 20")
     size.add_argument("--sweep", type=_sizes, metavar="N,N,...", help="one load after the other, as 10,50,200")
-    fleet.add_argument("--reads-per-minute", type=_number(0.1, 600.0), default=50.0, metavar="M", help="default: 50")
-    fleet.add_argument("--minutes", type=_number(0.05, 1440.0), default=1.0, metavar="T", help="default: 1")
+    fleet.add_argument("--reads-per-minute", type=number(0.1, 600.0), default=50.0, metavar="M", help="default: 50")
+    fleet.add_argument("--minutes", type=number(0.05, 1440.0), default=1.0, metavar="T", help="default: 1")
     fleet.add_argument("--json", type=Path, metavar="OUT", help="write the answer there, as it grows")
-    fleet.add_argument("--seed", type=_whole(0, 2**32), default=1, help="the same seed, the same moments (default: 1)")
-    fleet.add_argument("--processes", type=_whole(1, 64), default=1, help="processes that are the cameras (default: 1)")
-    fleet.add_argument("--receivers", type=_whole(1, 16), default=1, help="receivers on one store (default: 1)")
-    fleet.add_argument("--kill-broker-at", type=_number(0.1, 86_400.0), metavar="S", help="kill -9 and start it again")
+    fleet.add_argument("--seed", type=whole(0, 2**32), default=1, help="the same seed, the same moments (default: 1)")
+    fleet.add_argument("--processes", type=whole(1, 64), default=1, help="processes that are the cameras (default: 1)")
+    fleet.add_argument("--receivers", type=whole(1, 16), default=1, help="receivers on one store (default: 1)")
+    fleet.add_argument("--kill-broker-at", type=number(0.1, 86_400.0), metavar="S", help="kill -9 and start it again")
     fleet.add_argument("--folder", type=Path, help="where fleet, cameras and stores are kept (default: nowhere)")
     fleet.set_defaults(command=_fleet, log_level="warning", log_format=LogFormat.TEXT)
 
     plan = commands.add_parser("fleet-plan", help="what a large fleet needs, worked out from a measured sweep")
     plan.add_argument("--measured", type=Path, default=MEASURED, metavar="JSON", help="default: %(default)s")
-    plan.add_argument("--cameras", type=_whole(1, 100_000_000), default=100_000, metavar="N", help="default: 100000")
+    plan.add_argument("--cameras", type=whole(1, 100_000_000), default=100_000, metavar="N", help="default: 100000")
     plan.add_argument("--plot", type=Path, metavar="SVG", help="draw the measured curves there")
     plan.set_defaults(command=_plan, log_level="warning", log_format=LogFormat.TEXT)
 
@@ -135,33 +134,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _sizes(text: str) -> list[int]:
     """Return the loads of a sweep, each once, as they are given. Raises ArgumentTypeError."""
-    sizes = [_whole(1, 20_000)(part) for part in text.split(",")]
+    sizes = [whole(1, 20_000)(part) for part in text.split(",")]
     if len(set(sizes)) < len(sizes):
         raise argparse.ArgumentTypeError("names a number of cameras twice")
     return sizes
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    """Return what reads a whole number within bounds. Raises ArgumentTypeError."""
-
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and len(text) < 20 and low <= int(text) <= high):
-            raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number from {low} to {high}")
-        return int(text)
-
-    return read
-
-
-def _number(low: float, high: float) -> Callable[[str], float]:
-    """Return what reads a number within bounds. Raises ArgumentTypeError."""
-
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r}: must be a number from {low:g} to {high:g}")
-        return value
-
-    return read

@@ -19,10 +19,10 @@ from hw_sim.link_plot import drawn
 from hw_sim.link_run import Measured
 from hw_sim.link_scenarios import DEFAULT_S, Scenario
 from hw_sim.network_space import TUN
+from hw_sim.option_types import EXIT_INTERRUPTED
 from hw_sim.tcp_relay import TcpRelay
 from hw_sim.tun_cell import TunCell
 
-EXIT_INTERRUPTED: Final = 130
 CURVE_POINTS: Final = 400
 LATENCY_PERCENTS: Final = (50, 95, 99)
 DECIMALS: Final = 3

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cloud import fleet_folder, registry
 from cloud.registry import UTC_FORMAT, Registry, Unit
 from hw_sim.fleet_cameras import CameraFiles
-from hw_sim.fleet_reads import SITE
+from hw_sim.invented_reads import NOWHERE
 from provisioning import certificates, durable_files, fleet
 from provisioning.signing import base64_of
 
@@ -44,7 +44,7 @@ def enrol_many(fleet_path: Path, folder: Path, count: int, now: dt.datetime) -> 
             public_key=base64_of(made),
             certificate_serials=(f"{made.serial_number:x}",),
             certificate_until_utc=made.not_valid_after_utc.strftime(UTC_FORMAT),
-            site_name=SITE.name,
+            site_name=NOWHERE.name,
             enrolled_utc=now.strftime(UTC_FORMAT),
         )
         _write(camera.key, certificates.key_pem(key))

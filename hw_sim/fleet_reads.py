@@ -3,14 +3,12 @@
 import random
 from typing import Final
 
-from firmware import sealing
-from firmware.records import Direction, Passage, Picture, PictureCoding, PlateText, Read, Site
+from firmware.records import Read
+from hw_sim.invented_reads import invented_read
 
-SITE: Final = Site(name="Fleet", latitude_deg=37.0, longitude_deg=-122.0, bearing_deg=0.0)
 PICTURE_BYTES: Final = (2800, 3800)
 """A plate's picture, as evidence.py makes it: with it an envelope has 3.1 to 4.1 KB."""
 
-PASSAGE_MS: Final = 400
 BOOT_ID: Final = bytes(8)
 """These cameras have been running since 1970."""
 
@@ -20,31 +18,14 @@ _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 def made_read(device_id: str, sequence: int, number: int, utc_ms: int, chance: random.Random) -> Read:
     """Return the `number`-th read of a camera: a vehicle that went by at `utc_ms` (milliseconds since 1970)."""
-    passage = Passage(
-        first_utc_ms=utc_ms - PASSAGE_MS,
-        last_utc_ms=utc_ms,
-        last_boot_ms=utc_ms,
-        clock_trusted=True,
-        plate=PlateText(plate_of(number)),
-        character_scores=tuple([1.0] * PLATE_CHARACTERS),
-        score_ratio=1.0,
-        region=None,
-        region_score_ratio=0.0,
-        frames=8,
-        infrared=False,
-        partial=False,
-        direction=Direction.AWAY,
-        picture=Picture(PictureCoding.AVIF, chance.randbytes(chance.randint(*PICTURE_BYTES))),
-    )
-    return Read(
-        read_id=sealing.uuid7(utc_ms, chance.randbytes(10)),
-        device_id=device_id,
-        sequence=sequence,
-        boot_id=BOOT_ID,
-        site=SITE,
-        passage=passage,
-        model_version="fleet-1",
-        config_version=1,
+    return invented_read(
+        device_id,
+        sequence,
+        plate_of(number),
+        utc_ms=utc_ms,
+        boot=(BOOT_ID, utc_ms),
+        picture_bytes=chance.randint(*PICTURE_BYTES),
+        chance=chance,
     )
 
 

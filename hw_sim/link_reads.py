@@ -14,13 +14,12 @@ from typing import Final
 
 from firmware.outbox import Outbox
 from firmware.ports import Clock
-from firmware.records import MessageClass, Passage, Picture, PictureCoding, PlateText, Read, Site
-from firmware.sealing import Sealer, uuid7
+from firmware.records import MessageClass
+from firmware.sealing import Sealer
+from hw_sim.invented_reads import invented_read
 
 PICTURE_BYTES: Final = 3800
-"""A plate's picture as the pages of README reckon it; of chance, so that nothing on the way can make it shorter."""
-
-PLACE: Final = Site(name="Nowhere Road", latitude_deg=37.0, longitude_deg=-122.0)
+"""A plate's picture as the pages of README reckon it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +55,15 @@ class ReadSource:
         """Seal one read of this moment of the clock; return its token. Raises DeviceFault(STORAGE_REFUSED)."""
         plate = f"K{len(self.sealed):07d}"
         sequence = self._outbox.reserve_sequence()
-        read = self._read(plate, sequence, picture_bytes)
+        read = invented_read(
+            self._device_id,
+            sequence,
+            plate,
+            utc_ms=self._clock.utc_ms(),
+            boot=(self._clock.boot_id(), round(self._clock.monotonic_s() * 1000)),
+            picture_bytes=picture_bytes,
+            chance=self._random,
+        )
         self._outbox.put(self._sealer.seal(read, message_class=message_class))
         self.sealed[plate] = Sealed(
             sequence=sequence, message_class=message_class, captured_s=self._clock.monotonic_s()
@@ -85,31 +92,4 @@ class ReadSource:
             lost=len(self.sealed.keys() - counts.keys()),
             duplicates=counts.total() - len(counts),
             out_of_order=out_of_order,
-        )
-
-    def _read(self, plate: str, sequence: int, picture_bytes: int) -> Read:
-        utc_ms = self._clock.utc_ms()
-        passage = Passage(
-            first_utc_ms=utc_ms - 400,
-            last_utc_ms=utc_ms,
-            last_boot_ms=round(self._clock.monotonic_s() * 1000),
-            clock_trusted=True,
-            plate=PlateText(plate),
-            character_scores=(1.0,) * len(plate),
-            score_ratio=1.0,
-            region="US-CA",
-            region_score_ratio=1.0,
-            frames=5,
-            infrared=False,
-            picture=Picture(PictureCoding.AVIF, self._random.randbytes(picture_bytes)),
-        )
-        return Read(
-            read_id=uuid7(utc_ms, self._random.randbytes(10)),
-            device_id=self._device_id,
-            sequence=sequence,
-            boot_id=self._clock.boot_id(),
-            site=PLACE,
-            passage=passage,
-            model_version="link-1",
-            config_version=1,
         )

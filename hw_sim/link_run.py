@@ -34,7 +34,8 @@ from firmware.stage import Mailbox
 from firmware.uplink import UplinkStage
 from hw_sim.broker import Broker, free_port
 from hw_sim.cell import Conditions, SocketCell
-from hw_sim.link_reads import PLACE, ReadSource, Verdict
+from hw_sim.invented_reads import NOWHERE
+from hw_sim.link_reads import ReadSource, Verdict
 from hw_sim.link_scenarios import Act, Phase, Scenario, backlog, phases
 from hw_sim.watched_link import WatchedLink
 from provisioning import fleet, unit
@@ -46,7 +47,7 @@ DRAIN_LIMIT_S: Final = 3600.0
 
 NOTHING_WRONG: Final = Verdict(lost=0, duplicates=0, out_of_order=0)
 RECEIVER_START_LIMIT_S: Final = 20.0
-SITE: Final = SiteConfig(name=PLACE.name, latitude_deg=PLACE.latitude_deg, longitude_deg=PLACE.longitude_deg)
+SITE: Final = SiteConfig(name=NOWHERE.name, latitude_deg=NOWHERE.latitude_deg, longitude_deg=NOWHERE.longitude_deg)
 
 
 class LinkRunFailed(KestrelError):

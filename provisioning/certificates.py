@@ -38,6 +38,11 @@ class Authority:
     certificate: x509.Certificate
 
 
+def present() -> dt.datetime:
+    """Return the time as certificates have it: UTC, whole seconds."""
+    return dt.datetime.now(dt.UTC).replace(microsecond=0)
+
+
 def new_tls_key() -> ec.EllipticCurvePrivateKey:
     """Return a new P-256 key."""
     return ec.generate_private_key(ec.SECP256R1())

@@ -1,0 +1,121 @@
+"""The options of `kestrel-provision fleet`, and what each of its commands says."""
+
+import argparse
+import datetime as dt
+import sys
+from pathlib import Path
+from typing import Any
+
+from cloud import broker_files, fleet_folder
+from cloud.registry import Registry, State
+from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
+from firmware.config import SuiteName
+from provisioning import broker_notice, fleet, receivers, retiring, revocation
+from provisioning.certificates import present
+
+
+def add_to(subjects: Any) -> None:
+    """Add the commands to the parser's subjects."""
+    parser = subjects.add_parser("fleet", help="make and list fleets, take units out")
+    commands = parser.add_subparsers(
+        title="command", required=True, metavar="init|add-key|add-receiver|list|revoke|retire"
+    )
+    init = commands.add_parser("init", help="make a fleet: authority, agency keys, broker and receiver files")
+    init.add_argument("folder", type=Path, help="where; the office keeps it, no unit ever sees it")
+    init.add_argument("--host", required=True, help="name or address of the broker, as the units can reach it")
+    init.add_argument("--port", type=int, default=8883, help="the broker's port (default: %(default)s)")
+    init.set_defaults(command=_init)
+    add_key = commands.add_parser("add-key", help="make one more key that opens reads, beside or in place of another")
+    add_key.add_argument("folder", type=Path, help="the fleet's folder")
+    add_key.add_argument("--replaces", metavar="KEY_ID", help="the key that shall end (default: none)")
+    add_key.add_argument(
+        "--overlap-days", type=int, default=60, help="how long units still seal to that one (default: %(default)s)"
+    )
+    add_key.set_defaults(command=_add_key)
+    for command in (init, add_key):
+        command.add_argument(
+            "--suite",
+            type=SuiteName,
+            choices=list(SuiteName),
+            default=SuiteName.X25519,
+            help="x-wing: closed to quantum computers too, and 1,088 bytes more a read (default: %(default)s)",
+        )
+    add_receiver = commands.add_parser(
+        "add-receiver", help="make one more receiver, to share the reads with the others"
+    )
+    add_receiver.add_argument("folder", type=Path, help="the fleet's folder")
+    add_receiver.set_defaults(command=_add_receiver)
+    listing = commands.add_parser("list", help="list the units of a fleet")
+    listing.add_argument("folder", type=Path, help="the fleet's folder")
+    listing.set_defaults(command=_list)
+    revoke = commands.add_parser("revoke", help="shut a unit out that is lost or stolen; it need not be reachable")
+    revoke.set_defaults(command=_revoke)
+    retire = commands.add_parser("retire", help="tell a unit to erase itself, and shut it out when it has said that")
+    retire.add_argument("--wait", type=float, default=60.0, help="seconds for its answer (default: %(default)s)")
+    retire.set_defaults(command=_retire)
+    for command in (revoke, retire):
+        command.add_argument("folder", type=Path, help="the fleet's folder")
+        command.add_argument("unit", help="the unit's name, k-...")
+        broker_notice.add_to(command)
+
+
+def _init(options: argparse.Namespace) -> None:
+    made = fleet.init(options.folder, host=options.host, port=options.port, now=present(), suite=options.suite)
+    sys.stdout.write(
+        f"Fleet made in {options.folder}; its units will call {made.host} port {made.port}.\n"
+        f"Copy {options.folder / fleet_folder.BROKER_FOLDER} to {fleet.INSTALLED_FOLDER} on the broker's machine, "
+        "owned by mosquitto.\n"
+        f"Keep {options.folder / fleet_folder.OPENING_FOLDER} safe: its key opens every read, and nothing else does.\n"
+    )
+
+
+def _add_key(options: argparse.Namespace) -> None:
+    overlap = dt.timedelta(days=options.overlap_days)
+    made, key = fleet.add_key(options.folder, options.suite, present(), replaces=options.replaces, overlap=overlap)
+    sys.stdout.write(
+        f"Opening key {key.key_id.hex()} made; keep {options.folder / fleet_folder.opening_key_path(key)} safe, "
+        "and start the receiver again.\n"
+        f"New units seal to {len(made.agency_keys)} keys; units that are out need agency_keys of "
+        f"{options.folder / fleet_folder.FLEET_NAME} in their config.json.\n"
+    )
+
+
+def _add_receiver(options: argparse.Namespace) -> None:
+    name = receivers.add(options.folder, present())
+    access_list = options.folder / fleet_folder.BROKER_FOLDER / broker_files.ACCESS_NAME
+    sys.stdout.write(
+        f"Receiver {name} made. Copy {access_list} to the broker's machine and run `systemctl reload mosquitto` there; "
+        f"then start `kestrel-cloud receive --folder {options.folder} --name {name}`.\n"
+    )
+
+
+def _list(options: argparse.Namespace) -> None:
+    fleet_folder.load(options.folder)
+    units = Registry(options.folder / fleet_folder.REGISTRY_FOLDER).units()
+    for entry in units:
+        ended = f"  ({entry.ended_utc}: {entry.reason})" if entry.ended_utc else ""
+        sys.stdout.write(f"{entry.device_id:<12} {entry.state:<8} {entry.enrolled_utc}  {entry.site_name}{ended}\n")
+    sys.stdout.write(f"{len(units)} {'unit' if len(units) == 1 else 'units'}\n")
+    warning = revocation.warning(options.folder, present())
+    if warning:
+        sys.stderr.write(f"kestrel-provision: {warning}\n")
+
+
+def _revoke(options: argparse.Namespace) -> None:
+    revocation.end(options.folder, options.unit, State.REVOKED, options.reason, present())
+    sys.stdout.write(f"{options.unit} is revoked: the receiver rejects whatever it sends from now on.\n")
+    broker_notice.renew(options.folder, options.broker)
+
+
+def _retire(options: argparse.Namespace) -> int:
+    notice = retiring.command(options.folder, options.unit, present(), wait_s=options.wait)
+    if notice is None:
+        sys.stderr.write(
+            f"kestrel-provision: {options.unit} has not answered in {options.wait:g} s; it hears the command when it "
+            "comes back within a day of its last connection, else do this again, or revoke it\n"
+        )
+        return EXIT_FAULT
+    revocation.end(options.folder, options.unit, State.RETIRED, options.reason, present())
+    sys.stdout.write(f"{options.unit} erases itself and is out of the fleet.\n")
+    broker_notice.renew(options.folder, options.broker)
+    return EXIT_STOPPED

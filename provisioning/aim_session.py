@@ -8,10 +8,9 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import msgspec
 
@@ -45,11 +44,38 @@ class Parts:
     clock: Clock
 
 
+class Shows(Protocol):
+    """Whoever watches an aim."""
+
+    def show(self, watch: AimWatch, capture: CaptureConfig) -> None:
+        """Show how it stands."""
+        ...
+
+    def is_over(self) -> bool:
+        """Say whether nobody wants to see more."""
+        ...
+
+    def end(self) -> None:
+        """Know that nothing more comes."""
+        ...
+
+
 def run(options: argparse.Namespace) -> int:
     """Aim until it is ended. Return 0 if the aim was good then, else 1. Raises ConfigRejected and DeviceFault."""
+    page = None if options.page is None else AimPage(options.page)
+    aim = aimed(options, Showing(page, _colours(sys.stdout, options.colours), sys.stdout))
+    words = aim_words.said(aim)
+    sys.stdout.write(f"{words.verdict}: {words.sentence}\n{aim_words.lane_line(aim)}\n".rstrip("\n") + "\n")
+    return EXIT_STOPPED if aim.advised.advice is Advice.GOOD else EXIT_FAULT
+
+
+def aimed(options: argparse.Namespace, out: Shows) -> Aim:
+    """Aim until it is ended, and return the last aim, which is in the file too that was asked for.
+
+    Raises ConfigRejected, DeviceFault and OSError.
+    """
     capture, mount, reading = _settings(options)
     parts = _simulated(options, capture) if options.board == "sim" else _of_the_pi(capture)
-    page = None if options.page is None else AimPage(options.page)
     watch = AimWatch(
         parts.camera,
         parts.lamp,
@@ -58,25 +84,22 @@ def run(options: argparse.Namespace) -> int:
         models=options.models or MODELS_FOLDER,
         detection_ratio=reading.detection_score_ratio,
     )
-    out = Showing(capture, page, _colours(sys.stdout, options.colours), sys.stdout)
     try:
         watch.start()
-        aim = _looked(watch, parts.clock, out.show, options)
+        aim = _looked(watch, parts.clock, capture, out, options)
     finally:
         watch.close()
         out.end()
     if options.json is not None:
         durable_files.write(options.json, msgspec.json.format(msgspec.json.encode(rounded(aim)), indent=2) + b"\n")
-    words = aim_words.said(aim)
-    sys.stdout.write(f"{words.verdict}: {words.sentence}\n{aim_words.lane_line(aim)}\n".rstrip("\n") + "\n")
-    return EXIT_STOPPED if aim.advised.advice is Advice.GOOD else EXIT_FAULT
+    return aim
 
 
 class Showing:
     """One aim after the other, in the terminal and on the page. Without a terminal, a line for each new verdict."""
 
-    def __init__(self, capture: CaptureConfig, page: AimPage | None, colours: Colours, out: TextIO) -> None:
-        self._capture, self._page, self._colours, self._out = capture, page, colours, out
+    def __init__(self, page: AimPage | None, colours: Colours, out: TextIO) -> None:
+        self._page, self._colours, self._out = page, colours, out
         self._is_screen = out.isatty()
         self._before = ""
         if self._is_screen:
@@ -84,22 +107,26 @@ class Showing:
         if page is not None:
             out.write(f"Open {page.page.resolve().as_uri()}\n")
 
-    def show(self, watch: AimWatch) -> None:
+    def show(self, watch: AimWatch, capture: CaptureConfig) -> None:
         """Show how it stands."""
         aim, seen = watch.aim(), watch.newest
         words, numbers = aim_words.said(aim), aim_words.numbers(aim)
-        picture = None if seen is None else drawn(seen, self._capture.lane, PAGE_WIDTH_PX)
+        picture = None if seen is None else drawn(seen, capture.lane, PAGE_WIDTH_PX)
         if self._page is not None:
             lane = aim_words.lane_line(aim)
             self._page.show(words, numbers, lane, picture, is_good=aim.advised.advice is Advice.GOOD)
         if self._is_screen:
-            small = None if seen is None else drawn(seen, self._capture.lane, 4 * PICTURE_COLUMNS)
+            small = None if seen is None else drawn(seen, capture.lane, 4 * PICTURE_COLUMNS)
             lines = aim_terminal.screen(words.verdict, words.sentence, small, numbers, FOOT, self._colours)
             self._out.write(HOME + "\n".join(f"{line}\x1b[K" for line in lines.split("\n")))
         elif words.verdict != self._before:
             self._out.write(f"{words.verdict}: {words.sentence}\n")
         self._before = words.verdict
         self._out.flush()
+
+    def is_over(self) -> bool:
+        """Say no: an option or Ctrl-C ends it."""
+        return False
 
     def end(self) -> None:
         """Leave the terminal as it was, and no picture on the page."""
@@ -122,8 +149,8 @@ def rounded(aim: Aim) -> dict[str, Any]:
     return {name: plain(value) for name, value in dataclasses.asdict(aim).items()}
 
 
-def _looked(watch: AimWatch, clock: Clock, show: Callable[[AimWatch], None], options: argparse.Namespace) -> Aim:
-    """Look and show until an option or Ctrl-C ends it; return the last aim."""
+def _looked(watch: AimWatch, clock: Clock, capture: CaptureConfig, out: Shows, options: argparse.Namespace) -> Aim:
+    """Look and show until an option, Ctrl-C or whoever watches ends it; return the last aim."""
     begun_s = shown_s = clock.monotonic_s()
     try:
         while True:
@@ -133,9 +160,10 @@ def _looked(watch: AimWatch, clock: Clock, show: Callable[[AimWatch], None], opt
                 watch.wake.clear()
             if now_s - shown_s >= SHOWN_EVERY_S:
                 shown_s = now_s
-                show(watch)
+                out.show(watch, capture)
             is_over = (
-                (options.frames is not None and watch.frames >= options.frames)
+                out.is_over()
+                or (options.frames is not None and watch.frames >= options.frames)
                 or (options.seconds is not None and now_s - begun_s >= options.seconds)
                 or (options.until_good and watch.aim().advised.advice is Advice.GOOD)
             )
@@ -143,7 +171,7 @@ def _looked(watch: AimWatch, clock: Clock, show: Callable[[AimWatch], None], opt
                 break
     except KeyboardInterrupt:
         sys.stderr.write("\n")
-    show(watch)
+    out.show(watch, capture)
     return watch.aim()
 
 

@@ -43,7 +43,25 @@ class _OtherSite(msgspec.Struct, frozen=True):
 
 
 def run(options: argparse.Namespace) -> None:
-    """Survey a site. Raises ConfigRejected for what cannot be meant, and OSError."""
+    """Survey a site and print what came of it. Raises as `surveyed`."""
+    announced = iter([f"Listening to the cell for {options.minutes:g} min "])
+
+    def wait(for_s: float) -> None:
+        sys.stderr.write(f"{next(announced, '')}.")
+        sys.stderr.flush()
+        time.sleep(for_s)
+
+    lines = surveyed(options, wait)
+    page = options.out / PAGE_NAME
+    sys.stderr.write("" if options.signal == "none" else "\n")
+    sys.stdout.write("\n".join([*lines, f"To print: {page.resolve().as_uri()}"]) + "\n")
+
+
+def surveyed(options: argparse.Namespace, wait: Callable[[float], object]) -> list[str]:
+    """Survey a site, write file and page, return what is to be said; `wait` passes the seconds between two looks.
+
+    Raises ConfigRejected for what cannot be meant, DeviceFault, and OSError.
+    """
     site, mount, assumptions = _checked(options)
     horizon = horizon_of(options.horizon)
     place = Place(latitude_deg=site.latitude_deg, longitude_deg=site.longitude_deg)
@@ -55,7 +73,7 @@ def run(options: argparse.Namespace) -> None:
         power=surveying.power_figure(
             place, horizon, clearness_ratio=assumptions.clearness, load_w=assumptions.load_w, days=assumptions.days
         ),
-        signal=None if options.signal == "none" else _logged(SimulatedSignal(seed=1), assumptions.minutes * 60.0),
+        signal=None if options.signal == "none" else _logged(SimulatedSignal(seed=1), assumptions.minutes * 60.0, wait),
     )  # fmt: skip
     durable_files.make_folder(options.out)
     data = msgspec.json.encode(
@@ -64,8 +82,7 @@ def run(options: argparse.Namespace) -> None:
     durable_files.write(options.out / JSON_NAME, msgspec.json.format(data, indent=2) + b"\n")
     page = survey_page.page(survey, assumptions.utc_offset)
     durable_files.write(options.out / PAGE_NAME, page.encode())
-    lines = survey_words.all_lines(survey, assumptions.utc_offset)
-    sys.stdout.write("\n".join([*lines, f"To print: {(options.out / PAGE_NAME).resolve().as_uri()}"]) + "\n")
+    return survey_words.all_lines(survey, assumptions.utc_offset)
 
 
 def horizon_of(text: str) -> Horizon:
@@ -103,18 +120,8 @@ def looks(
         wait(LOOK_EVERY_S)
 
 
-def _logged(source: SignalSource, seconds: float) -> SignalSummary:
-    """Log the signal with a line that says how it goes."""
-
-    def wait(for_s: float) -> None:
-        sys.stderr.write(".")
-        sys.stderr.flush()
-        time.sleep(for_s)
-
-    sys.stderr.write(f"Listening to the cell for {seconds / 60:g} min ")
-    samples = looks(source, seconds, now_s=time.monotonic, wait=wait)
-    sys.stderr.write("\n")
-    return summary_of(samples)
+def _logged(source: SignalSource, seconds: float, wait: Callable[[float], object]) -> SignalSummary:
+    return summary_of(looks(source, seconds, now_s=time.monotonic, wait=wait))
 
 
 def _checked(options: argparse.Namespace) -> tuple[SiteConfig, MountConfig, Assumptions]:

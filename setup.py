@@ -53,6 +53,7 @@ setup(
         "dbus-fast>=5",  # ModemManager and logind; wheels for x86-64 and arm64
         "msgspec>=0.19",
         "tqdm>=4.66",
+        "textual>=8,<9",  # the technician's full screen
     ],
     extras_require={
         # picamera2 imports only beside the system's libcamera (apt install python3-libcamera); lgpio drives the pins.

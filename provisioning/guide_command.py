@@ -1,0 +1,66 @@
+"""The options of `kestrel-provision guide`; screen, steps and board are loaded when they are asked for."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from firmware.faults import ConfigRejected
+from provisioning.host.install import UNIT_FOLDER
+
+PRACTICE_FOLDER = Path("practice")
+
+
+def add_to(subjects: Any) -> None:
+    """Add the command to the parser's subjects."""
+    parser = subjects.add_parser("guide", help="all of it, step by step: from a blank card to a signed hand-over")
+    parser.add_argument("--board", choices=["pi", "sim"], default="pi", help="sim: practise, all on this machine")
+    parser.add_argument("--fleet", type=Path, help="the fleet's folder, where it is at hand (sim: practice/fleet)")
+    parser.add_argument("--unit", type=Path, help="the unit's folder (default: /var/lib/kestrel; sim: practice/unit)")
+    parser.add_argument("--site", type=Path, metavar="JSON", help="the site's file: what would be asked for")
+    parser.add_argument("--by", metavar="NAME", help="who does the work; stands in the hand-over record")
+    parser.add_argument("--plain", action="store_true", help="line by line: for a dumb terminal or a screen reader")
+    parser.add_argument("--yes", action="store_true", help="ask nothing, end at the first failure; with --plain")
+    parser.add_argument("--seed", type=int, default=1, help="sim: the same seed, the same traffic (default: 1)")
+    parser.set_defaults(command=_guide)
+
+
+def _guide(options: argparse.Namespace) -> int:
+    if options.yes and not options.plain:
+        raise ConfigRejected("--yes asks nothing and shows no screen; give --plain too")
+    from provisioning import guide_plain, guide_steps  # noqa: PLC0415
+    from provisioning.guide_state import StateFile  # noqa: PLC0415
+    from provisioning.guiding import Guide, Handed, Job  # noqa: PLC0415
+    from provisioning.practice_office import PracticeOffice  # noqa: PLC0415
+
+    is_practice = options.board == "sim"
+    unit_folder = options.unit or (PRACTICE_FOLDER / "unit" if is_practice else Path("/") / UNIT_FOLDER)
+    fleet_folder = options.fleet or (PRACTICE_FOLDER / "fleet" if is_practice else None)
+    file = StateFile(unit_folder)
+    with file.held(), PracticeOffice(fleet_folder) as office:
+        job = Job(
+            board=options.board, fleet=fleet_folder, unit=unit_folder, file=file, office=office,
+            handed=Handed(seed=options.seed),
+        )  # fmt: skip
+        _keep_given(job, options)
+        guide = Guide(job, guide_steps.steps())
+        if options.plain or not _is_screen():
+            return guide_plain.PlainGuide(guide, asks=not options.yes).run()
+        from provisioning import guide_screen  # noqa: PLC0415
+
+        return guide_screen.run(guide)
+
+
+def _keep_given(job: Any, options: argparse.Namespace) -> None:
+    """Keep what was given as options, as if it had been typed in. Raises ConfigRejected."""
+    from provisioning import guide_place  # noqa: PLC0415
+
+    if options.by:
+        job.file.change(by=options.by.strip())
+    if options.site is not None and guide_place.settings_of(job) is None:
+        job.file.change(site=guide_place.site_of(options.site))
+
+
+def _is_screen() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown", ""}

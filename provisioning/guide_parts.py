@@ -1,0 +1,127 @@
+"""The parts of the guided run's screen: a list of large choices, a line to type in, and how all of it looks.
+
+ASCII and two colours only, so that it is the same on a serial console of 16 colours and on a laptop in the sun.
+"""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from provisioning.guiding import Field
+
+CHOICE_COLUMNS = 34
+
+STYLES = """
+Screen, Screen > * { background: #ffffff; color: #000000; }
+#head, #foot { height: 1; background: #000000; color: #ffffff; text-style: bold; padding: 0 1; }
+#body { height: 1fr; }
+#steps { width: 23; padding: 1 1; }
+#step { width: 1fr; padding: 1 1 0 1; }
+#title { text-style: bold; height: 1; }
+#to_do { height: auto; margin-bottom: 1; }
+#form { height: auto; }
+#choices { height: auto; margin-top: 1; }
+#lines_box { height: 1fr; scrollbar-size-vertical: 1;
+  scrollbar-color: #000000; scrollbar-color-active: #000000; scrollbar-background: #ffffff; }
+#lines, #result, #live, #refused { height: auto; }
+#result, #refused { text-style: bold; }
+#result.bad, #refused { background: #000000; color: #ffffff; padding: 0 1; }
+#aim { height: 100%; display: none; }
+.row { height: 1; margin-bottom: 1; }
+.label { width: 15; }
+Input { width: 1fr; background: #000000; color: #ffffff; border: none; height: 1; padding: 0 1; }
+Input:focus { background: #000000; border: none; text-style: bold; }
+Input > .input--cursor { background: #ffffff; color: #000000; }
+Input > .input--placeholder, Input > .input--suggestion { color: #aaaaaa; }
+Screen.dark, Screen.dark > *, Screen.dark #step, Screen.dark #steps { background: #000000; color: #ffffff; }
+Screen.dark #head, Screen.dark #foot, Screen.dark Input, Screen.dark #result.bad, Screen.dark #refused {
+  background: #ffffff; color: #000000; }
+Screen.dark Input > .input--cursor { background: #000000; color: #ffffff; }
+Screen.narrow #steps { display: none; }
+Screen.aiming #head, Screen.aiming #body, Screen.aiming #foot { display: none; }
+Screen.aiming #aim { display: block; }
+"""
+
+
+class Choices(Static, can_focus=True):
+    """What can be done next: a digit picks, or arrows and Enter."""
+
+    class Picked(Message):
+        """Somebody chose."""
+
+        def __init__(self, choice: str) -> None:
+            super().__init__()
+            self.choice = choice
+
+    def __init__(self, name: str) -> None:
+        super().__init__("", id=name, markup=False)
+        self._choices: tuple[str, ...] = ()
+        self._selected = 0
+
+    def offer(self, *choices: str) -> None:
+        """Show these, the first selected."""
+        self._choices = choices
+        self.select(0)
+
+    def select(self, number: int) -> None:
+        """Select one of them, counted from 0 and round."""
+        self._selected = number % len(self._choices) if self._choices else 0
+        lines = Text("\n").join(
+            Text(f" {number}  {choice:<{CHOICE_COLUMNS}} ", "reverse" if number == self._selected + 1 else "")
+            for number, choice in enumerate(self._choices, 1)
+        )
+        self.update(lines)
+
+    def select_last(self) -> None:
+        """Select the last one, which is to stop."""
+        self.select(len(self._choices) - 1)
+
+    def on_key(self, event: events.Key) -> None:
+        """Pick or move."""
+        if event.key == "enter" and self._choices:
+            self._pick(self._selected)
+        elif event.key.isdecimal() and 1 <= int(event.key) <= len(self._choices):
+            self._pick(int(event.key) - 1)
+        elif event.key in {"up", "down", "tab", "shift+tab"}:
+            self.select(self._selected + (1 if event.key in {"down", "tab"} else -1))
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def _pick(self, number: int) -> None:
+        choice = self._choices[number]
+        self.offer()  # a second press of the same key means nothing
+        self.post_message(self.Picked(choice))
+
+
+class Line(Input):
+    """One line to type in; what stood there is written over only where somebody types."""
+
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def __init__(self, asked: Field) -> None:
+        super().__init__(
+            value=asked.value, placeholder=f"such as {asked.hint}", id=f"field-{asked.name}",
+            compact=True, select_on_focus=False,
+        )  # fmt: skip
+        self.asked = asked
+
+
+class Row(Horizontal):
+    """A label and its line."""
+
+    def __init__(self, asked: Field) -> None:
+        super().__init__(classes="row")
+        self._asked = asked
+
+    def compose(self) -> ComposeResult:
+        """Put both side by side."""
+        yield Static(self._asked.label, classes="label", markup=False)
+        yield Line(self._asked)

@@ -1,0 +1,346 @@
+"""The guided run as a full screen: left the steps with their marks, right the step: what to do, how it goes, what came.
+
+Keyboard only: digits, Enter, Esc, arrows. Owns what is shown and which key does what; what is done is `guiding`'s.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import Input, Static
+
+from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
+from firmware.faults import ConfigRejected
+from provisioning import aim_terminal
+from provisioning import guide_words as words
+from provisioning.aim_terminal import Colours
+from provisioning.guide_parts import STYLES, Choices, Line, Row
+from provisioning.guide_work import Work
+from provisioning.guiding import AimView, AnswerRefused, Field, Guide, Mark, Outcome, Step
+
+TICK_S = 0.2
+NARROW_COLUMNS = 66
+WHEEL = "|/-\\"
+END_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class GuideApp(App[int]):
+    """One guided run on one terminal. Its value is the exit code."""
+
+    ENABLE_COMMAND_PALETTE = False
+    CSS = STYLES
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c,ctrl+q", "leave", priority=True),
+        Binding("escape", "back", priority=True),
+        Binding("f2", "turn", priority=True),
+        Binding("pageup", "scroll(-1)", priority=True),
+        Binding("pagedown", "scroll(1)", priority=True),
+    ]
+
+    def __init__(self, guide: Guide, colours: Colours) -> None:
+        """Take the run, and what the terminal can show of a picture."""
+        super().__init__()
+        self.work: Work | None = None
+        self.bug: BaseException | None = None
+        self._guide, self._colours = guide, colours
+        self._step: Step | None = None
+        self._is_reason = False  # the form asks why a step is left out
+        self._shown_lines = 0
+        self._ticks = 0
+
+    def compose(self) -> ComposeResult:
+        """Lay the screen out."""
+        yield Static(id="head", markup=False)
+        with Horizontal(id="body"):
+            yield Static(id="steps", markup=False)
+            with Vertical(id="step"):
+                yield Static(id="title", markup=False)
+                yield Static(id="to_do", markup=False)
+                yield Vertical(id="form")
+                yield Static(id="refused", markup=False)
+                with VerticalScroll(id="lines_box", can_focus=False):
+                    yield Static(id="lines", markup=False)
+                yield Static(id="live", markup=False)
+                yield Static(id="result", markup=False)
+                yield Choices("choices")
+        yield Static(id="foot", markup=False)
+        yield Static(id="aim", markup=False)
+
+    async def on_mount(self) -> None:
+        """Begin where the disk says."""
+        if not self.is_headless:
+            for number in END_SIGNALS:
+                asyncio.get_running_loop().add_signal_handler(number, self.action_leave)
+        self.set_interval(TICK_S, self._tick)
+        guide = self._guide
+        done = sum(guide.mark_of(step) is Mark.DONE for step in guide.steps)
+        begun = ""
+        if guide.job.file.was_begun:
+            interrupted = None if guide.interrupted is None else guide.interrupted.title
+            begun = words.carried_on(done, len(guide.steps), interrupted)
+        await self._enter(guide.next_step(), begun)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Leave the list of steps out where there is no room for it."""
+        self.screen.set_class(event.size.width < NARROW_COLUMNS, "narrow")
+
+    async def on_choices_picked(self, event: Choices.Picked) -> None:
+        """Do what was chosen."""
+        step, choice = self._step, event.choice
+        if choice == words.STOP:
+            self.action_leave()
+        elif choice == words.END or step is None:
+            self.exit(EXIT_STOPPED)
+        elif choice == words.SKIP:
+            await self._ask(step, is_reason=True)
+        elif choice == words.CHANGE:
+            await self._ask(step, is_reason=False)
+        elif choice in {words.START, words.AGAIN}:
+            self._begin(step)
+        else:
+            await self._enter(self._guide.next_step())
+
+    async def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Go to the next line, or keep what was typed in and do the step."""
+        event.stop()
+        lines = list(self.query(Line))
+        after = [line for line in lines[lines.index(event.input) + 1 :] if not line.value.strip()] if lines else []  # type: ignore[arg-type]
+        if after:
+            after[0].focus()
+            return
+        await self._submit({line.asked.name: line.value for line in lines})
+
+    def on_key(self, event: events.Key) -> None:
+        """Move between the lines of a form; end aiming with what is seen."""
+        if isinstance(self.focused, Line) and event.key in {"up", "down"}:
+            lines = list(self.query(Line))
+            lines[(lines.index(self.focused) + (1 if event.key == "down" else -1)) % len(lines)].focus()
+        elif event.key == "enter" and self.work is not None:
+            self.work.take()
+
+    async def action_back(self) -> None:
+        """Stop the step that is at work; from a form, come to what can be chosen; there, point at stopping."""
+        if self.work is not None:
+            self.work.stop()
+        elif isinstance(self.focused, Line) and self._step is not None:
+            self._show_form(is_shown=False)
+            self._offer(words.CHANGE, *([words.SKIP] if self._step.may_skip else []), words.STOP)
+        else:
+            self.query_one(Choices).select_last()
+
+    def action_leave(self) -> None:
+        """End the run; what is done is on the disk."""
+        if self.work is not None:
+            self.work.stop()
+        self.exit(EXIT_FAULT)
+
+    def action_turn(self) -> None:
+        """Dark on light for the sun, light on dark for the night."""
+        self.screen.toggle_class("dark")
+
+    def action_scroll(self, pages: int) -> None:
+        """Scroll what the step has said."""
+        box = self.query_one("#lines_box", VerticalScroll)
+        box.scroll_relative(y=pages * max(1, box.size.height - 1), animate=False)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Let a bug out as Python does: Textual would print the values of all variables, places among them."""
+        if self.is_headless:
+            super()._handle_exception(error)
+        else:
+            self.bug = self.bug or error
+            self.exit(EXIT_FAULT)
+
+    async def _enter(self, step: Step | None, begun: str = "") -> None:
+        """Show a step before it is done; None: there is none any more."""
+        self._step = step
+        self._say_result(None)
+        self._set("#lines", begun)
+        self._shown_lines = 0
+        self._show_marks()
+        guide = self._guide
+        if step is None:
+            self._set("#title", "")
+            self._set("#to_do", words.ended(is_whole=guide.is_whole()))
+            self._show_form(is_shown=False)
+            self._offer(words.END)
+            return
+        self._set("#title", words.step_of(guide.number_of(step), len(guide.steps), step.title))
+        self._set("#to_do", step.to_do)
+        if guide.questions(step):
+            await self._ask(step, is_reason=False)
+        else:
+            self._show_form(is_shown=False)
+            self._offer(words.START, *([words.SKIP] if step.may_skip else []), words.STOP)
+
+    async def _ask(self, step: Step, *, is_reason: bool) -> None:
+        self._is_reason = is_reason
+        reason = Field(name="reason", label=words.REASON_LABEL, hint=words.REASON_HINT)
+        asked = (reason,) if is_reason else self._guide.questions(step)
+        form = self.query_one("#form", Vertical)
+        await form.remove_children()
+        await form.mount_all([Row(one) for one in asked])
+        self._show_form(is_shown=True)
+        self._set("#result", "")
+        self._set("#foot", words.FORM_FOOT)
+        lines = list(self.query(Line))
+        next((line for line in lines if not line.value), lines[0]).focus()
+
+    async def _submit(self, values: dict[str, str]) -> None:
+        step = self._step
+        if step is None:
+            return
+        try:
+            if self._is_reason:
+                self._guide.skip(step, values["reason"])
+            else:
+                self._guide.answer(step, values)
+        except AnswerRefused as error:
+            self._refuse(str(error))
+            self.query_one(f"#field-{error.field}", Line).focus()
+        except (ConfigRejected, OSError) as error:
+            self._refuse(str(error))
+        else:
+            self._show_form(is_shown=False)
+            if self._is_reason:
+                await self._enter(self._guide.next_step())
+            else:
+                self._begin(step)
+
+    def _begin(self, step: Step) -> None:
+        self._say_result(None)
+        self._set("#lines", "")
+        self._shown_lines = 0
+        self.query_one(Choices).offer()
+        self._set("#foot", words.WORK_FOOT)
+        self.set_focus(None)
+        self.work = Work(self._guide, step)
+        self.work.start()
+        self._tick()
+
+    def _tick(self) -> None:
+        """Show how the work goes: something moves at each call."""
+        work = self.work
+        if work is None:
+            return
+        self._ticks += 1
+        wheel = WHEEL[self._ticks % len(WHEEL)]
+        self._set("#live", f"{wheel}  {work.elapsed_s:.0f} s")
+        if len(work.lines) != self._shown_lines:
+            self._shown_lines = len(work.lines)
+            self._set("#lines", "\n".join(work.lines))
+            self.query_one("#lines_box", VerticalScroll).scroll_end(animate=False)
+        if work.view is not None:
+            self._show_aim(work.view, wheel)
+        self._show_marks(wheel)
+        if work.is_over:
+            work.join()
+            self.work = None
+            self._end_of(work)
+
+    def _end_of(self, work: Work) -> None:
+        self.screen.remove_class("aiming")
+        self._set("#aim", "")
+        self._set("#live", "")
+        if work.outcome is None:
+            self.bug = work.bug
+            self.exit(EXIT_FAULT)
+            return
+        outcome, following = work.outcome, self._guide.next_step()
+        self._show_marks()
+        self._say_result(outcome)
+        if outcome.is_good:
+            self._offer(words.END if following is None else words.next_is(following.title), words.STOP)
+            return
+        change = [words.CHANGE] if self._guide.questions(work.step) else []
+        skip = [words.SKIP] if work.step.may_skip else []
+        self._offer(words.AGAIN, *change, *skip, words.STOP)
+
+    def _show_aim(self, view: AimView, wheel: str) -> None:
+        self.screen.add_class("aiming")
+        lines = aim_terminal.screen(
+            view.words.verdict, view.words.sentence, view.picture, view.numbers, f"{wheel} {words.AIM_FOOT}",
+            self._colours,
+        )  # fmt: skip
+        self.query_one("#aim", Static).update(Text.from_ansi(lines))
+
+    def _show_marks(self, wheel: str = "") -> None:
+        """Show how each step stands; `wheel` turns at the one that is at work."""
+        guide = self._guide
+        lines = []
+        for step in guide.steps:
+            is_here = step is self._step
+            mark = f"[{wheel}]" if wheel and is_here else words.MARKS[guide.mark_of(step)]
+            line = f"{guide.number_of(step)} {mark} {step.title}"
+            lines.append(Text(f"{line:<21}"[:21], "reverse" if is_here else ""))
+        self.query_one("#steps", Static).update(Text("\n\n").join(lines))
+        job = guide.job
+        state = job.file.state
+        said = ["KESTREL", words.PRACTICE if job.is_practice else "", state.device_id, state.site and state.site.name]
+        self._set("#head", "   ".join(part for part in said if part))
+
+    def _say_result(self, outcome: Outcome | None) -> None:
+        self._set("#result", "" if outcome is None else outcome.sentence)
+        self.query_one("#result").set_class(outcome is not None and not outcome.is_good, "bad")
+
+    def _refuse(self, sentence: str) -> None:
+        self._set("#refused", sentence)
+
+    def _show_form(self, *, is_shown: bool) -> None:
+        self.query_one("#form").display = is_shown
+        self._refuse("")
+        if is_shown:
+            self.query_one(Choices).offer()
+
+    def _offer(self, *choices: str) -> None:
+        widget = self.query_one(Choices)
+        widget.offer(*choices)
+        widget.focus()
+        self._set("#foot", words.CHOICE_FOOT)
+
+    def _set(self, name: str, text: str) -> None:
+        widget = self.query_one(name, Static)
+        widget.update(text)
+        if name in {"#refused", "#result", "#live"}:
+            widget.display = bool(text)
+
+
+def run(guide: Guide) -> int:
+    """Show the run on this terminal; return the exit code. A bug is let through when the terminal is itself again."""
+    colours = aim_terminal.colours_of(os.environ, is_terminal=sys.stdout.isatty(), encoding=sys.stdout.encoding or "")
+    app = GuideApp(guide, colours)
+    with _screen_alone():
+        code = app.run(mouse=False)
+        if app.work is not None:
+            app.work.join()
+    if app.bug is not None:
+        raise app.bug
+    sys.stdout.write(f"{words.KEPT if code else words.ended(is_whole=guide.is_whole())}\n")
+    return EXIT_FAULT if code is None else code
+
+
+@contextlib.contextmanager
+def _screen_alone() -> Iterator[None]:
+    """Keep what native libraries write to standard error off the screen, which Textual draws there."""
+    before = sys.__stderr__
+    terminal = os.dup(sys.stderr.fileno())
+    with tempfile.TemporaryFile() as aside, os.fdopen(terminal, "w", closefd=False) as screen:
+        os.dup2(aside.fileno(), 2)
+        sys.__stderr__ = screen  # type: ignore[misc]
+        try:
+            yield
+        finally:
+            screen.flush()
+            sys.__stderr__ = before  # type: ignore[misc]
+            os.dup2(terminal, 2)
+            os.close(terminal)

@@ -47,6 +47,8 @@ def _guide(options: argparse.Namespace) -> int:
         guide = Guide(job, guide_steps.steps())
         if options.plain or not _is_screen():
             return guide_plain.PlainGuide(guide, asks=not options.yes).run()
+        # A serial console prints what it does not know of that protocol; Textual reads this when it is imported.
+        os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
         from provisioning import guide_screen  # noqa: PLC0415
 
         return guide_screen.run(guide)

@@ -84,9 +84,7 @@ class Choices(Static, can_focus=True):
 
     def on_key(self, event: events.Key) -> None:
         """Pick or move."""
-        if event.key == "enter" and self._choices:
-            self._pick(self._selected)
-        elif event.key.isdecimal() and 1 <= int(event.key) <= len(self._choices):
+        if event.key.isdecimal() and 1 <= int(event.key) <= len(self._choices):
             self._pick(int(event.key) - 1)
         elif event.key in {"up", "down", "tab", "shift+tab"}:
             self.select(self._selected + (1 if event.key in {"down", "tab"} else -1))
@@ -94,6 +92,11 @@ class Choices(Static, can_focus=True):
             return
         event.stop()
         event.prevent_default()
+
+    def pick(self) -> None:
+        """Pick what is selected, if there is anything."""
+        if self._choices:
+            self._pick(self._selected)
 
     def _pick(self, number: int) -> None:
         choice = self._choices[number]

@@ -41,6 +41,7 @@ class GuideApp(App[int]):
     CSS = STYLES
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c,ctrl+q", "leave", priority=True),
+        Binding("enter", "enter", priority=True),  # here, so that what is typed ahead falls into the next line
         Binding("escape", "back", priority=True),
         Binding("f2", "turn", priority=True),
         Binding("pageup", "scroll(-1)", priority=True),
@@ -55,6 +56,7 @@ class GuideApp(App[int]):
         self._guide, self._colours = guide, colours
         self._step: Step | None = None
         self._is_reason = False  # the form asks why a step is left out
+        self._is_refused = False  # one line of the form is being mended
         self._shown_lines = 0
         self._ticks = 0
 
@@ -111,22 +113,27 @@ class GuideApp(App[int]):
             await self._enter(self._guide.next_step())
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Go to the next line, or keep what was typed in and do the step."""
+        """Keep what was typed in, and do the step."""
         event.stop()
-        lines = list(self.query(Line))
-        after = [line for line in lines[lines.index(event.input) + 1 :] if not line.value.strip()] if lines else []  # type: ignore[arg-type]
-        if after:
-            after[0].focus()
-            return
-        await self._submit({line.asked.name: line.value for line in lines})
+        await self._submit({line.asked.name: line.value for line in self.query(Line)})
 
     def on_key(self, event: events.Key) -> None:
-        """Move between the lines of a form; end aiming with what is seen."""
+        """Move between the lines of a form."""
         if isinstance(self.focused, Line) and event.key in {"up", "down"}:
             lines = list(self.query(Line))
-            lines[(lines.index(self.focused) + (1 if event.key == "down" else -1)) % len(lines)].focus()
-        elif event.key == "enter" and self.work is not None:
+            self.set_focus(lines[(lines.index(self.focused) + (1 if event.key == "down" else -1)) % len(lines)])
+
+    def action_enter(self) -> None:
+        """Go to the next line of a form, or submit it; pick a choice; end aiming with what is seen."""
+        line, lines = self.focused, list(self.query(Line))
+        if self.work is not None:
             self.work.take()
+        elif not isinstance(line, Line):
+            self.query_one(Choices).pick()
+        elif self._is_refused or line is lines[-1]:
+            line.call_later(line.action_submit)  # after the keys that it has not yet seen
+        else:
+            self.set_focus(lines[lines.index(line) + 1])  # at once, and not when there is time as Widget.focus does
 
     async def action_back(self) -> None:
         """Stop the step that is at work; from a form, come to what can be chosen; there, point at stopping."""
@@ -194,7 +201,7 @@ class GuideApp(App[int]):
         self._set("#result", "")
         self._set("#foot", words.FORM_FOOT)
         lines = list(self.query(Line))
-        next((line for line in lines if not line.value), lines[0]).focus()
+        self.set_focus(next((line for line in lines if not line.value), lines[0]))
 
     async def _submit(self, values: dict[str, str]) -> None:
         step = self._step
@@ -207,7 +214,7 @@ class GuideApp(App[int]):
                 self._guide.answer(step, values)
         except AnswerRefused as error:
             self._refuse(str(error))
-            self.query_one(f"#field-{error.field}", Line).focus()
+            self.set_focus(self.query_one(f"#field-{error.field}", Line))
         except (ConfigRejected, OSError) as error:
             self._refuse(str(error))
         else:
@@ -294,6 +301,7 @@ class GuideApp(App[int]):
         self.query_one("#result").set_class(outcome is not None and not outcome.is_good, "bad")
 
     def _refuse(self, sentence: str) -> None:
+        self._is_refused = bool(sentence)
         self._set("#refused", sentence)
 
     def _show_form(self, *, is_shown: bool) -> None:
@@ -305,7 +313,7 @@ class GuideApp(App[int]):
     def _offer(self, *choices: str) -> None:
         widget = self.query_one(Choices)
         widget.offer(*choices)
-        widget.focus()
+        self.set_focus(widget)
         self._set("#foot", words.CHOICE_FOOT)
 
     def _set(self, name: str, text: str) -> None:

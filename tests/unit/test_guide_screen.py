@@ -1,0 +1,209 @@
+"""The guided run's screen, driven by keys alone: the real app on a terminal of 80 x 24 without a screen behind it."""
+
+import pytest
+from guided_units import ANSWERS, assert_made_once, guide_in, job_in, on_screen, played_step, state_of
+
+from provisioning.aim_terminal import Colours
+from provisioning.guiding import Guide
+
+
+def guide_of(tmp_path, step):
+    guide_in(tmp_path)
+    return Guide(job_in(tmp_path), (step,))
+
+
+def test_from_nothing_to_a_unit_by_keys(tmp_path):
+    async def played(screen):
+        assert "Step 1 of" in screen.text()
+        for text in ANSWERS:
+            await screen.type(text)
+            await screen.press("enter")
+        await screen.done()
+        assert "1 [x] Clock and place" in screen.text()
+        await screen.press("enter")  # next
+        await screen.press("enter")  # start
+        await screen.done()
+        assert "Practice fleet made" in screen.text()
+        await screen.press("1")
+        await screen.press("1")
+        await screen.done()
+        assert "3 [x] Unit" in screen.text()
+        await screen.press("2")  # stop here
+
+    assert on_screen(guide_in(tmp_path), played) == 1  # not all is done
+    assert_made_once(tmp_path)
+    assert state_of(tmp_path)["by"] == "A. Ruiz"
+
+
+def test_wrong_input_is_one_sentence_and_the_field_stays(tmp_path):
+    async def played(screen):
+        for text in [*ANSWERS[:3], "400", ANSWERS[4]]:
+            await screen.type(text)
+            await screen.press("enter")
+        await screen.until(lambda: "correct this line" in screen.text())
+        assert screen.app.focused.id == "field-bearing"
+        assert [line.value for line in screen.app.query("Line")] == [*ANSWERS[:3], "400", ANSWERS[4]]
+        assert not (tmp_path / "unit" / "handover" / "guide.json").exists()
+        await screen.press("backspace", "backspace", "backspace")
+        await screen.type("40")
+        await screen.press("enter")
+        await screen.done()
+        assert "correct this line" not in screen.text()
+        assert "[x] Clock and place" in screen.text()
+
+    on_screen(guide_in(tmp_path), played)
+    assert state_of(tmp_path)["site"]["bearing_deg"] == 40.0
+
+
+def test_what_is_typed_ahead_falls_into_its_own_line(tmp_path):
+    async def played(screen):
+        keys = [key for text in ANSWERS for key in (*text, "enter")]
+        await screen.press(*(" " if key == " " else {"-": "minus", ".": "full_stop"}.get(key, key) for key in keys))
+        await screen.done()
+
+    on_screen(guide_in(tmp_path), played)
+    assert state_of(tmp_path)["site"]["longitude_deg"] == -122.42
+
+
+def test_arrows_move_between_lines_and_escape_leads_to_what_can_be_chosen(tmp_path):
+    async def played(screen):
+        await screen.press("down", "down")
+        assert screen.app.focused.id == "field-longitude"
+        await screen.press("up", "up", "up")
+        assert screen.app.focused.id == "field-by"
+        await screen.press("escape")
+        assert "CHANGE THE ANSWERS" in screen.text()
+        await screen.press("1")
+        assert screen.app.focused.id == "field-name"
+        await screen.press("escape")
+        await screen.press("down")
+        await screen.press("enter")
+
+    assert on_screen(guide_in(tmp_path), played) == 1
+
+
+def test_a_step_that_fails_offers_again_leave_out_and_stop(tmp_path):
+    async def played(screen):
+        await screen.press("1")
+        await screen.until(lambda: "mend its cable" in screen.text())
+        assert "[!] Check" in screen.text()
+        for choice in ("1  TRY AGAIN", "2  LEAVE OUT", "3  STOP HERE"):
+            assert choice in screen.text()
+        await screen.press("2")
+        await screen.press("enter")  # no reason at all
+        await screen.until(lambda: "too short" in screen.text())
+        await screen.type("Monday")
+        await screen.press("enter")
+        await screen.until(lambda: "[-] Check" in screen.text())
+        assert "left out" in screen.text()
+        await screen.press("enter")
+
+    assert on_screen(guide_of(tmp_path, played_step(fails=9)), played) == 0
+    assert state_of(tmp_path)["skipped"] == {"check": "Monday"}
+
+
+def test_a_step_that_fails_can_be_tried_again(tmp_path):
+    async def played(screen):
+        await screen.press("1")
+        await screen.until(lambda: "mend its cable" in screen.text())
+        await screen.press("enter")
+        await screen.until(lambda: "It is right." in screen.text())
+        assert "[x] Check" in screen.text()
+
+    on_screen(guide_of(tmp_path, played_step(fails=1)), played)
+
+
+def test_something_moves_within_a_second_and_escape_stops_the_step(tmp_path):
+    async def played(screen):
+        await screen.press("1")
+        await screen.until(lambda: "It begins." in screen.text())
+        before = screen.text()
+        await screen._pilot.pause(0.9)
+        assert screen.text() != before
+        await screen.press("escape")
+        await screen.done()
+        assert "it was stopped" in screen.text()
+        await screen.press("escape")  # points at stopping
+        await screen.press("enter")
+
+    assert on_screen(guide_of(tmp_path, played_step(waits=True)), played) == 1
+
+
+@pytest.mark.parametrize("key", ["ctrl+c", "ctrl+q"])
+def test_control_c_ends_the_guide_in_the_middle_of_a_step(tmp_path, key):
+    async def played(screen):
+        await screen.press("1")
+        await screen.until(lambda: "It begins." in screen.text())
+        await screen.press(key)
+
+    assert on_screen(guide_of(tmp_path, played_step(waits=True)), played) == 1
+
+
+@pytest.mark.parametrize("colours", list(Colours))
+def test_the_aim_has_the_whole_terminal_and_enter_takes_it(tmp_path, colours):
+    async def played(screen):
+        await screen.press("1")
+        await screen.until(lambda: "take this aim" in screen.text())
+        lines = screen.text().splitlines()
+        assert len(lines) <= 24
+        assert max(map(len, lines)) <= 80
+        marks = {Colours.NONE: "#     ##### #####"}.get(colours, "\u2588     \u2588\u2580\u2580\u2580\u2580")
+        assert marks in screen.text()  # LEFT, in large letters
+        await screen.press("enter")
+        await screen.done()
+        assert "It is right." in screen.text()
+
+    on_screen(guide_of(tmp_path, played_step(waits=True, view=True)), played, colours=colours)
+
+
+@pytest.mark.parametrize(("size", "has_list"), [((80, 24), True), ((100, 30), True), ((44, 20), False)])
+def test_a_narrow_terminal_leaves_the_list_of_steps_out(tmp_path, size, has_list):
+    async def played(screen):
+        assert ("[ ] Fleet" in screen.text()) is has_list
+        assert "Step 1 of" in screen.text()
+        assert "Your name" in screen.text()
+        for text in ANSWERS:
+            await screen.type(text)
+            await screen.press("enter")
+        await screen.done()
+        assert "NEXT: Fleet" in screen.text()
+
+    on_screen(guide_in(tmp_path), played, size=size)
+
+
+def test_all_but_the_picture_is_ascii(tmp_path):
+    async def played(screen):
+        assert screen.text().isascii()
+        await screen.press("escape")
+        assert screen.text().isascii()
+
+    on_screen(guide_in(tmp_path), played)
+
+
+def test_dark_on_light_and_light_on_dark(tmp_path):
+    async def played(screen):
+        def lightness():
+            return screen.app.query_one("#step").background_colors[1].brightness
+
+        assert lightness() == 1.0
+        await screen.press("f2")
+        assert lightness() == 0.0
+        await screen.press("f2")
+        assert lightness() == 1.0
+
+    on_screen(guide_in(tmp_path), played)
+
+
+def test_a_run_that_is_begun_again_says_so(tmp_path):
+    async def first(screen):
+        for text in ANSWERS:
+            await screen.type(text)
+            await screen.press("enter")
+        await screen.done()
+
+    async def second(screen):
+        assert "Carrying on: 1 of" in screen.text()
+        assert "Step 2 of" in screen.text()
+
+    on_screen(guide_in(tmp_path), first)
+    on_screen(guide_in(tmp_path), second)

@@ -44,6 +44,7 @@ setup(
         "provisioning.host": ["files/**/*"],
     },
     install_requires=[
+        "fpdf2>=2.8",  # the page of a hand-over
         "numpy>=1.26",
         "opencv-python-headless>=4.10",
         "ai-edge-litert>=2.0",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
-from cloud import fleet_folder
+from cloud import fleet_folder, handover
 from cloud.boot_times import TimeSource, source_of
 from cloud.broker_files import RECEIVER_USER
 from cloud.read_rows import StoredRead
@@ -20,6 +20,7 @@ from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore
 from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription, share_group
 from firmware.board.tls import tls_context
+from firmware.papers import PaperKind
 from firmware.retirement import Cause
 from firmware.topics import device_of_retired_topic, device_of_status_topic
 
@@ -185,8 +186,14 @@ def paper_lines(taken: TakenPaper) -> list[str]:
     """Return one line for a document of a unit that is whole now; none for a part of one."""
     if taken.document is None:
         return []
+    at, document = _time_of_day(taken.received_utc_ms), taken.document
+    if document.kind is PaperKind.TEST:
+        return [f"{at}  {taken.device_id}  test: a technician's test read has come through"]
+    record = handover.decode(handover.unpacked(document.content)[0]).record
+    despite = f", despite shortcomings ({len(record.despite)})" if record.despite else ""
     return [
-        f"{_time_of_day(taken.received_utc_ms)}  {taken.device_id}  test: a technician's test read has come through"
+        f"{at}  {taken.device_id}  hand-over of {_shortened(record.site.name, 20).rstrip()}, accepted by "
+        f"{_shortened(record.accepted_by, 30).rstrip()}{despite}; signed by the unit"
     ]
 
 
@@ -212,11 +219,12 @@ def summary(receiving: Receiving, store_path: Path) -> str:
     gaps = receiving.gaps
     asked = f"\n  {gaps.questions} gaps asked for" if gaps.questions else ""
     missing = f"\n  {gaps.given_up} numbers that units did not answer for" if gaps.given_up else ""
+    papers = f"\n  {receiving.papers_stored} parts of technicians' papers" if receiving.papers_stored else ""
     causes = "".join(f"\n  rejected {count}: {cause}" for cause, count in sorted(receiving.rejected.items()))
     return (
         f"{receiving.stored} stored, {receiving.duplicates} duplicates, "
         f"{sum(receiving.rejected.values())} rejected; the store is {store_path}"
-        f"{alarm}{retired}{asked}{missing}{causes}"
+        f"{alarm}{retired}{papers}{asked}{missing}{causes}"
     )
 
 

@@ -16,6 +16,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from cloud import handover
 from cloud.gaps import Gaps
 from cloud.opening import open_health, open_paper, open_read
 from cloud.opening_keys import OpeningKeys
@@ -221,9 +222,16 @@ class Receiving:
         """Store a part of a document, and the document if it is whole. Raises DocumentRejected."""
 
         def check(kind: PaperKind, document: bytes) -> None:
-            pass
+            if kind is PaperKind.HANDOVER:
+                handover.opened(document, sealed.device_id, *self._verifying_keys(sealed.device_id, received_utc_ms))
 
-        outcome, document = self._store.put_paper(sealed, paper, received_utc_ms, payload, check)
+        try:
+            outcome, document = self._store.put_paper(sealed, paper, received_utc_ms, payload, check)
+        except DocumentRejected as rejected:
+            is_malformed = rejected.cause is RejectionCause.MALFORMED  # inside a good seal
+            raise DocumentRejected(
+                str(rejected), RejectionCause.BAD_PAYLOAD if is_malformed else rejected.cause
+            ) from None
         return TakenPaper(
             device_id=sealed.device_id,
             sequence=sealed.sequence,

@@ -19,7 +19,7 @@ from firmware.board.pkcs11_token import key_store_in
 from firmware.command_line import EXIT_STOPPED, ended
 from firmware.reading import Recogniser
 from firmware.recognition import PlateReader
-from hw_sim import demonstration, fleet_command, link_command
+from hw_sim import demonstration, fleet_command, link_command, office
 from hw_sim.board import open_unit
 from hw_sim.closing_time import ClosingTime
 from hw_sim.grid import Cell, Setting, run_grid, table
@@ -40,6 +40,7 @@ EPILOG = """examples:
   python -m hw_sim picture --mph 75 --light night --out pictures    the frames of one pass, with the truth
   python -m hw_sim link --scenario outage72h --json link.json    three days offline, and how they drain
   python -m hw_sim fleet --cameras 50 --reads-per-minute 50 --minutes 1    a load on broker and receiver
+  python -m hw_sim office FLEET               broker and receiver of a fleet, for units that are provisioned here
 
 exit codes: 0 ended or stopped on request, 1 fault or bug, 2 usage or configuration, 3 the unit is
   retired, 130 a grid, a link or a load that was interrupted"""
@@ -199,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_picture(commands)
     link_command.add_to(commands)
     fleet_command.add_to(commands)
+    office.add_to(commands)
     return parser
 
 

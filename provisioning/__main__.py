@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from firmware.command_line import ended
-from provisioning import aim_command, fleet_commands, speaking, survey_command, unit_commands
+from provisioning import accept_command, aim_command, fleet_commands, speaking, survey_command, unit_commands
 from provisioning.card import commands as card
 from provisioning.host import addresses
 from provisioning.tongue import Tongue
@@ -29,13 +29,16 @@ def _parser(tongue: Tongue) -> argparse.ArgumentParser:
     )
     speaking.add_option(parser)
     parser.set_defaults(tongue=tongue)
-    subjects = parser.add_subparsers(title="what to work on", required=True, metavar="fleet|unit|card|host|aim|survey")
+    subjects = parser.add_subparsers(
+        title="what to work on", required=True, metavar="fleet|unit|card|host|aim|survey|accept|verify"
+    )
     fleet_commands.add_to(subjects)
     unit_commands.add_to(subjects)
     card.add_to(subjects.add_parser("card", help="make a card a unit's: programs, service, firewall, radios off"))
     _add_host_commands(subjects.add_parser("host", help="what a unit does to itself"))
     aim_command.add_to(subjects)
     survey_command.add_to(subjects)
+    accept_command.add_to(subjects)
     return parser
 
 

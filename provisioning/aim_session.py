@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from cloud.handover import Step
 from firmware import config
 from firmware.app import MODELS_FOLDER
 from firmware.board import pi
@@ -23,7 +24,7 @@ from firmware.board.pi_camera import PiCamera
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
 from firmware.config import CaptureConfig, MountConfig, ReadingConfig
 from firmware.ports import Camera, Clock, IrLamp
-from provisioning import aim_terminal, aim_words, durable_files
+from provisioning import aim_terminal, aim_words, durable_files, handover_folder
 from provisioning.aim_advice import Advice
 from provisioning.aim_page import AimPage
 from provisioning.aim_terminal import CLEAR, HOME, PICTURE_COLUMNS, Colours
@@ -66,8 +67,11 @@ def run(options: argparse.Namespace) -> int:
     finally:
         watch.close()
         out.end()
+    data = msgspec.json.format(msgspec.json.encode(rounded(aim)), indent=2) + b"\n"
     if options.json is not None:
-        durable_files.write(options.json, msgspec.json.format(msgspec.json.encode(rounded(aim)), indent=2) + b"\n")
+        durable_files.write(options.json, data)
+    if (config_path := _config_path(options)) is not None:
+        handover_folder.keep(config_path.parent, handover_folder.answer_name(Step.AIM), data)
     words = aim_words.said(aim)
     sys.stdout.write(f"{words.verdict}: {words.sentence}\n{aim_words.lane_line(aim)}\n".rstrip("\n") + "\n")
     return EXIT_STOPPED if aim.advised.advice is Advice.GOOD else EXIT_FAULT
@@ -152,10 +156,18 @@ def _looked(watch: AimWatch, clock: Clock, show: Callable[[AimWatch], None], opt
 
 
 def _settings(options: argparse.Namespace) -> tuple[CaptureConfig, MountConfig, ReadingConfig]:
-    if options.config is None and options.board == "sim":
+    path = _config_path(options)
+    if path is None:
         return CaptureConfig(), MountConfig(), ReadingConfig()
-    settings = config.load(options.config or Path("/") / UNIT_FOLDER / "config.json")
+    settings = config.load(path)
     return settings.capture, settings.mount, settings.reading
+
+
+def _config_path(options: argparse.Namespace) -> Path | None:
+    """Return the configuration of the unit that is aimed; None if it is none, for practice."""
+    if options.config is None and options.board == "sim":
+        return None
+    return options.config or Path("/") / UNIT_FOLDER / "config.json"
 
 
 def _of_the_pi(capture: CaptureConfig) -> Parts:

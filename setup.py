@@ -39,10 +39,12 @@ setup(
     package_data={
         "models": ["*.tflite", "manifest.json", "report.css"],
         "cloud": ["mosquitto.conf.in", "mosquitto.service.d.conf", "access.acl"],
+        "provisioning": ["spanish/*.po"],
         "provisioning.card": ["begin.sh"],
         "provisioning.host": ["files/**/*"],
     },
     install_requires=[
+        "fpdf2>=2.8",  # the page of a hand-over
         "numpy>=1.26",
         "opencv-python-headless>=4.10",
         "ai-edge-litert>=2.0",
@@ -54,6 +56,7 @@ setup(
         "msgspec>=0.19",
         "tqdm>=4.66",
         "textual>=8,<9",  # the technician's full screen
+        "polib>=1.2",  # the Spanish of the technician's tool: gettext's .po, read without a step of a build
     ],
     extras_require={
         # picamera2 imports only beside the system's libcamera (apt install python3-libcamera); lgpio drives the pins.

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TextIO
 
 import msgspec
 
+from cloud.handover import Step
 from firmware import config
 from firmware.app import MODELS_FOLDER
 from firmware.board import pi
@@ -22,13 +23,14 @@ from firmware.board.pi_camera import PiCamera
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
 from firmware.config import CaptureConfig, MountConfig, ReadingConfig
 from firmware.ports import Camera, Clock, IrLamp
-from provisioning import aim_terminal, aim_words, durable_files
+from provisioning import aim_terminal, aim_words, durable_files, handover_folder
 from provisioning.aim_advice import Advice
 from provisioning.aim_page import AimPage
 from provisioning.aim_terminal import CLEAR, HOME, PICTURE_COLUMNS, Colours
 from provisioning.aim_watch import AimWatch, drawn
 from provisioning.aiming import Aim
 from provisioning.host.install import UNIT_FOLDER
+from provisioning.tongue import Tongue
 
 SHOWN_EVERY_S = 0.5
 PAGE_WIDTH_PX = 640
@@ -62,8 +64,8 @@ class Shows(Protocol):
 
 def run(options: argparse.Namespace) -> int:
     """Aim until it is ended. Return 0 if the aim was good then, else 1. Raises ConfigRejected and DeviceFault."""
-    page = None if options.page is None else AimPage(options.page)
-    aim = aimed(options, Showing(page, _colours(sys.stdout, options.colours), sys.stdout))
+    page = None if options.page is None else AimPage(options.page, options.tongue)
+    aim = aimed(options, Showing(page, _colours(sys.stdout, options.colours), sys.stdout, options.tongue))
     words = aim_words.said(aim)
     sys.stdout.write(f"{words.verdict}: {words.sentence}\n{aim_words.lane_line(aim)}\n".rstrip("\n") + "\n")
     return EXIT_STOPPED if aim.advised.advice is Advice.GOOD else EXIT_FAULT
@@ -90,16 +92,19 @@ def aimed(options: argparse.Namespace, out: Shows) -> Aim:
     finally:
         watch.close()
         out.end()
+    data = msgspec.json.format(msgspec.json.encode(rounded(aim)), indent=2) + b"\n"
     if options.json is not None:
-        durable_files.write(options.json, msgspec.json.format(msgspec.json.encode(rounded(aim)), indent=2) + b"\n")
+        durable_files.write(options.json, data)
+    if (config_path := _config_path(options)) is not None:
+        handover_folder.keep(config_path.parent, handover_folder.answer_name(Step.AIM), data)
     return aim
 
 
 class Showing:
     """One aim after the other, in the terminal and on the page. Without a terminal, a line for each new verdict."""
 
-    def __init__(self, page: AimPage | None, colours: Colours, out: TextIO) -> None:
-        self._page, self._colours, self._out = page, colours, out
+    def __init__(self, page: AimPage | None, colours: Colours, out: TextIO, tongue: Tongue) -> None:
+        self._page, self._colours, self._out, self._tongue = page, colours, out, tongue
         self._is_screen = out.isatty()
         self._before = ""
         if self._is_screen:
@@ -110,14 +115,15 @@ class Showing:
     def show(self, watch: AimWatch, capture: CaptureConfig) -> None:
         """Show how it stands."""
         aim, seen = watch.aim(), watch.newest
-        words, numbers = aim_words.said(aim), aim_words.numbers(aim)
+        words, numbers = aim_words.spoken(aim, self._tongue)
         picture = None if seen is None else drawn(seen, capture.lane, PAGE_WIDTH_PX)
         if self._page is not None:
             lane = aim_words.lane_line(aim)
             self._page.show(words, numbers, lane, picture, is_good=aim.advised.advice is Advice.GOOD)
         if self._is_screen:
             small = None if seen is None else drawn(seen, capture.lane, 4 * PICTURE_COLUMNS)
-            lines = aim_terminal.screen(words.verdict, words.sentence, small, numbers, FOOT, self._colours)
+            foot = self._tongue.said(FOOT)
+            lines = aim_terminal.screen(words.verdict, words.sentence, small, numbers, foot, self._colours)
             self._out.write(HOME + "\n".join(f"{line}\x1b[K" for line in lines.split("\n")))
         elif words.verdict != self._before:
             self._out.write(f"{words.verdict}: {words.sentence}\n")
@@ -176,10 +182,18 @@ def _looked(watch: AimWatch, clock: Clock, capture: CaptureConfig, out: Shows, o
 
 
 def _settings(options: argparse.Namespace) -> tuple[CaptureConfig, MountConfig, ReadingConfig]:
-    if options.config is None and options.board == "sim":
+    path = _config_path(options)
+    if path is None:
         return CaptureConfig(), MountConfig(), ReadingConfig()
-    settings = config.load(options.config or Path("/") / UNIT_FOLDER / "config.json")
+    settings = config.load(path)
     return settings.capture, settings.mount, settings.reading
+
+
+def _config_path(options: argparse.Namespace) -> Path | None:
+    """Return the configuration of the unit that is aimed; None if it is none, for practice."""
+    if options.config is None and options.board == "sim":
+        return None
+    return options.config or Path("/") / UNIT_FOLDER / "config.json"
 
 
 def _of_the_pi(capture: CaptureConfig) -> Parts:

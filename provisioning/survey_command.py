@@ -41,6 +41,7 @@ def add_to(subjects: Any) -> None:
     parser.add_argument("--signal", choices=["none", "sim"], default="none", help="what to take the signal from")
     parser.add_argument("--minutes", type=float, default=5.0, help="how long to log the signal (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for survey.json and survey.html")
+    parser.add_argument("--unit", type=Path, metavar="UNIT", help="the unit's folder: keep it for the hand-over too")
     parser.set_defaults(command=_survey)
 
 

@@ -16,7 +16,7 @@ from msgspec import Meta
 from firmware import strict_json
 from firmware.config import MountConfig, SiteConfig
 from firmware.faults import ConfigRejected
-from provisioning import durable_files, survey_page, survey_words, surveying
+from provisioning import durable_files, handover_folder, survey_page, survey_words, surveying
 from provisioning.signal_log import SignalSample, SignalSource, SignalSummary, SimulatedSignal, summary_of
 from provisioning.sun import Horizon, Place
 from provisioning.surveying import Survey
@@ -79,8 +79,11 @@ def surveyed(options: argparse.Namespace, wait: Callable[[float], object]) -> li
     data = msgspec.json.encode(
         {"kind": "kestrel-survey/v1", **dataclasses.asdict(survey), "site": site, "mount": mount}
     )
-    durable_files.write(options.out / JSON_NAME, msgspec.json.format(data, indent=2) + b"\n")
-    page = survey_page.page(survey, assumptions.utc_offset)
+    answer = msgspec.json.format(data, indent=2) + b"\n"
+    durable_files.write(options.out / JSON_NAME, answer)
+    if options.unit is not None:
+        handover_folder.keep(options.unit, JSON_NAME, answer)
+    page = options.tongue.said_page(survey_page.page(survey, assumptions.utc_offset))
     durable_files.write(options.out / PAGE_NAME, page.encode())
     return survey_words.all_lines(survey, assumptions.utc_offset)
 

@@ -172,12 +172,12 @@ def _certified(
         certificates.client_certificate(authority, one, request.device_id, now, certificates.UNIT_DAYS) for one in asked
     ]
     entry = _entry(request.device_id, made, now, known, site_name)
-    units = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER)
-    durable_files.write(units.path(request.device_id), registry.encode(entry))
-    if known is None:
+    if known is None:  # first, because the entry says that all of it is done
         label = labels.of(request.device_id, _ed25519(asked[-1]), authority.certificate)
         durable_files.make_folder(label_path(fleet_path, request.device_id).parent)
         durable_files.write(label_path(fleet_path, request.device_id), label_drawing.svg(label))
+    units = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER)
+    durable_files.write(units.path(request.device_id), registry.encode(entry))
     return UnitAnswer(
         device_id=request.device_id,
         certificates=tuple(certificates.certificate_pem(one).decode() for one in made),

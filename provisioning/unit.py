@@ -9,7 +9,7 @@ unit that has asked and has no configuration yet keeps its request beside its ke
 import base64
 import datetime as dt
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,6 +57,8 @@ def enrol(
     `others` are a site file's other sections. One that is half made is gone on with. Raises ConfigRejected if the
     folder holds a unit, the name is taken, the place cannot be meant or a value is out of bounds, and OSError.
     """
+    if _is_unfinished(unit_folder):
+        return _finished(unit_folder)
     _refuse_unit(unit_folder)
     name = _name(unit_folder, device_id)
     plan = SitePlan(site=site, others=others or {})
@@ -165,10 +167,28 @@ def take(unit_folder: Path, answer: UnitAnswer, now: dt.datetime) -> None:
         durable_files.write(unit_folder / name, certificates.certificate_pem(certificate))
     if answer.config is not None:
         durable_files.write(unit_folder / identity.CONFIG_NAME, config.encode(answer.config))
-    for store, certificate in zip(places, made, strict=True):
+    _settle(unit_folder, places, made)
+
+
+def _settle(unit_folder: Path, places: list[KeyStore], certified: Iterable[x509.Certificate]) -> None:
+    """End the keys that those of `certified` replace, and then what was asked. Raises OSError."""
+    for store, certificate in zip(places, certified, strict=True):
         store.settle(identity.public_key_of(certificate))
     if (unit_folder / REQUEST_NAME).exists():
         durable_files.remove(unit_folder / REQUEST_NAME)
+
+
+def _is_unfinished(unit_folder: Path) -> bool:
+    """Say whether the last step of making this unit was cut short: it is whole, and its request is still there."""
+    return all((unit_folder / name).exists() for name in (identity.CONFIG_NAME, REQUEST_NAME))
+
+
+def _finished(unit_folder: Path) -> DeviceConfig:
+    """Go on with that last step; return the unit's configuration. Raises ConfigRejected, and OSError."""
+    settings = config.load(unit_folder / identity.CONFIG_NAME)
+    own = identity.own_certificates(unit_folder, in_token=settings.token is not None)
+    _settle(unit_folder, stores(unit_folder, settings.token), own.values())
+    return settings
 
 
 def _check(unit_folder: Path, answer: UnitAnswer, places: list[KeyStore], made: list[x509.Certificate]) -> None:

@@ -61,8 +61,7 @@ def photographed(data: bytes) -> Label:
 def _codes(cv2: Any, picture: Any) -> list[str]:
     """Return the texts of the codes in a grey picture, from the first size at which one is read."""
     finder = cv2.QRCodeDetector()
-    for side_px in SIDES_PX:
-        ratio = min(1.0, side_px / max(picture.shape))
+    for ratio in dict.fromkeys(min(1.0, side_px / max(picture.shape)) for side_px in SIDES_PX):
         size = tuple(max(SMALLEST_PX, round(ratio * side)) for side in picture.shape[::-1])
         with contextlib.suppress(cv2.error, UnicodeDecodeError):  # what it finds may be no text
             _, texts, _, _ = finder.detectAndDecodeMulti(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))

@@ -95,6 +95,8 @@ def issue(
     asked = _checked(request)
     _refuse_registered(units, request.device_id, asked)
     known = _active(units.find(request.device_id))
+    if known is not None and request.proof_of_former is None and known.public_key != base64_of(asked[-1]):
+        raise _taken(request.device_id)
     if known is not None:
         known = _vouched_for(known, request, asked)
     settings = settings_of(fleet_path, request.device_id, plan, request.token, is_far_meant=is_far_meant)

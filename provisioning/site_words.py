@@ -50,6 +50,8 @@ def sentence(refusal: str, others_to_say: Set[str]) -> str:
     key = ".".join(part for part in (at[1] if at else "", named[1] if named else "") if part)
     if named and named[1] in others_to_say and "unknown" in said:
         return f"{key} is the fleet's to say and not the site's; take it out"
+    if "unknown field" in said and not named:  # one that is not repeated
+        return f"{key or 'the file'} has a key that no configuration knows; correct its spelling, or take it out"
     for pattern, worded in _SENTENCES:
         if key and (match := pattern.match(said)):
             return worded(key, match)

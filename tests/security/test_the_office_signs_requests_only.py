@@ -171,6 +171,20 @@ def test_an_answer_for_another_key_is_not_installed(fleet_path, tmp_path):
     assert {path: path.read_bytes() for path in (tmp_path / "unit").iterdir()} == before
 
 
+def test_a_unit_needs_no_clock_to_ask_and_a_right_one_to_install(fleet_path, tmp_path):
+    request = unit.request_new(tmp_path / "unit")
+    answer = signing.sign(fleet_path, request, NOW, plan=PLAN)
+    with pytest.raises(ConfigRejected, match="clock says 01 January 1970, .* the clock is behind; let it have a network"):
+        unit.install(tmp_path / "unit", answer, dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+    assert not (tmp_path / "unit" / "device.crt").exists()
+    for _ in range(2):  # once more does no harm
+        unit.install(tmp_path / "unit", answer, NOW)
+        assert identity.load(tmp_path / "unit", request.device_id)
+    other = signing.sign(fleet_path, unit.request_new(tmp_path / "other"), NOW, plan=PLAN)
+    with pytest.raises(ConfigRejected, match="there is a unit already"):
+        unit.install(tmp_path / "unit", other, NOW)
+
+
 def test_a_unit_with_a_token_has_two_certificates_of_one_name(fleet_path, tmp_path, token):
     settings = unit.enrol(fleet_path, tmp_path / "unit", SITE, NOW, device_id=DEVICE, token=token)
     assert settings.token == token

@@ -9,7 +9,7 @@ DATA ?= build/data
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 ROUNDS ?= 1000
 SECONDS ?= 600
-RUNTIME := numpy opencv-python-headless ai-edge-litert cryptography cbor2 paho-mqtt gpiozero dbus-fast msgspec
+RUNTIME := numpy opencv-python-headless ai-edge-litert cryptography cbor2 paho-mqtt gpiozero dbus-fast msgspec segno
 FONTS := fonts-roadgeek fonts-opendin fonts-liberation fonts-dejavu-core fonts-dejavu-extra fonts-urw-base35
 
 # One thread a process: on two busy cores OpenMP's spinning threads are slower than none.

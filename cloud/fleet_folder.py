@@ -10,6 +10,8 @@ One folder, for the office and not for the road:
     receiver/   receiver.key receiver.crt fleet-ca.crt (reads.db)                  the receiver's identity and store
     receiver-2/ ...   the same files of each further receiver, but for the store
     registry/   one JSON file a unit
+    configurations/   what each unit was last given, one JSON file a unit; so where it hangs, which the registry hides
+    labels/     the label of each unit, to be printed
 """
 
 import re
@@ -38,6 +40,10 @@ RECEIVER_KEY: Final = RECEIVER_FOLDER / "receiver.key"
 RECEIVER_CERTIFICATE: Final = RECEIVER_FOLDER / "receiver.crt"
 RECEIVER_AUTHORITY: Final = RECEIVER_FOLDER / "fleet-ca.crt"
 REGISTRY_FOLDER: Final = Path("registry")
+CONFIGURATIONS_FOLDER: Final = Path("configurations")
+LABELS_FOLDER: Final = Path("labels")
+UPDATE_FOLDER: Final = Path("update")
+UPDATE_ROOT: Final = UPDATE_FOLDER / "root.json"
 
 STORE: Final = RECEIVER_FOLDER / "reads.db"
 

@@ -11,6 +11,7 @@ from provisioning import (
     aim_command,
     fleet_commands,
     guide_command,
+    site_command,
     speaking,
     survey_command,
     unit_commands,
@@ -38,9 +39,10 @@ def _parser(tongue: Tongue) -> argparse.ArgumentParser:
     speaking.add_option(parser)
     parser.set_defaults(tongue=tongue)
     subjects = parser.add_subparsers(
-        title="what to work on", required=True, metavar="fleet|unit|card|host|aim|survey|accept|verify|guide"
+        title="what to work on", required=True, metavar="fleet|site|unit|card|host|aim|survey|accept|verify|guide"
     )
     fleet_commands.add_to(subjects)
+    site_command.add_to(subjects)
     unit_commands.add_to(subjects)
     card.add_to(subjects.add_parser("card", help="make a card a unit's: programs, service, firewall, radios off"))
     _add_host_commands(subjects.add_parser("host", help="what a unit does to itself"))

@@ -2,7 +2,7 @@
 
 Both are JSON and public: neither holds a private key. A request has one certificate signing request (PKCS #10, RFC
 2986) a key: first that of the TLS connection, last that of the key which signs reads. A unit without a token has one
-for both.
+for both. It also has the public key to which a bundle for this unit is encrypted (provisioning.bundles).
 """
 
 import base64
@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from msgspec import Meta
 
 from firmware import strict_json
-from firmware.config import DEVICE_ID_PATTERN, DeviceConfig, TokenConfig
+from firmware.config import DEVICE_ID_PATTERN, Base64Key, DeviceConfig, TokenConfig
 from firmware.faults import ConfigRejected, DocumentRejected
 
-PROOF_PREFIX: Final = b"kestrel/unit-request/v1\x00"
+PROOF_PREFIX: Final = b"kestrel/unit-request/v2\x00"
 
 T = TypeVar("T")
 Pem = Annotated[str, Meta(max_length=4096)]
@@ -32,10 +32,11 @@ Signature = Annotated[str, Meta(pattern=r"^[A-Za-z0-9+/]{86}==\Z", description="
 class UnitRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What a unit asks for. The proofs bind all of it together, under the key that it names and the one it replaces."""
 
-    version: Annotated[int, Meta(ge=1, le=1)] = 1
+    version: Annotated[int, Meta(ge=2, le=2)] = 2
     device_id: Annotated[str, Meta(pattern=DEVICE_ID_PATTERN)]
     signing_requests: Annotated[tuple[Pem, ...], Meta(min_length=1, max_length=2)]
     token: TokenConfig | None
+    bundle_key: Base64Key  # X25519, raw: what a bundle for this unit is encrypted to
     proof: Signature  # Ed25519 by the new key that signs reads, over `proven_bytes`
     proof_of_former: Signature | None = None  # the same by the key that it follows; none for a new unit
 
@@ -67,12 +68,24 @@ class UnitAnswer(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
             raise ConfigRejected("a certificate of the answer is not PEM; let the request be signed again") from None
         return parsed
 
+    def parsed_authority(self) -> x509.Certificate:
+        """Return the parsed certificate of the authority. Raises ConfigRejected."""
+        try:
+            parsed = x509.load_pem_x509_certificate(self.authority.encode())
+            _ = parsed.public_key()
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
+            raise ConfigRejected("the answer's authority is not PEM; let the request be signed again") from None
+        return parsed
 
-def proven_bytes(device_id: str, requests: list[x509.CertificateSigningRequest], token: TokenConfig | None) -> bytes:
+
+def proven_bytes(
+    device_id: str, requests: list[x509.CertificateSigningRequest], token: TokenConfig | None, bundle_key: str
+) -> bytes:
     """Return what the proofs of a request sign: everything in it, each part with its length (4 bytes, big endian)."""
     parts = [
         device_id.encode(),
         msgspec.json.encode(token),
+        bundle_key.encode(),
         *(one.public_bytes(Encoding.DER) for one in requests),
     ]
     return PROOF_PREFIX + b"".join(len(part).to_bytes(4, "big") + part for part in parts)

@@ -4,12 +4,16 @@ A unit that gets a new key keeps the earlier one in its registry entry, because 
 its outbox: signing them again would mean to change sealed rows on the disk of a unit that may lose power. The receiver
 takes the earlier key until its certificate has run out and the longest retention besides, so that nothing depends on
 when the unit came to take its new key into use.
+
+Where a unit hangs is not the registry's to know: what a unit is given is kept beside it (provisioning.fleet_sites).
 """
 
 import base64
 import datetime as dt
+import json
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from cryptography import x509
@@ -19,59 +23,130 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cloud import fleet_folder, registry
 from cloud.registry import UTC_FORMAT, EarlierKey, Registry, State, Unit, moment
 from firmware import config
-from firmware.config import DeviceConfig, SealConfig, SiteConfig, TokenConfig, UplinkConfig
+from firmware.config import TokenConfig
 from firmware.faults import ConfigRejected
 from firmware.signed_document import is_signed
-from provisioning import certificates, durable_files, fleet, requests
+from provisioning import certificates, durable_files, fleet, fleet_sites, label_drawing, labels, requests, site_files
+from provisioning.labels import Label
 from provisioning.requests import UnitAnswer, UnitRequest
+from provisioning.site_files import SitePlan
 
 LONGEST_RETENTION: Final = dt.timedelta(days=31)
 """UplinkConfig.retention_days at most, and a day for clocks: after that a unit has forgotten what it had sealed."""
 
 
-def sign(fleet_path: Path, request: UnitRequest, now: dt.datetime, *, site: SiteConfig | None = None) -> UnitAnswer:
-    """Certify the keys of `request` and register them; return the answer. `site` is for a new unit, and makes it one.
+IN_STOCK: Final = "(in stock)"
+"""The registry's name of a site that nobody knows yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """What the office gives a unit: certificates in `answer`, and its configuration as JSON has it, maybe without site.
+
+    `region`: the middle of the fleet's other sites in whole degrees, None if there are none.
+    """
+
+    answer: UnitAnswer
+    settings: dict[str, Any] = field(repr=False)
+    region: tuple[int, int] | None
+
+
+def sign(
+    fleet_path: Path,
+    request: UnitRequest,
+    now: dt.datetime,
+    *,
+    plan: SitePlan | None = None,
+    is_far_meant: bool = False,
+) -> UnitAnswer:
+    """Certify the keys of `request` and register them; return the answer. `plan` is for a new unit, and makes it one.
 
     Raises ConfigRejected if a proof fails, a key is of another kind or another unit's, the name is taken (new) or
-    unknown (not new), and OSError. The same request again gets an answer again.
+    unknown (not new), the place cannot be meant, and OSError. The same request again gets an answer again.
     """
     units = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER)
     asked = _checked(request)
     _refuse_registered(units, request.device_id, asked)
     known = _active(units.find(request.device_id))
-    if site is None:
-        known = _vouched_for(known, request, asked)
-    elif known is not None and known.public_key != base64_of(asked[-1]):
+    if plan is None:
+        return _certified(fleet_path, request, asked, now, known=_vouched_for(known, request, asked), site_name=None)
+    if known is not None and known.public_key != base64_of(asked[-1]):
         raise _taken(request.device_id)
-    settings = None if site is None else settings_of(fleet_path, request.device_id, site, request.token)
-    authority = fleet.load_authority(fleet_path)
-    made = [
-        certificates.client_certificate(authority, one, request.device_id, now, certificates.UNIT_DAYS) for one in asked
-    ]
-    entry = _entry(request.device_id, made, now, known, site.name if site else "")
-    durable_files.write(units.path(request.device_id), registry.encode(entry))
-    return UnitAnswer(
-        device_id=request.device_id,
-        certificates=tuple(certificates.certificate_pem(one).decode() for one in made),
-        authority=certificates.certificate_pem(authority.certificate).decode(),
-        config=settings,
-    )
+    settings = settings_of(fleet_path, request.device_id, plan, request.token, is_far_meant=is_far_meant)
+    answer = _certified(fleet_path, request, asked, now, known=known, site_name=plan.site.name)
+    fleet_sites.keep(fleet_path, request.device_id, settings)
+    return msgspec.structs.replace(answer, config=site_files.completed(settings, None, "the unit's configuration"))
 
 
-def settings_of(fleet_path: Path, device_id: str, site: SiteConfig, token: TokenConfig | None) -> DeviceConfig:
-    """Return the configuration of a new unit, checked by the unit's very reader. Raises ConfigRejected."""
+def issue(
+    fleet_path: Path,
+    request: UnitRequest,
+    now: dt.datetime,
+    *,
+    plan: SitePlan | None = None,
+    is_far_meant: bool = False,
+) -> Issued:
+    """Certify the keys of `request` as `sign` does; return all that goes into a bundle.
+
+    A new unit may be for stock, without a site; a unit of the fleet keeps its site where `plan` names none, and gets
+    what has changed in the fleet since, such as the agencies' keys. Raises ConfigRejected, and OSError.
+    """
+    units = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER)
+    asked = _checked(request)
+    _refuse_registered(units, request.device_id, asked)
+    known = _active(units.find(request.device_id))
+    if known is not None and request.proof_of_former is None and known.public_key != base64_of(asked[-1]):
+        raise _taken(request.device_id)
+    if known is not None:
+        known = _vouched_for(known, request, asked)
+    settings = settings_of(fleet_path, request.device_id, plan, request.token, is_far_meant=is_far_meant)
+    name = plan.site.name if plan else known.site_name if known else IN_STOCK
+    answer = _certified(fleet_path, request, asked, now, known=known, site_name=name)
+    fleet_sites.keep(fleet_path, request.device_id, settings)
+    others = fleet_sites.places(fleet_path, but=request.device_id)
+    return Issued(answer=answer, settings=settings, region=fleet_sites.middle(others))
+
+
+def label_of(fleet_path: Path, request: UnitRequest) -> tuple[Label, bool]:
+    """Return the label of the unit that asks, and whether its key is the first that it had. Raises ConfigRejected."""
+    asked = _checked(request)
+    known = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER).find(request.device_id)
+    is_first = known is None or (known.public_key == base64_of(asked[-1]) and not known.earlier_keys)
+    return labels.of(request.device_id, _ed25519(asked[-1]), fleet.load_authority(fleet_path).certificate), is_first
+
+
+def key_asked_for(request: UnitRequest) -> Ed25519PublicKey:
+    """Return the key that is to sign reads, of a request that proves it. Raises ConfigRejected."""
+    return _ed25519(_checked(request)[-1])
+
+
+def settings_of(
+    fleet_path: Path, device_id: str, plan: SitePlan | None, token: TokenConfig | None, *, is_far_meant: bool
+) -> dict[str, Any]:
+    """Return the configuration of a unit as JSON has it, as far as it is known, with the version that comes next.
+
+    Checked by the unit's very reader, and its place against the fleet's other sites. Raises ConfigRejected.
+    """
     shared = fleet_folder.load(fleet_path)
-    settings = DeviceConfig(
-        version=1,
-        device_id=device_id,
-        site=site,
-        seal=SealConfig(
-            agency_keys=shared.agency_keys, receipt_key=shared.receipt_key, retirement_key=shared.retirement_key
-        ),
-        uplink=UplinkConfig(host=shared.host, port=shared.port),
-        token=token,
-    )
-    return config.decode(msgspec.json.encode(settings), "the unit's configuration")
+    parts = {
+        "device_id": device_id,
+        "seal": {
+            "agency_keys": json.loads(msgspec.json.encode(shared.agency_keys)),
+            "receipt_key": shared.receipt_key,
+            "retirement_key": shared.retirement_key,
+        },
+        "uplink": {"host": shared.host, "port": shared.port},
+        "token": msgspec.to_builtins(token),
+    }
+    site_files.refuse_bad_name(device_id)
+    before = fleet_sites.last(fleet_path, device_id)
+    sections = plan.sections() if plan else site_files.sections_of(before or {})
+    if plan is not None:
+        fleet_sites.refuse_place(plan.site, fleet_sites.places(fleet_path, but=device_id), is_far_meant=is_far_meant)
+    merged = fleet_sites.numbered(site_files.merged(parts, sections), before)
+    nowhere = None if "site" in merged else site_files.NOWHERE
+    site_files.completed(merged, nowhere, "the unit's configuration")
+    return merged
 
 
 def refuse_taken(fleet_path: Path, device_id: str) -> None:
@@ -82,6 +157,44 @@ def refuse_taken(fleet_path: Path, device_id: str) -> None:
 
 def _taken(device_id: str) -> ConfigRejected:
     return ConfigRejected(f"{device_id}: the fleet has a unit of this name; choose another, or none")
+
+
+def _certified(
+    fleet_path: Path,
+    request: UnitRequest,
+    asked: list[x509.CertificateSigningRequest],
+    now: dt.datetime,
+    *,
+    known: Unit | None,
+    site_name: str | None,
+) -> UnitAnswer:
+    """Return the certificates of `request`, which has been checked, after registering them. None: the name as it is."""
+    authority = fleet.load_authority(fleet_path)
+    made = [
+        certificates.client_certificate(authority, one, request.device_id, now, certificates.UNIT_DAYS) for one in asked
+    ]
+    entry = _entry(request.device_id, made, now, known, site_name)
+    if known is None:  # first, because the entry says that all of it is done
+        label = labels.of(request.device_id, _ed25519(asked[-1]), authority.certificate)
+        durable_files.make_folder(label_path(fleet_path, request.device_id).parent)
+        durable_files.write(label_path(fleet_path, request.device_id), label_drawing.svg(label))
+    units = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER)
+    durable_files.write(units.path(request.device_id), registry.encode(entry))
+    return UnitAnswer(
+        device_id=request.device_id,
+        certificates=tuple(certificates.certificate_pem(one).decode() for one in made),
+        authority=certificates.certificate_pem(authority.certificate).decode(),
+    )
+
+
+def label_path(fleet_path: Path, device_id: str) -> Path:
+    """Return where the unit's label lies in the fleet's folder."""
+    return fleet_path / fleet_folder.LABELS_FOLDER / f"{device_id}.svg"
+
+
+def _ed25519(asked: x509.CertificateSigningRequest) -> Ed25519PublicKey:
+    """Return the key of a request that has been checked."""
+    return Ed25519PublicKey.from_public_bytes(config.key_bytes(base64_of(asked)))
 
 
 def _checked(request: UnitRequest) -> list[x509.CertificateSigningRequest]:
@@ -108,7 +221,7 @@ def _checked(request: UnitRequest) -> list[x509.CertificateSigningRequest]:
 def _is_proven(request: UnitRequest, asked: list[x509.CertificateSigningRequest], proof: str, public_key: str) -> bool:
     """Say whether the key that the registry writes as `public_key` signed the whole request."""
     key = Ed25519PublicKey.from_public_bytes(config.key_bytes(public_key))
-    proven = requests.proven_bytes(request.device_id, asked, request.token)
+    proven = requests.proven_bytes(request.device_id, asked, request.token, request.bundle_key)
     return is_signed(requests.signature_bytes(proof), proven, key)
 
 
@@ -147,7 +260,7 @@ def _active(known: Unit | None) -> Unit | None:
 
 
 def _entry(
-    device_id: str, issued: list[x509.Certificate], now: dt.datetime, known: Unit | None, site_name: str
+    device_id: str, issued: list[x509.Certificate], now: dt.datetime, known: Unit | None, site_name: str | None
 ) -> Unit:
     """Return the registry entry with the key of the last of `issued` as the present one."""
     made = issued[-1]
@@ -158,7 +271,7 @@ def _entry(
         public_key=public_key,
         certificate_serials=serials[: registry.SERIALS_AT_MOST],
         certificate_until_utc=made.not_valid_after_utc.strftime(UTC_FORMAT),
-        site_name=known.site_name if known else site_name,
+        site_name=site_name or (known.site_name if known else IN_STOCK),
         enrolled_utc=known.enrolled_utc if known else now.strftime(UTC_FORMAT),
         earlier_keys=tuple(one for one in known.earlier_keys if moment(one.accepted_until_utc) > now) if known else (),
     )

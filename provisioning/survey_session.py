@@ -16,7 +16,7 @@ from msgspec import Meta
 from firmware import strict_json
 from firmware.config import MountConfig, SiteConfig
 from firmware.faults import ConfigRejected
-from provisioning import durable_files, handover_folder, survey_page, survey_words, surveying
+from provisioning import durable_files, handover_folder, places, survey_page, survey_words, surveying
 from provisioning.signal_log import SignalSample, SignalSource, SignalSummary, SimulatedSignal, summary_of
 from provisioning.sun import Horizon, Place
 from provisioning.surveying import Survey
@@ -132,11 +132,11 @@ def _checked(options: argparse.Namespace) -> tuple[SiteConfig, MountConfig, Assu
     others = [_other(path) for path in options.others]
     if not 0 <= options.bearing < 360:
         raise ConfigRejected(f"--bearing {options.bearing:g} is no compass bearing; give 0 (north) to 359.9")
-    flaw = surveying.place_flaw(options.latitude, options.longitude, others)
+    flaw = places.place_flaw(options.latitude, options.longitude, others)
     if flaw is not None:
         place = Place(latitude_deg=options.latitude, longitude_deg=options.longitude)
-        km = surveying.nearest_km(place, others) if others else 0.0
-        raise ConfigRejected(survey_words.place_refused(flaw, options.latitude, options.longitude, km))
+        km = places.nearest_km(place, others) if others else 0.0
+        raise ConfigRejected(places.refusal(flaw, options.latitude, options.longitude, km))
     offset = options.utc_offset if options.utc_offset is not None else float(round(options.longitude / 15.0))
     site = {
         "name": options.name, "latitude_deg": options.latitude, "longitude_deg": options.longitude,

@@ -11,19 +11,11 @@ from provisioning.surveying import (
     PANEL_EFFICIENCY_RATIO,
     STEEPEST_DEG,
     LineOfSight,
-    PlaceFlaw,
     PowerFigure,
     SightFlaw,
     SunSpell,
     Survey,
 )
-
-_PLACE = {
-    PlaceFlaw.SWAPPED: "latitude and longitude are the wrong way round; give --latitude {other:g} --longitude {one:g}",
-    PlaceFlaw.FAR_FROM_FLEET: "this place is {km:,.0f} km from the nearest other site of the fleet; check the "
-    "sign and the digits of latitude and longitude",
-    PlaceFlaw.NULL_ISLAND: "0, 0 lies in the ocean off Africa; give the latitude and longitude of the site",
-}
 
 _SIGHT = {
     SightFlaw.ANGLE_TOO_WIDE: f"The angle to the traffic is {{angle:.0f}} degrees, {ANGLE_AT_MOST_DEG:.0f} at most: "
@@ -45,11 +37,6 @@ _RECEPTION = {
     "carrier",
     Reception.NONE: "no cell at all: another carrier or another pole",
 }
-
-
-def place_refused(flaw: PlaceFlaw, latitude_deg: float, longitude_deg: float, km: float) -> str:
-    """Return why a location is refused. It says no coordinate but what the technician has just typed in."""
-    return _PLACE[flaw].format(one=latitude_deg, other=longitude_deg, km=km)
 
 
 def sight_lines(sight: LineOfSight) -> list[str]:

@@ -7,7 +7,6 @@ clearness of the air for the year, no snow, no dirt beyond the usual losses.
 import datetime as dt
 import enum
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from firmware.config import MountConfig, SiteConfig
@@ -18,10 +17,6 @@ from provisioning.aiming import WANTED_PX
 from provisioning.pinhole import Pinhole
 from provisioning.signal_log import SignalSummary
 from provisioning.sun import Direction, Horizon, Panel, Place, day_path, peak_sun_hours
-
-EARTH_KM = 6371.0
-FARTHEST_SITE_KM = 800.0
-"""Sites of one fleet lie in one state and its neighbours: California is 1,240 km long."""
 
 NARROWEST_PX, WIDEST_PX = 130.0, 215.0
 """Of a plate in the picture's middle: below, too little is read; above, a lane does not fit into the picture."""
@@ -49,14 +44,6 @@ class SightFlaw(enum.StrEnum):
     PLATES_TOO_SMALL = "plates-too-small"
     PLATES_TOO_LARGE = "plates-too-large"
     BEYOND_LAMP = "beyond-lamp"
-
-
-class PlaceFlaw(enum.StrEnum):
-    """Why a location cannot be meant."""
-
-    SWAPPED = "swapped"
-    FAR_FROM_FLEET = "far-from-fleet"
-    NULL_ISLAND = "null-island"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,36 +170,6 @@ def power_figure(
         panel_w=day_wh / (max(worst, 1e-3) * PANEL_EFFICIENCY_RATIO),
         battery_wh=day_wh * days / DISCHARGE_RATIO, autonomy_days=days,
     )  # fmt: skip
-
-
-def place_flaw(latitude_deg: float, longitude_deg: float, others: Sequence[Place]) -> PlaceFlaw | None:
-    """Return why this cannot be where the unit will hang, beside the fleet's other sites; None if it can."""
-    is_latitude_beyond = abs(latitude_deg) > 90 >= abs(longitude_deg)
-    if is_latitude_beyond:
-        return PlaceFlaw.SWAPPED
-    if latitude_deg == 0 and longitude_deg == 0:
-        return PlaceFlaw.NULL_ISLAND
-    place = Place(latitude_deg=latitude_deg, longitude_deg=longitude_deg)
-    if not others or nearest_km(place, others) <= FARTHEST_SITE_KM:
-        return None
-    if abs(longitude_deg) <= 90:
-        turned = Place(latitude_deg=longitude_deg, longitude_deg=latitude_deg)
-        if nearest_km(turned, others) <= FARTHEST_SITE_KM:
-            return PlaceFlaw.SWAPPED
-    return PlaceFlaw.FAR_FROM_FLEET
-
-
-def nearest_km(place: Place, others: Sequence[Place]) -> float:
-    """Return how far the nearest of the other sites is (haversine, on a sphere)."""
-    return min(_apart_km(place, other) for other in others)
-
-
-def _apart_km(one: Place, other: Place) -> float:
-    north, other_north = math.radians(one.latitude_deg), math.radians(other.latitude_deg)
-    east = math.radians(one.longitude_deg - other.longitude_deg)
-    share = math.sin((north - other_north) / 2) ** 2
-    share += math.cos(north) * math.cos(other_north) * math.sin(east / 2) ** 2
-    return 2.0 * EARTH_KM * math.asin(min(1.0, math.sqrt(share)))
 
 
 def _joined(one: SunSpell, other: SunSpell) -> SunSpell:

@@ -7,62 +7,123 @@ from typing import Any
 
 import msgspec
 
-from firmware import identity
-from firmware.config import SiteConfig, TokenConfig
+from firmware import config, identity
+from firmware.config import TokenConfig
 from firmware.faults import ConfigRejected
-from provisioning import broker_notice, durable_files, requests, retiring, signing, unit
+from provisioning import (
+    broker_notice,
+    bundling,
+    durable_files,
+    label_drawing,
+    label_photos,
+    labels,
+    requests,
+    retiring,
+    signing,
+    site_command,
+    unit,
+)
 from provisioning.certificates import present
+from provisioning.labels import Label
+from provisioning.requests import UnitRequest
 
 
 def add_to(subjects: Any) -> None:
     """Add the commands to the parser's subjects."""
     parser = subjects.add_parser("unit", help="make and retire units")
-    commands = parser.add_subparsers(title="command", required=True, metavar="new|request|sign|install|rotate|retire")
-    new = commands.add_parser("new", help="make a unit: key, certificate, configuration; and register it")
-    new.add_argument("fleet_folder", type=Path, help="the fleet's folder")
-    new.add_argument("unit_folder", type=Path, help="where the unit's files go")
-    _add_site_options(new, is_required=True)
+    commands = parser.add_subparsers(
+        title="command", required=True, metavar="new|request|sign|install|bundle|apply|label|rotate|retire"
+    )
+    new = commands.add_parser("new", help="make a unit: key, certificate, configuration, label; and register it")
+    _add_folders(new, "fleet_folder", "unit_folder")
+    site_command.add_options(new)
     _add_key_options(new)
     new.set_defaults(command=_new)
     request = commands.add_parser("request", help="on the unit: make its key, or a new one; ask for a certificate")
-    request.add_argument("unit_folder", type=Path, help="the unit's folder")
+    _add_folders(request, "unit_folder")
     request.add_argument("--out", type=Path, required=True, help="where the request goes")
     _add_key_options(request)
     request.set_defaults(command=_request)
-    sign = commands.add_parser("sign", help="in the office: check a request, certify and register the key")
-    sign.add_argument("fleet_folder", type=Path, help="the fleet's folder")
-    sign.add_argument("request", type=Path, help="the unit's request")
-    sign.add_argument("--out", type=Path, required=True, help="where the answer goes")
-    _add_site_options(sign, is_required=False)
-    sign.set_defaults(command=_sign)
-    install = commands.add_parser("install", help="on the unit: take the answer into use")
-    install.add_argument("unit_folder", type=Path, help="the unit's folder")
-    install.add_argument("answer", type=Path, help="the answer to the unit's request")
-    install.set_defaults(command=_install)
+    _add_apart(commands)
+    _add_stock(commands)
+    label = commands.add_parser("label", help="draw a unit's label, 50 x 25 mm")
+    _add_folders(label, "unit_folder")
+    label.add_argument("--out", type=Path, required=True, metavar="SVG|PNG", help="where the label goes")
+    label.set_defaults(command=_draw_label)
     rotate = commands.add_parser("rotate", help="give a unit a new key, where both folders are: request, sign, install")
-    rotate.add_argument("fleet_folder", type=Path, help="the fleet's folder")
-    rotate.add_argument("unit_folder", type=Path, help="the unit's folder")
+    _add_folders(rotate, "fleet_folder", "unit_folder")
     rotate.set_defaults(command=_rotate)
     retire = commands.add_parser("retire", help="erase a unit whose folder is here, and take it out of the fleet")
-    retire.add_argument("fleet_folder", type=Path, help="the fleet's folder")
-    retire.add_argument("unit_folder", type=Path, help="the unit's folder")
+    _add_folders(retire, "fleet_folder", "unit_folder")
     broker_notice.add_to(retire)
     retire.set_defaults(command=_retire)
 
 
+def _add_apart(commands: Any) -> None:
+    """Add the two commands of a unit and an office that lie apart, but for the request."""
+    sign = commands.add_parser("sign", help="in the office: check a request, certify and register the key")
+    _add_folders(sign, "fleet_folder")
+    sign.add_argument("request", type=Path, help="the unit's request")
+    sign.add_argument("--out", type=Path, required=True, help="where the answer goes")
+    site_command.add_options(sign)
+    _add_label_option(sign)
+    sign.set_defaults(command=_sign)
+    install = commands.add_parser("install", help="on the unit: take the answer into use")
+    _add_folders(install, "unit_folder")
+    install.add_argument("answer", type=Path, help="the answer to the unit's request")
+    _add_label_option(install)
+    install.set_defaults(command=_install)
+
+
+def _add_stock(commands: Any) -> None:
+    """Add the two commands of a unit that is prepared in the depot."""
+    bundle = commands.add_parser("bundle", help="in the office: all that a unit needs in a file that only it can open")
+    _add_folders(bundle, "fleet_folder")
+    bundle.add_argument("request", type=Path, help="the unit's request")
+    bundle.add_argument("--out", type=Path, required=True, help="where the bundle goes")
+    site_command.add_options(bundle)
+    _add_label_option(bundle)
+    bundle.set_defaults(command=_bundle)
+    apply = commands.add_parser("apply", help="on the unit: take a bundle into use")
+    _add_folders(apply, "unit_folder")
+    apply.add_argument("bundle", type=Path, help="the unit's bundle")
+    site_command.add_options(apply)
+    _add_label_option(apply)
+    apply.set_defaults(command=_apply)
+
+
+def _add_folders(parser: argparse.ArgumentParser, *names: str) -> None:
+    for name in names:
+        parser.add_argument(name, type=Path, help=f"the {name.partition('_')[0]}'s folder")
+
+
+def _add_label_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--label",
+        metavar="TEXT|PHOTO",
+        help="the label on the unit: scanned text, its name k-..., or a photo (JPEG, PNG); another unit's is refused",
+    )
+
+
 def _new(options: argparse.Namespace) -> None:
+    plan = site_command.plan(options)
+    if plan is None:
+        raise ConfigRejected("a new unit needs its site; give --site FILE, or --name, --latitude and --longitude")
     made = unit.enrol(
         options.fleet_folder,
         options.unit_folder,
-        _site(options),
+        plan.site,
         present(),
         device_id=options.id,
         token=_token(options),
+        others=plan.others,
+        is_far_meant=options.far,
     )
     sys.stdout.write(
         f"{made.device_id} made in {options.unit_folder}; move it to /var/lib/kestrel on the unit's card, "
         "and leave no copy of it here: its key is the unit.\n"
     )
+    sys.stdout.write(f"Print its label {signing.label_path(options.fleet_folder, made.device_id)}, 50 x 25 mm.\n")
 
 
 def _request(options: argparse.Namespace) -> None:
@@ -73,19 +134,18 @@ def _request(options: argparse.Namespace) -> None:
             )
         request = unit.request_rotation(options.unit_folder)
     else:
-        request = unit.request_new(options.unit_folder, device_id=options.id or unit.new_id(), token=_token(options))
+        request = unit.request_new(options.unit_folder, device_id=options.id, token=_token(options))
     durable_files.write(options.out, requests.encode(request))
     sys.stdout.write(
         f"{request.device_id} asks in {options.out}, which holds no secret; take it to where the fleet's folder is: "
-        "`kestrel-provision unit sign`.\n"
+        "`kestrel-provision unit sign` or `unit bundle`.\n"
     )
 
 
 def _sign(options: argparse.Namespace) -> None:
-    request = requests.load_request(options.request)
-    answer = signing.sign(
-        options.fleet_folder, request, present(), site=None if options.name is None else _site(options)
-    )
+    plan = site_command.plan(options)
+    request = _asked(options)
+    answer = signing.sign(options.fleet_folder, request, present(), plan=plan, is_far_meant=options.far)
     durable_files.write(options.out, requests.encode(answer))
     sys.stdout.write(
         f"{answer.device_id} is registered with its new key; take {options.out}, which holds no secret, to the unit: "
@@ -95,8 +155,67 @@ def _sign(options: argparse.Namespace) -> None:
 
 def _install(options: argparse.Namespace) -> None:
     answer = requests.load_answer(options.answer)
-    unit.install(options.unit_folder, answer)
+    if options.label is not None:
+        own = labels.of(answer.device_id, identity.public_key_of(answer.parsed()[-1]), answer.parsed_authority())
+        is_new = not (options.unit_folder / identity.CONFIG_NAME).exists()
+        labels.compare(label_photos.given(options.label), own, is_first_key=is_new)
+    unit.install(options.unit_folder, answer, present())
     sys.stdout.write(f"{answer.device_id} has its certificate; (re)start its service.\n")
+
+
+def _bundle(options: argparse.Namespace) -> None:
+    plan = site_command.plan(options)
+    request = _asked(options)
+    made = bundling.make(options.fleet_folder, request, present(), plan=plan, is_far_meant=options.far)
+    durable_files.write(options.out, made)
+    sys.stdout.write(
+        f"{request.device_id} is registered; {options.out} can be opened by this unit only: take it there, "
+        "`kestrel-provision unit apply`.\n"
+    )
+
+
+def _apply(options: argparse.Namespace) -> None:
+    settings = bundling.apply(
+        options.unit_folder,
+        options.bundle,
+        present(),
+        plan=site_command.plan(options),
+        label=None if options.label is None else label_photos.given(options.label),
+        is_far_meant=options.far,
+    )
+    sys.stdout.write(
+        f"{settings.device_id} is ready for {settings.site.name}, with configuration version {settings.version}; "
+        "(re)start its service.\n"
+    )
+
+
+def _draw_label(options: argparse.Namespace) -> None:
+    draw = {".svg": label_drawing.svg, ".png": label_drawing.png}.get(options.out.suffix.lower())
+    if draw is None:
+        raise ConfigRejected(f"{options.out}: a label is drawn as .svg or .png; give a name that ends so")
+    label = _own_label(options.unit_folder)
+    durable_files.write(options.out, draw(label))
+    sys.stdout.write(f"Label of {label.device_id} in {options.out}, 50 x 25 mm.\n")
+
+
+def _own_label(unit_folder: Path) -> Label:
+    """Return the label of the unit in a folder, made or still waiting for its fleet. Raises ConfigRejected."""
+    asked = unit.waiting(unit_folder)
+    if asked is not None:
+        return labels.of(asked.device_id, signing.key_asked_for(asked))
+    settings = config.load(unit_folder / identity.CONFIG_NAME)
+    *_, own = identity.own_certificates(unit_folder, in_token=settings.token is not None).values()
+    authority = identity.load_certificate(unit_folder / identity.AUTHORITY_NAME)
+    return labels.of(settings.device_id, identity.public_key_of(own), authority)
+
+
+def _asked(options: argparse.Namespace) -> UnitRequest:
+    """Return the request, of the unit whose label was read if one was. Raises ConfigRejected."""
+    request = requests.load_request(options.request)
+    if options.label is not None:
+        own, is_first_key = signing.label_of(options.fleet_folder, request)
+        labels.compare(label_photos.given(options.label), own, is_first_key=is_first_key)
+    return request
 
 
 def _rotate(options: argparse.Namespace) -> None:
@@ -110,17 +229,6 @@ def _retire(options: argparse.Namespace) -> None:
     device_id = retiring.by_hand(options.fleet_folder, options.unit_folder, options.reason, present())
     sys.stdout.write(f"{device_id} is erased and out of the fleet.\n")
     broker_notice.renew(options.fleet_folder, options.broker)
-
-
-def _site(options: argparse.Namespace) -> SiteConfig:
-    if options.latitude is None or options.longitude is None:
-        raise ConfigRejected("a new unit needs --name, --latitude and --longitude; give all three")
-    return SiteConfig(
-        name=options.name,
-        latitude_deg=options.latitude,
-        longitude_deg=options.longitude,
-        bearing_deg=options.bearing,
-    )
 
 
 def _token(options: argparse.Namespace) -> TokenConfig | None:
@@ -137,14 +245,6 @@ def _token(options: argparse.Namespace) -> TokenConfig | None:
         return msgspec.convert(named, TokenConfig)
     except msgspec.ValidationError as error:
         raise ConfigRejected(f"{error}; give --token-module and --token-label, and --token-pin-file") from error
-
-
-def _add_site_options(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
-    only = "" if is_required else "a new unit only: "
-    parser.add_argument("--name", required=is_required, help=f"{only}what people call the site, such as 'North gate'")
-    parser.add_argument("--latitude", type=float, required=is_required, help=f"{only}degrees (WGS 84)")
-    parser.add_argument("--longitude", type=float, required=is_required, help=f"{only}degrees (WGS 84)")
-    parser.add_argument("--bearing", type=float, default=0.0, help=f"{only}where the lens points, degrees from north")
 
 
 def _add_key_options(parser: argparse.ArgumentParser) -> None:

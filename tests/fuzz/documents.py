@@ -34,7 +34,7 @@ from firmware.retirement import (
     verify_command,
     verify_notice,
 )
-from provisioning import certificates, requests
+from provisioning import bundles, certificates, requests
 from tests.fuzz.judging import ROOT, Target
 from tests.made_reads import NOBODYS_KEY, START_UTC_MS, made_read, made_sealer, registry_entry, sealed_around
 
@@ -122,12 +122,14 @@ def _request(data: bytes) -> None:
 
 def a_request() -> bytes:
     made = [certificates.signing_request(device_key(), DEVICE)]
-    proof = device_key().sign(requests.proven_bytes(DEVICE, made, None))
+    bundle_key = bundles.public_text(device_key())
+    proof = device_key().sign(requests.proven_bytes(DEVICE, made, None, bundle_key))
     return requests.encode(
         requests.UnitRequest(
             device_id=DEVICE,
             signing_requests=tuple(certificates.request_pem(one) for one in made),
             token=None,
+            bundle_key=bundle_key,
             proof=base64.b64encode(proof).decode(),
             proof_of_former=None,
         )

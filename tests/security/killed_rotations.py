@@ -28,7 +28,7 @@ CHANGING = {
     key_files: {"prepare", "settle"},
     pkcs11_token: {"prepare", "settle", "_make", "end"},
     signing: {"sign"},
-    unit: {"rotate", "request_rotation", "install"},
+    unit: {"rotate", "request_rotation", "install", "take"},
 }
 """Whatever a rotation changes, in files or in the token, is changed by a line of these functions."""
 

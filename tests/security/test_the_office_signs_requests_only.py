@@ -17,21 +17,25 @@ from firmware.board import host_facts
 from firmware.board.pkcs11_token import key_store
 from firmware.config import SiteConfig
 from firmware.faults import ConfigRejected
-from provisioning import certificates, requests, signing, unit
+from provisioning import bundles, certificates, requests, signing, unit
 from provisioning.__main__ import main
+from provisioning.site_files import SitePlan
 
 SITE = SiteConfig(name="Test Street", latitude_deg=37.25, longitude_deg=-122.1)
+PLAN = SitePlan(site=SITE)
 DEVICE = "k-bridge7"
 
 
 def request_of(keys, *, device_id=DEVICE, subject=DEVICE, former=None, token=None):
     """Return a request that is made by hand, so that it can be wrong."""
     made = [certificates.signing_request(key, subject) for key in keys]
-    proven = requests.proven_bytes(device_id, made, token)
+    bundle_key = bundles.public_text(Ed25519PrivateKey.generate())
+    proven = requests.proven_bytes(device_id, made, token, bundle_key)
     return requests.UnitRequest(
         device_id=device_id,
         signing_requests=tuple(certificates.request_pem(one) for one in made),
         token=token,
+        bundle_key=bundle_key,
         proof=proof(keys[-1], proven) if isinstance(keys[-1], Ed25519PrivateKey) else "A" * 86 + "==",
         proof_of_former=proof(former, proven) if former else None,
     )
@@ -58,7 +62,7 @@ def registry_of(fleet_path):
 
 def test_a_request_of_a_proven_key_is_certified(fleet_path):
     key = Ed25519PrivateKey.generate()
-    answer = signing.sign(fleet_path, request_of([key]), NOW, site=SITE)
+    answer = signing.sign(fleet_path, request_of([key]), NOW, plan=PLAN)
     (made,) = answer.parsed()
     assert made.public_key() == key.public_key()
     assert identity.common_name(made) == DEVICE
@@ -90,7 +94,7 @@ def test_a_request_of_a_proven_key_is_certified(fleet_path):
 )
 def test_what_is_not_proven_is_refused_and_registers_nothing(fleet_path, make, sentence):
     with pytest.raises(ConfigRejected, match=sentence):
-        signing.sign(fleet_path, make(), NOW, site=SITE)
+        signing.sign(fleet_path, make(), NOW, plan=PLAN)
     assert registry_of(fleet_path).units() == []
 
 
@@ -100,28 +104,28 @@ def test_a_proof_over_another_tls_key_is_refused(fleet_path, token):
     foreign = certificates.request_pem(certificates.signing_request(thief, DEVICE))
     mixed = msgspec.structs.replace(request, signing_requests=(foreign, request.signing_requests[1]))
     with pytest.raises(ConfigRejected, match="was altered"):
-        signing.sign(fleet_path, mixed, NOW, site=SITE)
+        signing.sign(fleet_path, mixed, NOW, plan=PLAN)
 
 
 def test_a_key_of_another_unit_is_refused(fleet_path):
     key = Ed25519PrivateKey.generate()
-    signing.sign(fleet_path, request_of([key]), NOW, site=SITE)
+    signing.sign(fleet_path, request_of([key]), NOW, plan=PLAN)
     other = request_of([key], device_id="k-other001", subject="k-other001")
     with pytest.raises(ConfigRejected, match="k-bridge7 has this key already"):
-        signing.sign(fleet_path, other, NOW, site=SITE)
+        signing.sign(fleet_path, other, NOW, plan=PLAN)
 
 
 def test_a_name_that_is_taken_is_refused_but_the_same_request_is_answered_again(fleet_path):
     request = request_of([Ed25519PrivateKey.generate()])
-    first = signing.sign(fleet_path, request, NOW, site=SITE)
-    assert signing.sign(fleet_path, request, NOW, site=SITE).config == first.config
+    first = signing.sign(fleet_path, request, NOW, plan=PLAN)
+    assert signing.sign(fleet_path, request, NOW, plan=PLAN).config == first.config
     with pytest.raises(ConfigRejected, match="has a unit of this name"):
-        signing.sign(fleet_path, request_of([Ed25519PrivateKey.generate()]), NOW, site=SITE)
+        signing.sign(fleet_path, request_of([Ed25519PrivateKey.generate()]), NOW, plan=PLAN)
 
 
 def test_only_the_unit_itself_can_ask_for_a_new_key(fleet_path):
     first, second, thief = (Ed25519PrivateKey.generate() for _ in range(3))
-    signing.sign(fleet_path, request_of([first]), NOW, site=SITE)
+    signing.sign(fleet_path, request_of([first]), NOW, plan=PLAN)
     before = registry_of(fleet_path).unit(DEVICE)
     for wrong in (request_of([thief]), request_of([thief], former=thief)):
         with pytest.raises(ConfigRejected, match="does not stand behind this request"):
@@ -163,8 +167,22 @@ def test_an_answer_for_another_key_is_not_installed(fleet_path, tmp_path):
     present = identity.load(tmp_path / "unit", DEVICE).device_key
     answer = signing.sign(fleet_path, request_of([Ed25519PrivateKey.generate()], former=present), NOW)
     with pytest.raises(ConfigRejected, match="for another key than waits"):
-        unit.install(tmp_path / "unit", answer)
+        unit.install(tmp_path / "unit", answer, NOW)
     assert {path: path.read_bytes() for path in (tmp_path / "unit").iterdir()} == before
+
+
+def test_a_unit_needs_no_clock_to_ask_and_a_right_one_to_install(fleet_path, tmp_path):
+    request = unit.request_new(tmp_path / "unit")
+    answer = signing.sign(fleet_path, request, NOW, plan=PLAN)
+    with pytest.raises(ConfigRejected, match="clock says 01 January 1970, .* the clock is behind; let it have a network"):
+        unit.install(tmp_path / "unit", answer, dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+    assert not (tmp_path / "unit" / "device.crt").exists()
+    for _ in range(2):  # once more does no harm
+        unit.install(tmp_path / "unit", answer, NOW)
+        assert identity.load(tmp_path / "unit", request.device_id)
+    other = signing.sign(fleet_path, unit.request_new(tmp_path / "other"), NOW, plan=PLAN)
+    with pytest.raises(ConfigRejected, match="there is a unit already"):
+        unit.install(tmp_path / "unit", other, NOW)
 
 
 def test_a_unit_with_a_token_has_two_certificates_of_one_name(fleet_path, tmp_path, token):

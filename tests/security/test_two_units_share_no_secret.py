@@ -7,7 +7,8 @@ from loopback_fleet import NOW
 
 from cloud import fleet_folder
 from firmware.config import SiteConfig
-from provisioning import unit
+from provisioning import bundles, bundling, unit
+from provisioning.site_files import SitePlan
 
 SITE = SiteConfig(name="Test Street", latitude_deg=37.25, longitude_deg=-122.1)
 WINDOW_BYTES = 16
@@ -66,6 +67,18 @@ def test_nothing_secret_of_a_unit_lies_in_the_fleet_s_folder_or_the_other_way(fo
         assert kept
         for folder in folders:
             assert not [path for path in folder.iterdir() if kept & windows(path.read_bytes())]
+
+
+def test_two_bundles_and_the_keys_that_open_them_have_nothing_in_common(fleet_path, tmp_path):
+    bundled, opening = [], []
+    for name in ("k-stock001", "k-stock002"):
+        request = unit.request_new(tmp_path / name, device_id=name)
+        made = bundling.make(fleet_path, request, NOW, plan=SitePlan(site=SITE))
+        bundled.append(windows(made[len(bundles.MAGIC) :]))
+        key = load_pem_private_key((tmp_path / name / "device.next.key").read_bytes(), None)
+        opening.append(windows(bundles.bundle_key(key).private_bytes_raw()))
+    assert not bundled[0] & bundled[1]
+    assert not opening[0] & opening[1]
 
 
 def test_two_tokens_hold_two_keys(fleet_path, tmp_path, token_labels, token):

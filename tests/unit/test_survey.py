@@ -8,12 +8,13 @@ import pytest
 
 from firmware.config import MountConfig
 from firmware.faults import ConfigRejected
-from provisioning import signal_log, surveying
+from provisioning import places, signal_log, surveying
 from provisioning.__main__ import main
+from provisioning.places import PlaceFlaw
 from provisioning.signal_log import Reception, SignalSample, SimulatedSignal, summary_of
 from provisioning.sun import Horizon, Place
 from provisioning.survey_session import horizon_of, looks
-from provisioning.surveying import PlaceFlaw, SightFlaw
+from provisioning.surveying import SightFlaw
 
 ANGELES = Place(latitude_deg=34.05, longitude_deg=-118.25)
 SITE = ["--name", "North gate", "--latitude", "34.05", "--longitude", "-118.25", "--bearing", "250"]
@@ -80,14 +81,16 @@ def test_panel_and_battery_are_those_of_the_published_table():
         (34.0, -118.0, [], None),
         (34.0, -118.0, [ANGELES], None),
         (-118.25, 34.05, [], PlaceFlaw.SWAPPED),
-        (34.05, 118.25, [ANGELES], PlaceFlaw.FAR_FROM_FLEET),
-        (-34.05, -118.25, [ANGELES], PlaceFlaw.FAR_FROM_FLEET),
+        (34.05, 118.25, [ANGELES], PlaceFlaw.LONGITUDE_SIGN),
+        (-34.05, -118.25, [ANGELES], PlaceFlaw.LATITUDE_SIGN),
+        (-34.05, 118.25, [ANGELES], PlaceFlaw.BOTH_SIGNS),
+        (34.05, 18.25, [ANGELES], PlaceFlaw.FAR_FROM_FLEET),
         (13.4, 52.5, [Place(latitude_deg=52.4, longitude_deg=13.1)], PlaceFlaw.SWAPPED),
         (0.0, 0.0, [], PlaceFlaw.NULL_ISLAND),
     ],
 )
 def test_a_place_that_cannot_be_meant_is_known(latitude, longitude, others, flaw):
-    assert surveying.place_flaw(latitude, longitude, others) is flaw
+    assert places.place_flaw(latitude, longitude, others) is flaw
 
 
 @pytest.mark.parametrize("text", ["north:5", "90", "90:5,400:1", "90:95", "90:nan", "90:5,,", "," * 3])
@@ -189,4 +192,4 @@ def test_a_site_on_the_other_side_of_the_world_from_the_others_is_refused(tmp_pa
     assert surveyed(tmp_path / "second", "--others", other) == 0
     far = ["--name", "Far", "--latitude", "34.05", "--longitude", "118.25", "--bearing", "0"]
     assert surveyed(tmp_path / "third", "--others", other, site=far) == 2
-    assert "km from the nearest other site" in capsys.readouterr().err
+    assert "-118.25 would be near them; correct its sign" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from firmware.modem_records import (
     ModemEvent,
     ModemOrder,
 )
-from firmware.records import BoardState, Frame, Grey, Light, LinkEvent, MemoryUse, Traffic, TriggerEdge
+from firmware.records import BoardState, Frame, Grey, Light, LinkEvent, MemoryUse, PowerSample, Traffic, TriggerEdge
 
 
 class Shot(Protocol):
@@ -144,6 +144,14 @@ class TrafficMeter(Protocol):
 
     def read(self) -> Traffic | None:
         """Return what it counts now; None while there is no such interface."""
+        ...
+
+
+class PowerMeter(Protocol):
+    """What measures battery and panel."""
+
+    def sample(self) -> PowerSample:
+        """Return what is measured now. Takes some milliseconds. Raises DeviceFault(METER_ABSENT, METER_NONSENSE)."""
         ...
 
 
@@ -291,5 +299,6 @@ class Board:
     system: System
     tamper: TamperContact | None = None
     meter: TrafficMeter | None = None
+    power: PowerMeter | None = None
     modem: Modem | None = None
     modem_rail: Rail | None = None  # the modem's supply

@@ -29,6 +29,7 @@ from firmware.modem_records import (
     ModemStatus,
     ModemTrouble,
     Registration,
+    SimState,
 )
 from firmware.ports import Clock
 from firmware.stage import drained
@@ -89,6 +90,12 @@ _FLAWS: Final = {
     CallFlaw.REFUSED: (ModemFlaw.REFUSED, "check the modem: `mmcli -m any`; leave is given by `card install`"),
     CallFlaw.NONSENSE: (ModemFlaw.NONSENSE, "check that ModemManager is of this Debian release"),
 }
+
+_SIM_FLAWS: Final = {2: SimState.MISSING, 3: SimState.BAD}
+"""MMModemStateFailedReason."""
+
+_SIM_IS_OPEN: Final = frozenset({1, 3, 5})
+"""MMModemLock: none, and those of the second PIN, which guards no data."""
 
 _WEAKEST_DBM: Final = -160.0
 _OPERATOR: Final = re.compile(r"[0-9]{5,6}")
@@ -205,6 +212,7 @@ class ManagedModem:
             sent_bytes=_count(statistics, "tx-bytes"),
             received_bytes=_count(statistics, "rx-bytes"),
             network_utc_ms=network_utc_ms,
+            sim=_sim(modem),
         )
 
     async def _signal(self, bus: SystemBus, path: str, face: dict[str, Variant] | None) -> dict[str, Variant]:
@@ -281,6 +289,17 @@ def _registration(network: dict[str, Variant]) -> Registration:
     if not network:
         return Registration.UNKNOWN
     return _REGISTRATIONS.get(value_of(network, "RegistrationState", "u"), Registration.UNKNOWN)
+
+
+def _sim(modem: dict[str, Variant]) -> SimState:
+    """Return what the modem says of its SIM card; a modem that failed says why, any other which lock it waits for."""
+    flaw = value_of(modem, "StateFailedReason", "u") if "StateFailedReason" in modem else 0
+    if flaw in _SIM_FLAWS:
+        return _SIM_FLAWS[flaw]
+    lock = value_of(modem, "UnlockRequired", "u") if "UnlockRequired" in modem else 0
+    if lock == 0:
+        return SimState.UNKNOWN
+    return SimState.READY if lock in _SIM_IS_OPEN else SimState.LOCKED
 
 
 def _technology(bits: int) -> AccessTechnology:

@@ -27,11 +27,13 @@ from firmware.health import Counts, HealthStage, Sources
 from firmware.log_lines import Phrase, described
 from firmware.outbox import Outbox
 from firmware.ports import Board
+from firmware.power import PowerStage
 from firmware.reading import ReadingStage, Recogniser
+from firmware.records import PowerSample
 from firmware.recovery import RecoveryStage
 from firmware.sealing import Sealer
 from firmware.spending import SpendingStage
-from firmware.stage import Stage, StageThread
+from firmware.stage import Latest, Stage, StageThread
 from firmware.uplink import UplinkStage
 
 WATCH_EVERY_S = 1.0
@@ -116,12 +118,13 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         faults=faults,
     )
     recovery = _recovery(board, folder, uplink, outbox, faults)
-    sources = _sources(recogniser, reading, spending, uplink, recovery)
+    power = PowerStage(board.power, faults=faults)
+    sources = _sources(recogniser, reading, spending, uplink, recovery, power=power.sample)
     health = HealthStage(sealer, outbox, config, sources, clock=board.clock, system=board.system, faults=faults)
     LOG.info("the unit's key lies in a %s", Phrase("file" if config.token is None else "token"))
-    expiry = ExpiryStage(unit.not_after_utc_ms, board.clock, faults)
+    expiry, clock = ExpiryStage(unit.not_after_utc_ms, board.clock, faults), ClockStage(board.clock, faults)
     return Machine(
-        stages=(capture, reading, spending, health, uplink, *recovery, guard, expiry, ClockStage(board.clock, faults)),
+        stages=(capture, reading, spending, power, health, uplink, *recovery, guard, expiry, clock),
         capture=capture,
         reading=reading,
         uplink=uplink,
@@ -137,6 +140,8 @@ def _sources(
     spending: SpendingStage,
     uplink: UplinkStage,
     recovery: Sequence[RecoveryStage],
+    *,
+    power: Latest[PowerSample | None],
 ) -> Sources:
     """Return where the health report comes from."""
 
@@ -163,6 +168,7 @@ def _sources(
         counts=counts,
         causes=causes,
         spent=spending.spent,
+        power=power,
         modem=lambda: next((stage.status for stage in recovery), None),
         factor=spending.health_factor,
     )

@@ -6,6 +6,7 @@ carried out, and one that was reset or without supply is away for half a minute 
 Nothing here reads a clock but the one that it is given.
 """
 
+import dataclasses
 import enum
 import threading
 from collections import deque
@@ -26,6 +27,7 @@ from firmware.modem_records import (
     ModemStatus,
     ModemTrouble,
     Registration,
+    SimState,
 )
 from firmware.ports import Clock
 from firmware.stage import drained
@@ -68,7 +70,7 @@ class SupplyPin(MockPin):  # type: ignore[misc]  # gpiozero is not typed
 
 
 class SimModem:
-    """A modem whose answers come from timers. World face: `fail`, `passes`, `tell_time`, `reboot_host`."""
+    """A modem whose answers come from timers. World face: `fail`, `passes`, `tell_time`, `answer_with`."""
 
     def __init__(
         self,
@@ -87,6 +89,7 @@ class SimModem:
         self._back_at_s = 0.0  # when it can be asked again
         self._connected_at_s = 0.0
         self._network_offset_ms: float | None = None
+        self._otherwise: dict[str, Any] = {}
         self._is_closed = False
 
     def listen(self, wake: threading.Event) -> None:
@@ -124,6 +127,10 @@ class SimModem:
     def tell_time(self, utc_ms: int | None) -> None:
         """Let the network say that it is `utc_ms` now, and go on from there; None: it does not say."""
         self._network_offset_ms = None if utc_ms is None else utc_ms - self._clock.monotonic_s() * 1000
+
+    def answer_with(self, **fields: Any) -> None:
+        """Let it say so of itself from now on, whatever else is true: fields of ModemStatus."""
+        self._otherwise = fields
 
     def supply(self, *, is_on: bool) -> None:
         """Take its supply away or give it back."""
@@ -178,7 +185,7 @@ class SimModem:
     def _status(self, now_s: float) -> ModemStatus:
         is_connected = now_s >= self._connected_at_s and self.failure is not ModemFailure.NETWORK
         offset_ms = self._network_offset_ms
-        return ModemStatus(
+        status = ModemStatus(
             at_s=now_s,
             state=ModemState.CONNECTED if is_connected else ModemState.SEARCHING,
             registration=Registration.HOME if is_connected else Registration.SEARCHING,
@@ -192,7 +199,9 @@ class SimModem:
             sent_bytes=0 if is_connected else None,
             received_bytes=0 if is_connected else None,
             network_utc_ms=None if offset_ms is None else round(now_s * 1000 + offset_ms),
+            sim=SimState.READY,
         )
+        return dataclasses.replace(status, **self._otherwise)
 
 
 def wire_supply(modem: SimModem, pins: MockFactory, number: int, *, off_when_high: bool) -> None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from firmware.command_line import ended
-from provisioning import aim_command, fleet_commands, survey_command, unit_commands
+from provisioning import aim_command, check_command, fleet_commands, survey_command, unit_commands
 from provisioning.card import commands as card
 from provisioning.host import addresses
 
@@ -22,13 +22,16 @@ def _parser() -> argparse.ArgumentParser:
         description="Makes fleets and units: keys, certificates, configuration.",
         epilog="Exit codes: 0 done, 1 the disk refused, 2 usage or configuration.",
     )
-    subjects = parser.add_subparsers(title="what to work on", required=True, metavar="fleet|unit|card|host|aim|survey")
+    subjects = parser.add_subparsers(
+        title="what to work on", required=True, metavar="fleet|unit|card|host|aim|survey|check"
+    )
     fleet_commands.add_to(subjects)
     unit_commands.add_to(subjects)
     card.add_to(subjects.add_parser("card", help="make a card a unit's: programs, service, firewall, radios off"))
     _add_host_commands(subjects.add_parser("host", help="what a unit does to itself"))
     aim_command.add_to(subjects)
     survey_command.add_to(subjects)
+    check_command.add_to(subjects)
     return parser
 
 

@@ -41,6 +41,9 @@ LOOKED_AT = 4
 TWO_LINES_US = 30.0
 """Twice the time of a line of the IMX296: what asked and actual exposure may differ by."""
 
+SHORTEST_US = 60.0
+"""Four lines: a shorter exposure is not two stops below another one, for it is counted in lines."""
+
 SEEN_WITHIN_STOPS = 0.75
 """The contrast curve is not quite a power, so that two stops may look like 1.3 or 2.7."""
 
@@ -56,7 +59,7 @@ def looks(eyes: Eyes) -> dict[PartName, Look]:
     """Return how camera, focus and exposure are looked at, through one pair of eyes."""
     return {
         PartName.CAMERA: lambda bench: _camera(eyes, bench),
-        PartName.FOCUS: _with_pictures(eyes, PartName.FOCUS, lambda first: focus_of(first)),
+        PartName.FOCUS: _with_pictures(eyes, PartName.FOCUS, focus_of),
         PartName.EXPOSURE: _with_pictures(eyes, PartName.EXPOSURE, lambda first: _exposure(eyes, first)),
     }
 
@@ -185,9 +188,11 @@ def _exposure(eyes: Eyes, first: FirstLook) -> PartReport:
     """Ask for two exposures, and look what comes. By day around what the governor has chosen."""
     is_night = first.phase == Phase.NIGHT
     settled = NIGHT_LIGHT if is_night else first.glances[-1].light
+    long_us = max(settled.exposure_us, STEP * SHORTEST_US)
+    gain = max(1.0, settled.exposure_us * settled.gain / long_us)
     made = []
-    for exposure_us in (settled.exposure_us / STEP, settled.exposure_us):
-        asked = Light(exposure_us=max(exposure_us, 2.0 * TWO_LINES_US), gain=settled.gain)
+    for exposure_us in (long_us / STEP, long_us):
+        asked = Light(exposure_us=exposure_us, gain=gain)
         eyes.ask(asked)
         eyes.take(OBEYED_AFTER, look=lambda _shot: _hold_lamp(eyes, is_lit=is_night))
         made.append(Exposed(asked, tuple(eyes.take(LOOKED_AT, look=lambda _shot: _hold_lamp(eyes, is_lit=is_night)))))

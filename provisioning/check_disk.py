@@ -24,6 +24,7 @@ SLOW_MS = 400.0
 
 MOUNTS = Path("/proc/mounts")
 CARD = Path("/sys/block/mmcblk0/device")
+ALL = "all"
 WORN_OUT = 0x0A  # EXT_CSD_DEVICE_LIFE_TIME_EST of JESD84-B51: 90 to 100 % used; 0x0B: beyond
 
 
@@ -35,16 +36,20 @@ def look(bench: Bench) -> PartReport:
     if check.state is State.FAIL:
         return said(Finding.DISK_FULL, detail=check.found, hint=check.hint)
     wear = wear_of(CARD)
-    if wear == "all":
+    if wear == ALL:
         return said(Finding.DISK_WORN, wear=wear)
     try:
-        write_ms = durable_write_ms(bench.folder, bench.board.clock.monotonic_s)
-    except OSError as error:
-        return said(Finding.DISK_READ_ONLY, detail=error.strerror or type(error).__name__)
-    try:
-        waiting = _waiting(bench)
+        write_ms, waiting = durable_write_ms(bench.folder, bench.board.clock.monotonic_s), _waiting(bench)
     except DeviceFault as fault:
         return said(Finding.OUTBOX_UNUSABLE, **halves(fault.hint))
+    except OSError as error:
+        return said(Finding.DISK_READ_ONLY, detail=error.strerror or type(error).__name__)
+    return _judged(bench, write_ms=write_ms, waiting=waiting, wear=wear)
+
+
+def _judged(bench: Bench, *, write_ms: float, waiting: int, wear: str) -> PartReport:
+    """Return what is to be thought of a disk that can be used."""
+    check, facts = bench.enforced["disk"], bench.facts.disk
     if write_ms > SLOW_MS:
         return said(Finding.DISK_SLOW, write_ms=write_ms, limit_ms=SLOW_MS)
     if check.state in {State.WARN, State.UNKNOWN}:
@@ -75,7 +80,7 @@ def wear_of(card: Path) -> str:
         return "the card does not say"
     if not steps or max(steps) == 0:
         return "the card does not say"
-    return "all" if max(steps) > WORN_OUT else f"{max(steps) * 10} % at most"
+    return ALL if max(steps) > WORN_OUT else f"{max(steps) * 10} % at most"
 
 
 def root_of(mounts: str) -> str:

@@ -55,7 +55,9 @@ def looks(eyes: Eyes) -> dict[PartName, Look]:
         def look(bench: Bench) -> PartReport:
             if not watched:
                 watched.update(_watch(eyes, bench))
-            return said(Finding.LINE_ABSENT, part) if part not in watched else line_of(part, watched[part], bench.wave_s)
+            return (
+                said(Finding.LINE_ABSENT, part) if part not in watched else line_of(part, watched[part], bench.wave_s)
+            )
 
         return look
 
@@ -127,6 +129,4 @@ def _seen(lines: list[TriggerInput], bench: Bench) -> dict[PartName, Watched]:
             if not line.is_triggered():
                 at_rest.add(part)
         seconds = clock.monotonic_s() - begun_s
-    return {
-        part: Watched(seconds=seconds, edges=count, was_at_rest=part in at_rest) for part, count in edges.items()
-    }
+    return {part: Watched(seconds=seconds, edges=count, was_at_rest=part in at_rest) for part, count in edges.items()}

@@ -54,16 +54,23 @@ _ON_ITS_WAY = frozenset(
 
 
 def look(bench: Bench) -> PartReport:
-    """Ask the modem until it is connected, or until it should long have been."""
-    modem = bench.board.modem
-    if modem is None:
+    """Look at the modem."""
+    if bench.board.modem is None:
         return said(Finding.MODEM_ABSENT)
-    bench.modem_said = _asked(modem, bench.board.clock)
+    ask(bench)
     if bench.modem_said is None:
         return said(Finding.MODEM_SILENT, detail=f"no answer in {ANSWER_LIMIT_S:.0f} s")
+    return modem_of(bench.modem_said)
+
+
+def ask(bench: Bench) -> None:
+    """Ask the modem, if there is one, until it is connected, or until it should long have been; once in a check."""
+    if bench.board.modem is None or bench.was_modem_asked:
+        return
+    bench.was_modem_asked = True
+    bench.modem_said = _asked(bench.board.modem, bench.board.clock)
     if isinstance(bench.modem_said, ModemStatus) and bench.modem_said.network_utc_ms is not None:
         bench.board.clock.hear(bench.modem_said.network_utc_ms, bench.modem_said.at_s)  # as the service does
-    return modem_of(bench.modem_said)
 
 
 def modem_of(answer: ModemEvent) -> PartReport:
@@ -74,6 +81,11 @@ def modem_of(answer: ModemEvent) -> PartReport:
         return said(Finding.MODEM_REFUSED, detail="it answered what was not asked")
     if (finding := _without_network(answer)) is not None:
         return said(finding, registration=str(answer.registration))
+    return _with_network(answer)
+
+
+def _with_network(answer: ModemStatus) -> PartReport:
+    """Return how well a modem that is in a network is connected."""
     technology, level = TECHNOLOGIES[answer.technology], answer.rsrp_dbm
     if not answer.is_connected:
         shown = "not measured" if level is None else f"{level:.0f} dBm"
@@ -135,6 +147,4 @@ def _asked(modem: Modem, clock: Clock) -> ModemEvent | None:
 
 def _is_final(answer: ModemEvent | None) -> bool:
     """Say whether waiting will not help: a card that is missing, locked or refused."""
-    return isinstance(answer, ModemStatus) and (
-        answer.sim in _SIMS or answer.registration is Registration.DENIED
-    )
+    return isinstance(answer, ModemStatus) and (answer.sim in _SIMS or answer.registration is Registration.DENIED)

@@ -1,7 +1,7 @@
 """Meter, battery and panel: whether what is measured can be, and whether the unit will live through the night.
 
-Limits are those of four LiFePO4 cells in series: a cell is charged to 3.65 V and discharged to 2.5 V at most (data
-sheets of LiFePO4 cells, such as EVE LF105), and holds a quarter of its charge or less below 3.2 V at rest, a tenth
+Limits are those of LiFePO4 cells, four in series as a rule. One is charged to 3.65 V and discharged to 2.5 V at most
+(data sheets of LiFePO4 cells, such as EVE LF105), and holds a quarter of its charge or less below 3.2 V at rest, a tenth
 below 3.0 V. A battery's own protection opens below and above.
 """
 
@@ -14,8 +14,7 @@ from provisioning.check_words import Finding, halves, said
 from provisioning.checking import Bench, Look, PartName, PartReport
 from provisioning.sun import Place, sun_at
 
-CELLS = 4
-MOST_V, LOW_V, EMPTY_V = CELLS * 3.65 + 0.2, CELLS * 3.2, CELLS * 3.0
+CELL_MOST_V, CELL_LOW_V, CELL_EMPTY_V = 3.7, 3.2, 3.0
 
 UNIT_TAKES_AT_MOST_W = 8.0
 """A Raspberry Pi 4 at work, a modem that sends and the lamp; what a panel gives beyond goes into the battery."""
@@ -60,7 +59,10 @@ class PowerLooks:
         sample = self._sampled(bench)
         if sample is None:
             return said(Finding.BATTERY_UNSEEN if is_battery else Finding.PANEL_UNSEEN)
-        return battery_of(sample) if is_battery else panel_of(sample, is_day=_is_day(bench))
+        if not is_battery:
+            return panel_of(sample, is_day=_is_day(bench))
+        power = bench.settings.power
+        return battery_of(sample) if power is None else battery_of(sample, power.battery_cells)
 
     def _sampled(self, bench: Bench) -> PowerSample | None:
         if not self._was_asked and bench.board.power is not None:
@@ -85,23 +87,28 @@ def meter_of(sample: PowerSample) -> PartReport:
     return said(Finding.METER_GOOD, values=values, **{name: value for name, (value, _) in shown.items()})
 
 
-def battery_of(sample: PowerSample) -> PartReport:
-    """Return how the battery is. Pure."""
+def battery_of(sample: PowerSample, cells: int = 4) -> PartReport:
+    """Return how a battery of so many cells in series is. Pure."""
     volts, amperes, panel_w = sample.battery_v, sample.battery_a, sample.panel_w
     if volts is None:
         return said(Finding.BATTERY_ABSENT)
-    values = {"battery_v": volts, "battery_a": amperes}
-    if volts > MOST_V:
-        return said(Finding.BATTERY_HIGH, **values, most_v=MOST_V)
-    if volts < EMPTY_V:
-        return said(Finding.BATTERY_EMPTY, **values, least_v=EMPTY_V)
-    if amperes is not None and panel_w is not None and panel_w > UNIT_TAKES_AT_MOST_W and amperes < -STILL_A:
-        return said(Finding.BATTERY_REVERSED, **values, panel_w=panel_w)
-    if volts < LOW_V and (amperes is None or amperes < STILL_A):
-        return said(Finding.BATTERY_LOW, **values, least_v=LOW_V)
+    values = {"battery_v": volts, "battery_a": amperes, "panel_w": panel_w}
+    most_v, low_v, empty_v = (cells * cell_v for cell_v in (CELL_MOST_V, CELL_LOW_V, CELL_EMPTY_V))
+    is_charging = amperes is not None and amperes > STILL_A
+    is_discharging = amperes is not None and amperes < -STILL_A
+    gives_plenty = panel_w is not None and panel_w > UNIT_TAKES_AT_MOST_W
+    flaws = (
+        (volts > most_v, Finding.BATTERY_HIGH, most_v),
+        (volts < empty_v, Finding.BATTERY_EMPTY, empty_v),
+        (gives_plenty and is_discharging, Finding.BATTERY_REVERSED, low_v),
+        (volts < low_v and not is_charging, Finding.BATTERY_LOW, low_v),
+    )
+    for holds, finding, limit_v in flaws:
+        if holds:
+            return said(finding, **values, limit_v=limit_v)
     if amperes is None:
         return said(Finding.BATTERY_VOLTS_ONLY, **values)
-    flow = "charging" if amperes > STILL_A else "discharging" if amperes < -STILL_A else "at rest"
+    flow = "charging" if is_charging else "discharging" if is_discharging else "at rest"
     return said(Finding.BATTERY_GOOD, **values, flow=flow)
 
 

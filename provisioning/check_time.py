@@ -4,6 +4,7 @@ import datetime as dt
 
 from firmware.modem_records import ModemStatus
 from firmware.wall_clock import EARLIEST_UTC_MS
+from provisioning import check_modem
 from provisioning.check_words import Finding, halves, said
 from provisioning.checking import Bench, PartReport
 
@@ -13,6 +14,7 @@ OFF_AT_MOST_S = 30.0
 
 def look(bench: Bench) -> PartReport:
     """Compare the unit's clock with what it has heard."""
+    check_modem.ask(bench)  # the cell's word is a source too
     clock, answer = bench.board.clock, bench.modem_said
     offset_s = None
     if isinstance(answer, ModemStatus) and answer.network_utc_ms is not None:

@@ -78,7 +78,8 @@ class Bench:
     tell: Callable[[str], None]  # what a technician should do or wait for at this moment
     wave_s: float = 0.0  # for so long the technician waves a hand before the sensors; 0: not asked
     light_phase: str = ""  # day, dusk or night by the camera; empty as long as it was not asked
-    modem_said: ModemEvent | None = None  # its last answer; None as long as it was not asked
+    was_modem_asked: bool = False
+    modem_said: ModemEvent | None = None  # its last answer; None: it was not asked, or gave none
 
     @cached_property
     def facts(self) -> Facts:
@@ -112,7 +113,5 @@ def document(reports: Iterable[PartReport], *, device_id: str, made_utc: str, fi
 
 
 def _plain(one: PartReport) -> dict[str, Any]:
-    rounded = {
-        name: round(value, 3) if isinstance(value, float) else value for name, value in one.measured.items()
-    }
+    rounded = {name: round(value, 3) if isinstance(value, float) else value for name, value in one.measured.items()}
     return dataclasses.asdict(dataclasses.replace(one, measured=rounded))

@@ -39,6 +39,7 @@ setup(
     package_data={
         "models": ["*.tflite", "manifest.json", "report.css"],
         "cloud": ["mosquitto.conf.in", "mosquitto.service.d.conf", "access.acl"],
+        "provisioning": ["spanish/*.po"],
         "provisioning.card": ["begin.sh"],
         "provisioning.host": ["files/**/*"],
     },
@@ -53,6 +54,7 @@ setup(
         "dbus-fast>=5",  # ModemManager and logind; wheels for x86-64 and arm64
         "msgspec>=0.19",
         "tqdm>=4.66",
+        "polib>=1.2",  # the Spanish of the technician's tool: gettext's .po, read without a step of a build
     ],
     extras_require={
         # picamera2 imports only beside the system's libcamera (apt install python3-libcamera); lgpio drives the pins.

@@ -15,7 +15,7 @@ from cloud import fleet_folder
 from cloud.boot_times import TimeSource, source_of
 from cloud.broker_files import RECEIVER_USER
 from cloud.read_rows import StoredRead
-from cloud.receiving import Receiving, Taken, TakenHealth
+from cloud.receiving import AnyTaken, Receiving, Taken, TakenHealth, TakenPaper
 from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore
 from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription, share_group
@@ -171,15 +171,33 @@ def line(read: StoredRead) -> str:
     )
 
 
-def _lines(taken: Taken | TakenHealth) -> list[str]:
+def _lines(taken: AnyTaken) -> list[str]:
     """Return what is shown of one new message."""
-    return fault_lines(taken) if isinstance(taken, TakenHealth) else [line(_shown(taken))]
+    match taken:
+        case TakenHealth():
+            return fault_lines(taken)
+        case TakenPaper():
+            return paper_lines(taken)
+    return [line(_shown(taken))]
+
+
+def paper_lines(taken: TakenPaper) -> list[str]:
+    """Return one line for a document of a unit that is whole now; none for a part of one."""
+    if taken.document is None:
+        return []
+    return [
+        f"{_time_of_day(taken.received_utc_ms)}  {taken.device_id}  test: a technician's test read has come through"
+    ]
 
 
 def fault_lines(taken: TakenHealth) -> list[str]:
     """Return one line for each fault of a unit that its health before did not tell; none if all is as it was."""
-    local = dt.datetime.fromtimestamp(taken.received_utc_ms / 1000, tz=dt.UTC).astimezone()
-    return [f"{local:%H:%M:%S}  {taken.device_id}  fault {one.code}: {one.hint}" for one in taken.new_faults]
+    at = _time_of_day(taken.received_utc_ms)
+    return [f"{at}  {taken.device_id}  fault {one.code}: {one.hint}" for one in taken.new_faults]
+
+
+def _time_of_day(utc_ms: int) -> str:
+    return f"{dt.datetime.fromtimestamp(utc_ms / 1000, tz=dt.UTC).astimezone():%H:%M:%S}"
 
 
 def _shortened(text: str, width: int) -> str:

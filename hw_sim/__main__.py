@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from firmware import app, config, erasure, identity
+from firmware import app, config, erasure, identity, sole_use
 from firmware.app import MODELS_FOLDER, Machine
 from firmware.board import log_output
 from firmware.board.linux import forbid_dumps
@@ -66,7 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _device(options: argparse.Namespace) -> int:
     """Run the service as `python -m firmware` does, on the simulated board, until all has been shown and confirmed."""
-    with app.stop_requests() as request, erasure.unless_retired(options.folder, key_store_in):
+    with (
+        app.stop_requests() as request,
+        erasure.unless_retired(options.folder, key_store_in),
+        sole_use.held(options.folder / identity.OUTBOX_NAME),
+    ):
         settings = config.load(options.folder / identity.CONFIG_NAME)
         unit = open_unit(settings, options.folder, _world(options))
         reader: Recogniser = PlateReader.load(

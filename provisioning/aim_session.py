@@ -30,6 +30,7 @@ from provisioning.aim_terminal import CLEAR, HOME, PICTURE_COLUMNS, Colours
 from provisioning.aim_watch import AimWatch, drawn
 from provisioning.aiming import Aim
 from provisioning.host.install import UNIT_FOLDER
+from provisioning.tongue import Tongue
 
 SHOWN_EVERY_S = 0.5
 PAGE_WIDTH_PX = 640
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     """Aim until it is ended. Return 0 if the aim was good then, else 1. Raises ConfigRejected and DeviceFault."""
     capture, mount, reading = _settings(options)
     parts = _simulated(options, capture) if options.board == "sim" else _of_the_pi(capture)
-    page = None if options.page is None else AimPage(options.page)
+    page = None if options.page is None else AimPage(options.page, options.tongue)
     watch = AimWatch(
         parts.camera,
         parts.lamp,
@@ -58,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
         models=options.models or MODELS_FOLDER,
         detection_ratio=reading.detection_score_ratio,
     )
-    out = Showing(capture, page, _colours(sys.stdout, options.colours), sys.stdout)
+    out = Showing(capture, page, _colours(sys.stdout, options.colours), sys.stdout, options.tongue)
     try:
         watch.start()
         aim = _looked(watch, parts.clock, out.show, options)
@@ -75,8 +76,10 @@ def run(options: argparse.Namespace) -> int:
 class Showing:
     """One aim after the other, in the terminal and on the page. Without a terminal, a line for each new verdict."""
 
-    def __init__(self, capture: CaptureConfig, page: AimPage | None, colours: Colours, out: TextIO) -> None:
-        self._capture, self._page, self._colours, self._out = capture, page, colours, out
+    def __init__(
+        self, capture: CaptureConfig, page: AimPage | None, colours: Colours, out: TextIO, tongue: Tongue
+    ) -> None:
+        self._capture, self._page, self._colours, self._out, self._tongue = capture, page, colours, out, tongue
         self._is_screen = out.isatty()
         self._before = ""
         if self._is_screen:
@@ -87,14 +90,15 @@ class Showing:
     def show(self, watch: AimWatch) -> None:
         """Show how it stands."""
         aim, seen = watch.aim(), watch.newest
-        words, numbers = aim_words.said(aim), aim_words.numbers(aim)
+        words, numbers = aim_words.spoken(aim, self._tongue)
         picture = None if seen is None else drawn(seen, self._capture.lane, PAGE_WIDTH_PX)
         if self._page is not None:
             lane = aim_words.lane_line(aim)
             self._page.show(words, numbers, lane, picture, is_good=aim.advised.advice is Advice.GOOD)
         if self._is_screen:
             small = None if seen is None else drawn(seen, self._capture.lane, 4 * PICTURE_COLUMNS)
-            lines = aim_terminal.screen(words.verdict, words.sentence, small, numbers, FOOT, self._colours)
+            foot = self._tongue.said(FOOT)
+            lines = aim_terminal.screen(words.verdict, words.sentence, small, numbers, foot, self._colours)
             self._out.write(HOME + "\n".join(f"{line}\x1b[K" for line in lines.split("\n")))
         elif words.verdict != self._before:
             self._out.write(f"{words.verdict}: {words.sentence}\n")

@@ -13,6 +13,7 @@ from provisioning.aim_advice import (
     Basis,
 )
 from provisioning.aiming import FRAMES_AT_LEAST, Aim, WidthAt
+from provisioning.tongue import Tongue
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,13 @@ _FIXED = {
         "Plates pass outside the lane mask: set capture.lane to the corners below.",
     ),
 }  # fmt: skip
+
+
+def spoken(aim: Aim, tongue: Tongue) -> tuple[Said, list[tuple[str, str]]]:
+    """Return verdict, sentence and numbers in the tongue's language."""
+    words = said(aim)
+    pairs = [(tongue.said(name), tongue.said(value)) for name, value in numbers(aim)]
+    return Said(tongue.said(words.verdict), tongue.said(words.sentence)), pairs
 
 
 def said(aim: Aim) -> Said:

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
         {"kind": "kestrel-survey/v1", **dataclasses.asdict(survey), "site": site, "mount": mount}
     )
     durable_files.write(options.out / JSON_NAME, msgspec.json.format(data, indent=2) + b"\n")
-    page = survey_page.page(survey, assumptions.utc_offset)
+    page = options.tongue.said_page(survey_page.page(survey, assumptions.utc_offset))
     durable_files.write(options.out / PAGE_NAME, page.encode())
     lines = survey_words.all_lines(survey, assumptions.utc_offset)
     sys.stdout.write("\n".join([*lines, f"To print: {(options.out / PAGE_NAME).resolve().as_uri()}"]) + "\n")

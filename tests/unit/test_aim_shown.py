@@ -17,6 +17,7 @@ from provisioning.aim_watch import Seen, drawn
 from provisioning.aiming import Aim, WidthAt
 from provisioning.large_letters import dots_of
 from provisioning.pinhole import Pose
+from provisioning.tongue import Language, Tongue
 
 AT = WidthAt(geometry_px=136.2, measured_px=141.0, plates=5)
 POSE = Pose(right_deg=-12.3, down_deg=15.3)
@@ -84,7 +85,7 @@ def test_every_plate_that_was_found_is_covered_in_what_is_shown():
 
 
 def test_the_page_shows_the_newest_aim_and_keeps_no_picture_when_it_ends(tmp_path):
-    page = AimPage(tmp_path / "aim")
+    page = AimPage(tmp_path / "aim", Tongue(Language.ENGLISH))
     page.end()  # before anything was shown there is nothing to take away
     page.show(aim_words.said(AIM), aim_words.numbers(AIM), "", PICTURE, is_good=False)
     state = state_of(tmp_path)

@@ -15,7 +15,8 @@ import numpy as np
 from firmware.board.pi_camera import FRAME_DURATION_US
 from firmware.exposure import Phase
 from firmware.faults import DeviceFault, FaultCode
-from firmware.records import Grey, Light
+from firmware.ports import Shot
+from firmware.records import Grey, Image, Light
 from provisioning import focus
 from provisioning.check_eyes import Eyes, FirstLook, Glance, linear
 from provisioning.check_words import Finding, halves, said
@@ -44,13 +45,16 @@ TWO_LINES_US = 30.0
 SHORTEST_US = 60.0
 """Four lines: a shorter exposure is not two stops below another one, for it is counted in lines."""
 
-SEEN_WITHIN_STOPS = 0.75
-"""The contrast curve is not quite a power, so that two stops may look like 1.3 or 2.7."""
+SEEN_WITHIN_STOPS = 1.0
+"""Another tuning file has another tone curve, so that two stops may look like one or three, and never like none."""
 
 DARKEST, BRIGHTEST = 12, 245
 FEWEST_PIXELS_RATIO = 0.01
-NIGHT_LIGHT = Light(exposure_us=4000.0, gain=8.0)
-"""At night nobody drives by for long enough to blur: what counts is that there is something to be seen."""
+DARK_LIGHT = Light(exposure_us=16_000.0, gain=15.0)
+"""At night nobody's plate is to be read here: what counts is that the road can be seen by the lamp's light."""
+
+SOFT_AT_NIGHT_PX = 1.5 * focus.SOFT_PX
+"""The noise of the largest gain makes sharp edges look softer."""
 
 LAMP_RATIO, LEASE_S = 1.0, 1.0
 
@@ -59,7 +63,7 @@ def looks(eyes: Eyes) -> dict[PartName, Look]:
     """Return how camera, focus and exposure are looked at, through one pair of eyes."""
     return {
         PartName.CAMERA: lambda bench: _camera(eyes, bench),
-        PartName.FOCUS: _with_pictures(eyes, PartName.FOCUS, focus_of),
+        PartName.FOCUS: _with_pictures(eyes, PartName.FOCUS, lambda first: _focus(eyes, first)),
         PartName.EXPOSURE: _with_pictures(eyes, PartName.EXPOSURE, lambda first: _exposure(eyes, first)),
     }
 
@@ -106,15 +110,15 @@ def _is_frozen(first: FirstLook) -> bool:
     return not is_black and _alike(first) > SAME_AT_MOST_RATIO * len(first.glances)
 
 
-def focus_of(first: FirstLook) -> PartReport:
-    """Return how sharp the picture is. Pure."""
+def focus_of(picture: Image | None, most_px: float = focus.SOFT_PX) -> PartReport:
+    """Return how sharp a picture is, uint8 (H, W, 3) BGR; more than `most_px` of blur is too soft. Pure."""
     blur_px = None
-    if first.picture is not None:
-        blur_px = focus.blur_px(np.asarray(cv2.cvtColor(first.picture, cv2.COLOR_BGR2GRAY), np.uint8))
+    if picture is not None:
+        blur_px = focus.blur_px(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8))
     if blur_px is None:
         return said(Finding.FOCUS_UNSEEN)
-    finding = Finding.FOCUS_SOFT if blur_px > focus.SOFT_PX else Finding.FOCUS_GOOD
-    return said(finding, blur_px=blur_px, most_px=focus.SOFT_PX)
+    finding = Finding.FOCUS_SOFT if blur_px > most_px else Finding.FOCUS_GOOD
+    return said(finding, blur_px=blur_px, most_px=most_px)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +188,31 @@ def _with_pictures(eyes: Eyes, part: PartName, judged: Callable[[FirstLook], Par
     return look
 
 
+def _focus(eyes: Eyes, first: FirstLook) -> PartReport:
+    is_night = first.phase == Phase.NIGHT
+    return focus_of(_picture(eyes, first), SOFT_AT_NIGHT_PX if is_night else focus.SOFT_PX)
+
+
+def _picture(eyes: Eyes, first: FirstLook) -> Image | None:
+    """Return the picture that the settled light gave; at night one of the road by the lamp's light."""
+    if first.phase != Phase.NIGHT:
+        return first.picture
+    pictures: list[Image] = []
+
+    def look(shot: Shot) -> None:
+        _hold_lamp(eyes, is_lit=True)
+        if shot.light.exposure_us > 0.9 * DARK_LIGHT.exposure_us and not pictures:
+            pictures.append(shot.develop(infrared=True).image)
+
+    eyes.ask(DARK_LIGHT)
+    eyes.take(OBEYED_AFTER + 1, look=look)
+    return pictures[0] if pictures else None
+
+
 def _exposure(eyes: Eyes, first: FirstLook) -> PartReport:
     """Ask for two exposures, and look what comes. By day around what the governor has chosen."""
     is_night = first.phase == Phase.NIGHT
-    settled = NIGHT_LIGHT if is_night else first.glances[-1].light
+    settled = DARK_LIGHT if is_night else first.glances[-1].light
     long_us = max(settled.exposure_us, STEP * SHORTEST_US)
     gain = max(1.0, settled.exposure_us * settled.gain / long_us)
     made = []

@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from firmware import identity
-from firmware.app import BYTES_PER_MB, SECONDS_PER_DAY
+from firmware import identity, sole_use
 from firmware.faults import DeviceFault
 from firmware.outbox import Outbox
+from firmware.outgoing import BYTES_PER_MB, SECONDS_PER_DAY
 from firmware.self_check import DiskFacts, State
 from provisioning.check_words import Finding, halves, said
 from provisioning.checking import Bench, PartReport
@@ -95,15 +95,16 @@ def root_of(mounts: str) -> str:
 
 def _waiting(bench: Bench) -> int:
     """Open the outbox as the service does; return how many messages wait in it. Raises DeviceFault."""
-    uplink, board = bench.settings.uplink, bench.board
-    outbox = Outbox(
-        bench.folder / identity.OUTBOX_NAME,
-        capacity_bytes=uplink.outbox_mb * BYTES_PER_MB,
-        retention_s=uplink.retention_days * SECONDS_PER_DAY,
-        clock=board.clock,
-        system=board.system,
-    )
-    try:
-        return outbox.count()
-    finally:
-        outbox.close()
+    uplink, board, path = bench.settings.uplink, bench.board, bench.folder / identity.OUTBOX_NAME
+    with sole_use.held(path):
+        outbox = Outbox(
+            path,
+            capacity_bytes=uplink.outbox_mb * BYTES_PER_MB,
+            retention_s=uplink.retention_days * SECONDS_PER_DAY,
+            clock=board.clock,
+            system=board.system,
+        )
+        try:
+            return outbox.count()
+        finally:
+            outbox.close()

@@ -168,8 +168,8 @@ OUTSIDE_WORDS: Final[dict[Finding, Words]] = {
     # Whom it talks to.
     Finding.BROKER_GOOD: Words(
         PartName.BROKER, _PASS,
-        "a sealed test read was acknowledged by the broker after {acknowledged_s:.1f} s and confirmed by the receiver "
-        "after {confirmed_s:.1f} s",
+        "a sealed test read was acknowledged by the broker after {acknowledged_s:.2f} s and confirmed by the receiver "
+        "after {confirmed_s:.2f} s",
     ),
     Finding.BROKER_NO_NAME: Words(
         PartName.BROKER, _FAIL, "the broker's name {host} cannot be looked up",

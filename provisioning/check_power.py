@@ -1,7 +1,7 @@
 """Meter, battery and panel: whether what is measured can be, and whether the unit will live through the night.
 
 Limits are those of LiFePO4 cells, four in series as a rule. One is charged to 3.65 V and discharged to 2.5 V at most
-(data sheets of LiFePO4 cells, such as EVE LF105), and holds a quarter of its charge or less below 3.2 V at rest, a tenth
+(data sheets of such cells, as EVE's LF105), and holds a quarter of its charge or less below 3.2 V at rest, a tenth
 below 3.0 V. A battery's own protection opens below and above.
 """
 

@@ -114,8 +114,8 @@ UNIT_WORDS: Final[dict[Finding, Words]] = {
     Finding.BATTERY_HIGH: Words(
         PartName.BATTERY, _FAIL, "{battery_v:.2f} V, more than {limit_v:.1f} V: more than its LiFePO4 cells bear",
         "The charge controller is set to lead-acid or to 24 V, or the battery's own protection has opened.",
-        "Disconnect the panel, set the controller to LiFePO4 (12.8 V for four cells), connect the battery first and the "
-        "panel last.",
+        "Disconnect the panel, set the controller to LiFePO4 (12.8 V for four cells), connect the battery first and "
+        "the panel last.",
     ),
     Finding.BATTERY_REVERSED: Words(
         PartName.BATTERY, _FAIL,

@@ -38,7 +38,8 @@ def add_to(subjects: Any) -> None:
         metavar="JSON",
         help="surveys or configurations of the fleet's other sites",
     )
-    parser.add_argument("--signal", choices=["none", "sim"], default="none", help="what to take the signal from")
+    parser.add_argument("--signal", choices=["none", "modem"], default="none", help="log what the modem here receives")
+    parser.add_argument("--board", choices=["pi", "sim"], default="pi", help="sim: a simulated modem, for practice")
     parser.add_argument("--minutes", type=float, default=5.0, help="how long to log the signal (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for survey.json and survey.html")
     parser.set_defaults(command=_survey)

@@ -138,9 +138,10 @@ def _logged(source: SignalSource, seconds: float) -> SignalSummary:
         time.sleep(for_s)
 
     sys.stderr.write(f"Listening to the cell for {seconds / 60:g} min ")
-    samples = looks(source, seconds, now_s=time.monotonic, wait=wait)
-    sys.stderr.write("\n")
-    return summary_of(samples)
+    try:
+        return summary_of(looks(source, seconds, now_s=time.monotonic, wait=wait))
+    finally:
+        sys.stderr.write("\n")
 
 
 def _checked(options: argparse.Namespace) -> tuple[SiteConfig, MountConfig, Assumptions]:

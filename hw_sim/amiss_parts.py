@@ -19,6 +19,7 @@ from hw_sim.amiss import Amiss, AmissScene, hung
 from hw_sim.camera import CameraFaults, Scene, SimCamera
 from hw_sim.lid import SimLid
 from hw_sim.modem import ModemFailure, SimModem
+from hw_sim.power import PowerAmiss, SimPower
 from hw_sim.sensors import PirRules, Sensor, SimIrBeam, SimRadar, Stuck, Subject
 from hw_sim.world import Mount
 
@@ -41,6 +42,7 @@ class PartFault(enum.StrEnum):
     RADAR_STUCK = "radar=stuck"
     LID_OPEN = "lid=open"
     METER_ABSENT = "meter=absent"
+    METER_NONSENSE = "meter=nonsense"
     BATTERY_LOW = "battery=low"
     PANEL_DARK = "panel=dark"
     MODEM_ABSENT = "modem=absent"
@@ -71,6 +73,12 @@ DROPPED_RATIO: Final = 0.25
 FOREVER_S: Final = 1e9
 NOWHERE: Final = "broker.invalid"  # RFC 2606: a name that nobody will ever have
 
+_SUPPLIES: Final = {
+    PartFault.METER_ABSENT: PowerAmiss.ABSENT,
+    PartFault.METER_NONSENSE: PowerAmiss.NONSENSE,
+    PartFault.BATTERY_LOW: PowerAmiss.BATTERY_LOW,
+    PartFault.PANEL_DARK: PowerAmiss.PANEL_DARK,
+}
 _MODEM_ANSWERS: Final = {
     PartFault.MODEM_DENIED: {"registration": Registration.DENIED, "state": ModemState.ENABLED, "is_connected": False},
     PartFault.MODEM_WEAK: {"rsrp_dbm": -118.0, "quality_ratio": 0.1},
@@ -118,7 +126,13 @@ def pir_rules(faults: Faults) -> PirRules | None:
 
 
 def befall(
-    faults: Faults, *, camera: SimCamera, sensors: Collection[Sensor], lid: SimLid | None, modem: SimModem | None
+    faults: Faults,
+    *,
+    camera: SimCamera,
+    sensors: Collection[Sensor],
+    lid: SimLid | None,
+    modem: SimModem | None,
+    power: SimPower | None,
 ) -> None:
     """Let it happen to the parts that have a world face for it."""
     if PartFault.CAMERA_ABSENT in faults:
@@ -137,6 +151,9 @@ def befall(
         lid.open()
     if modem is not None:
         _befall_modem(faults, modem)
+    for fault in faults:
+        if power is not None and fault in _SUPPLIES:
+            power.fail(_SUPPLIES[fault])
 
 
 def seen_of(faults: Faults, facts: Facts, settings: DeviceConfig) -> Facts:

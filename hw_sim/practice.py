@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from firmware import config, identity
-from firmware.config import GuardConfig, ModemConfig
+from firmware.config import GuardConfig, MeterConfig, ModemConfig, PowerConfig
 from hw_sim import demonstration
 from hw_sim.amiss_parts import NOWHERE, Faults, PartFault
 from hw_sim.broker import Broker
@@ -43,6 +43,10 @@ def practice_unit(faults: Faults, *, with_office: bool) -> Iterator[Path]:
             uplink=uplink,
             modem=ModemConfig(power_pin=MODEM_SUPPLY_PIN),
             guard=GuardConfig(tamper_pin=TAMPER_PIN),
+            power=PowerConfig(
+                battery=MeterConfig(chip="ina226", address="0x40", shunt_mohm=2.0),
+                panel=MeterConfig(chip="ina226", address="0x41", shunt_mohm=10.0),
+            ),
         )
         durable_files.write(path, config.encode(settings))
         if with_office and PartFault.BROKER_AWAY not in faults:

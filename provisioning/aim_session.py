@@ -6,6 +6,7 @@ unit's service must be stopped, for a camera has one user. Nothing is listened t
 
 import argparse
 import dataclasses
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -19,10 +20,11 @@ from firmware import config
 from firmware.app import MODELS_FOLDER
 from firmware.board import pi
 from firmware.board.linux import LinuxClock
+from firmware.board.modem import ManagedModem
 from firmware.board.pi_camera import PiCamera
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
-from firmware.config import CaptureConfig, MountConfig, ReadingConfig
-from firmware.ports import Camera, Clock, IrLamp
+from firmware.config import CaptureConfig, ModemConfig, MountConfig, ReadingConfig
+from firmware.ports import Camera, Clock, IrLamp, Modem
 from provisioning import aim_terminal, aim_words, durable_files
 from provisioning.aim_advice import Advice
 from provisioning.aim_page import AimPage
@@ -30,9 +32,11 @@ from provisioning.aim_terminal import CLEAR, HOME, PICTURE_COLUMNS, Colours
 from provisioning.aim_watch import AimWatch, drawn
 from provisioning.aiming import Aim
 from provisioning.host.install import UNIT_FOLDER
+from provisioning.signal_log import ModemSignal
 from provisioning.tongue import Tongue
 
 SHOWN_EVERY_S = 0.5
+SIGNAL_EVERY_S = 5.0
 PAGE_WIDTH_PX = 640
 FOOT = "Ctrl-C ends. Plates: found (by geometry). Focus: 100 is as sharp as can be."
 
@@ -44,12 +48,14 @@ class Parts:
     camera: Camera
     lamp: IrLamp | None
     clock: Clock
+    modem: Modem | None
 
 
 def run(options: argparse.Namespace) -> int:
     """Aim until it is ended. Return 0 if the aim was good then, else 1. Raises ConfigRejected and DeviceFault."""
-    capture, mount, reading = _settings(options)
-    parts = _simulated(options, capture) if options.board == "sim" else _of_the_pi(capture)
+    capture, mount, reading, modem = _settings(options)
+    parts = _simulated(options, capture, modem) if options.board == "sim" else _of_the_pi(capture, modem)
+    signal = None if parts.modem is None else ModemSignal(parts.modem)
     page = None if options.page is None else AimPage(options.page, options.tongue)
     watch = AimWatch(
         parts.camera,
@@ -59,12 +65,14 @@ def run(options: argparse.Namespace) -> int:
         models=options.models or MODELS_FOLDER,
         detection_ratio=reading.detection_score_ratio,
     )
-    out = Showing(capture, page, _colours(sys.stdout, options.colours), sys.stdout, options.tongue)
+    out = Showing(capture, page, _colours(sys.stdout, options.colours), sys.stdout, tongue=options.tongue, signal=signal)
     try:
         watch.start()
-        aim = _looked(watch, parts.clock, out.show, options)
+        aim = _looked(watch, parts.clock, out.show, options, signal)
     finally:
         watch.close()
+        if signal is not None:
+            signal.close()
         out.end()
     if options.json is not None:
         durable_files.write(options.json, msgspec.json.format(msgspec.json.encode(rounded(aim)), indent=2) + b"\n")
@@ -77,9 +85,17 @@ class Showing:
     """One aim after the other, in the terminal and on the page. Without a terminal, a line for each new verdict."""
 
     def __init__(
-        self, capture: CaptureConfig, page: AimPage | None, colours: Colours, out: TextIO, tongue: Tongue
+        self,
+        capture: CaptureConfig,
+        page: AimPage | None,
+        colours: Colours,
+        out: TextIO,
+        *,
+        tongue: Tongue,
+        signal: ModemSignal | None,
     ) -> None:
-        self._capture, self._page, self._colours, self._out, self._tongue = capture, page, colours, out, tongue
+        self._capture, self._page, self._colours, self._out = capture, page, colours, out
+        self._tongue, self._signal = tongue, signal
         self._is_screen = out.isatty()
         self._before = ""
         if self._is_screen:
@@ -90,7 +106,9 @@ class Showing:
     def show(self, watch: AimWatch) -> None:
         """Show how it stands."""
         aim, seen = watch.aim(), watch.newest
-        words, numbers = aim_words.spoken(aim, self._tongue)
+        signal = self._signal
+        cell = "-" if signal is None else aim_words.signal_value(signal.newest, signal.fault)
+        words, numbers = aim_words.spoken(aim, cell, self._tongue)
         picture = None if seen is None else drawn(seen, self._capture.lane, PAGE_WIDTH_PX)
         if self._page is not None:
             lane = aim_words.lane_line(aim)
@@ -126,16 +144,28 @@ def rounded(aim: Aim) -> dict[str, Any]:
     return {name: plain(value) for name, value in dataclasses.asdict(aim).items()}
 
 
-def _looked(watch: AimWatch, clock: Clock, show: Callable[[AimWatch], None], options: argparse.Namespace) -> Aim:
+def _looked(
+    watch: AimWatch,
+    clock: Clock,
+    show: Callable[[AimWatch], None],
+    options: argparse.Namespace,
+    signal: ModemSignal | None,
+) -> Aim:
     """Look and show until an option or Ctrl-C ends it; return the last aim."""
     begun_s = shown_s = clock.monotonic_s()
+    asked_s = -math.inf
     try:
         while True:
             now_s = clock.monotonic_s()
             if not watch.step(now_s):
                 watch.wake.wait(0.05)
                 watch.wake.clear()
+            if signal is not None and now_s - asked_s >= SIGNAL_EVERY_S:
+                asked_s = now_s
+                signal.ask()
             if now_s - shown_s >= SHOWN_EVERY_S:
+                if signal is not None:
+                    signal.heard()
                 shown_s = now_s
                 show(watch)
             is_over = (
@@ -151,22 +181,27 @@ def _looked(watch: AimWatch, clock: Clock, show: Callable[[AimWatch], None], opt
     return watch.aim()
 
 
-def _settings(options: argparse.Namespace) -> tuple[CaptureConfig, MountConfig, ReadingConfig]:
+def _settings(options: argparse.Namespace) -> tuple[CaptureConfig, MountConfig, ReadingConfig, ModemConfig | None]:
     if options.config is None and options.board == "sim":
-        return CaptureConfig(), MountConfig(), ReadingConfig()
+        return CaptureConfig(), MountConfig(), ReadingConfig(), ModemConfig()
     settings = config.load(options.config or Path("/") / UNIT_FOLDER / "config.json")
-    return settings.capture, settings.mount, settings.reading
+    return settings.capture, settings.mount, settings.reading, settings.modem
 
 
-def _of_the_pi(capture: CaptureConfig) -> Parts:
+def _of_the_pi(capture: CaptureConfig, modem: ModemConfig | None) -> Parts:
     clock = LinuxClock()
-    return Parts(camera=PiCamera(clock), lamp=pi.lamp(capture), clock=clock)
+    return Parts(
+        camera=PiCamera(clock),
+        lamp=pi.lamp(capture),
+        clock=clock,
+        modem=None if modem is None else ManagedModem(clock, signal_period_s=int(SIGNAL_EVERY_S)),
+    )
 
 
-def _simulated(options: argparse.Namespace, capture: CaptureConfig) -> Parts:
+def _simulated(options: argparse.Namespace, capture: CaptureConfig, modem: ModemConfig | None) -> Parts:
     """Return the parts of a unit before a road. Imported here, because a unit's own tool does without a road."""
     from hw_sim import amiss  # noqa: PLC0415
-    from hw_sim.board import open_parts  # noqa: PLC0415
+    from hw_sim.board import open_modem, open_parts  # noqa: PLC0415
     from hw_sim.light import Conditions, LightLevel  # noqa: PLC0415
     from hw_sim.pausing_clock import PausingClock  # noqa: PLC0415
     from hw_sim.road import Road, RoadScene  # noqa: PLC0415
@@ -178,7 +213,8 @@ def _simulated(options: argparse.Namespace, capture: CaptureConfig) -> Parts:
     parts = open_parts(capture, clock, scene, seed=options.seed, make_timer=clock.timer, standing=clock.standing)
     for trigger in parts.triggers:
         trigger.close()  # nobody waits for them here
-    return Parts(camera=parts.camera, lamp=parts.lamp, clock=clock)
+    simulated_modem, _ = open_modem(modem, clock, make_timer=clock.timer)
+    return Parts(camera=parts.camera, lamp=parts.lamp, clock=clock, modem=simulated_modem)
 
 
 def _colours(out: TextIO, wanted: str | None) -> Colours:

@@ -5,6 +5,7 @@ import dataclasses
 import datetime as dt
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,13 @@ import msgspec
 from msgspec import Meta
 
 from firmware import strict_json
+from firmware.board.linux import LinuxClock
+from firmware.board.modem import ManagedModem
 from firmware.config import MountConfig, SiteConfig
 from firmware.faults import ConfigRejected
+from firmware.ports import Modem
 from provisioning import durable_files, survey_page, survey_words, surveying
-from provisioning.signal_log import SignalSample, SignalSource, SignalSummary, SimulatedSignal, summary_of
+from provisioning.signal_log import ModemSignal, SignalSample, SignalSource, SignalSummary, summary_of
 from provisioning.sun import Horizon, Place
 from provisioning.surveying import Survey
 
@@ -55,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
         power=surveying.power_figure(
             place, horizon, clearness_ratio=assumptions.clearness, load_w=assumptions.load_w, days=assumptions.days
         ),
-        signal=None if options.signal == "none" else _logged(SimulatedSignal(seed=1), assumptions.minutes * 60.0),
+        signal=_signal(options, assumptions.minutes * 60.0),
     )  # fmt: skip
     durable_files.make_folder(options.out)
     data = msgspec.json.encode(
@@ -103,6 +107,28 @@ def looks(
         wait(LOOK_EVERY_S)
 
 
+def _signal(options: argparse.Namespace, seconds: float) -> SignalSummary | None:
+    """Return what the modem received, or None if nobody wants to know. Raises DeviceFault."""
+    if options.signal == "none":
+        return None
+    source = ModemSignal(_simulated_modem() if options.board == "sim" else _modem_here())
+    try:
+        return _logged(source, seconds)
+    finally:
+        source.close()
+
+
+def _modem_here() -> Modem:
+    return ManagedModem(LinuxClock(), signal_period_s=int(LOOK_EVERY_S))
+
+
+def _simulated_modem() -> Modem:
+    """Return a modem for practice. Imported here, because a unit's own tool does without."""
+    from hw_sim.modem import SimModem  # noqa: PLC0415
+
+    return SimModem(LinuxClock(), threading.Timer)
+
+
 def _logged(source: SignalSource, seconds: float) -> SignalSummary:
     """Log the signal with a line that says how it goes."""
 
@@ -112,9 +138,10 @@ def _logged(source: SignalSource, seconds: float) -> SignalSummary:
         time.sleep(for_s)
 
     sys.stderr.write(f"Listening to the cell for {seconds / 60:g} min ")
-    samples = looks(source, seconds, now_s=time.monotonic, wait=wait)
-    sys.stderr.write("\n")
-    return summary_of(samples)
+    try:
+        return summary_of(looks(source, seconds, now_s=time.monotonic, wait=wait))
+    finally:
+        sys.stderr.write("\n")
 
 
 def _checked(options: argparse.Namespace) -> tuple[SiteConfig, MountConfig, Assumptions]:

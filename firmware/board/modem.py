@@ -55,7 +55,9 @@ LOOK_AGAIN_S: Final = 1.0
 CLOSE_LIMIT_S: Final = 5.0
 
 SIGNAL_PERIOD_S: Final = 60
-"""ModemManager asks the modem for RSRP and RSRQ only where somebody has said how often (Signal.Setup)."""
+"""ModemManager asks the modem for RSRP and RSRQ only where somebody has said how often (Signal.Setup).
+
+For a unit each minute will do; whoever aims an antenna wants it sooner."""
 
 _STATES: Final = dict(enumerate(ModemState, start=-1))  # MMModemState counts from -1
 
@@ -111,12 +113,14 @@ class ManagedModem:
         bus_address: str = SYSTEM_BUS,
         answer_limit_s: float = ANSWER_LIMIT_S,
         redial_wait_s: float = REDIAL_WAIT_S,
+        signal_period_s: int = SIGNAL_PERIOD_S,
     ) -> None:
-        """Take where the bus is. Nothing is connected before the first order."""
+        """Take where the bus is, and how often RSRP is measured anew. Nothing is connected before the first order."""
         self._clock = clock
         self._bus_address = bus_address
         self._answer_limit_s = answer_limit_s
         self._redial_wait_s = redial_wait_s
+        self._signal_period_s = signal_period_s
         self._events: deque[ModemEvent] = deque()  # at most one for each pending order
         self._pending: set[ModemOrder] = set()
         self._orders: asyncio.Queue[ModemOrder] = asyncio.Queue()
@@ -216,12 +220,12 @@ class ManagedModem:
         )
 
     async def _signal(self, bus: SystemBus, path: str, face: dict[str, Variant] | None) -> dict[str, Variant]:
-        """Return the levels by the newest technology that has any; ask for them from now on if nobody has."""
+        """Return the levels by the newest technology that has any; ask for them from now on, as often as wanted."""
         if face is None:
             return {}
-        if value_of(face, "Rate", "u") == 0:
+        if value_of(face, "Rate", "u") != self._signal_period_s:
             with contextlib.suppress(CallFailed):  # one that cannot measure has told how strong it is by its quality
-                await bus.call(SERVICE, path, f"{SIGNAL}.Setup", "u", (SIGNAL_PERIOD_S,))
+                await bus.call(SERVICE, path, f"{SIGNAL}.Setup", "u", (self._signal_period_s,))
         levels: list[dict[str, Variant]] = [
             value_of(face, name, "a{sv}") for name in ("Nr5g", "Lte", "Umts", "Gsm") if name in face
         ]

@@ -14,7 +14,18 @@ from firmware.modem_records import (
     ModemEvent,
     ModemOrder,
 )
-from firmware.records import BoardState, Frame, Grey, Light, LinkEvent, MemoryUse, PowerSample, Traffic, TriggerEdge, TriggerSource
+from firmware.records import (
+    BoardState,
+    Frame,
+    Grey,
+    Light,
+    LinkEvent,
+    MemoryUse,
+    PowerSample,
+    Traffic,
+    TriggerEdge,
+    TriggerSource,
+)
 
 
 class Shot(Protocol):

@@ -7,7 +7,7 @@ before the camera, in the clock, or in what is seen of the machine.
 import dataclasses
 import enum
 from collections.abc import Collection
-from typing import Final
+from typing import Any, Final
 
 from firmware.config import DeviceConfig
 from firmware.identity import MS_PER_DAY
@@ -79,7 +79,7 @@ _SUPPLIES: Final = {
     PartFault.BATTERY_LOW: PowerAmiss.BATTERY_LOW,
     PartFault.PANEL_DARK: PowerAmiss.PANEL_DARK,
 }
-_MODEM_ANSWERS: Final = {
+_MODEM_ANSWERS: Final[dict[PartFault, dict[str, Any]]] = {
     PartFault.MODEM_DENIED: {"registration": Registration.DENIED, "state": ModemState.ENABLED, "is_connected": False},
     PartFault.MODEM_WEAK: {"rsrp_dbm": -118.0, "quality_ratio": 0.1},
     PartFault.MODEM_NO_APN: {"state": ModemState.REGISTERED, "is_connected": False},

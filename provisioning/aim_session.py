@@ -65,7 +65,8 @@ def run(options: argparse.Namespace) -> int:
         models=options.models or MODELS_FOLDER,
         detection_ratio=reading.detection_score_ratio,
     )
-    out = Showing(capture, page, _colours(sys.stdout, options.colours), sys.stdout, tongue=options.tongue, signal=signal)
+    colours = _colours(sys.stdout, options.colours)
+    out = Showing(capture, page, colours, sys.stdout, tongue=options.tongue, signal=signal)
     try:
         watch.start()
         aim = _looked(watch, parts.clock, out.show, options, signal)

@@ -115,7 +115,7 @@ OUTSIDE_WORDS: Final[dict[Finding, Words]] = {
     ),
 
     # What wakes it.
-    Finding.LINE_GOOD: Words(PartName.PIR, _PASS, "{edges} edges in {seconds:.0f} s; the line is not stuck"),
+    Finding.LINE_GOOD: Words(PartName.PIR, _PASS, "edges in {seconds:.0f} s: {edges}; the line is not stuck"),
     Finding.LINE_QUIET: Words(
         PartName.PIR, _PASS, "the line is quiet and not stuck ({seconds:.0f} s); `--wave 10` tries whether it answers"
     ),
@@ -148,7 +148,7 @@ OUTSIDE_WORDS: Final[dict[Finding, Words]] = {
         "Check 5 V at the sensor and its signal wire to the pin of the configuration, and wave within its reach.",
     ),
     Finding.LINE_CHATTERS: Words(
-        PartName.PIR, _WARN, "{edges} edges in {seconds:.0f} s: the line chatters",
+        PartName.PIR, _WARN, "edges in {seconds:.0f} s: {edges}; the line chatters",
         "Its ground wire is loose, or the line runs beside the modem's antenna or the lamp's wires.",
         "Check the ground wire, lay the line apart from antenna and lamp, and check again.",
     ),

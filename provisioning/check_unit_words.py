@@ -121,7 +121,8 @@ UNIT_WORDS: Final[dict[Finding, Words]] = {
         PartName.BATTERY, _FAIL,
         "{battery_a:+.2f} A flow out of the battery while the panel gives {panel_w:.1f} W, more than the unit takes",
         "The wires at the meter's battery shunt are the wrong way round, or the charge controller does not charge.",
-        "Look whether the controller says that it charges: if so, swap the two wires at the shunt, else check its fuse.",
+        "Look whether the controller says that it charges: if it does, swap the two wires at the shunt, else check "
+        "its fuse.",
     ),
     Finding.PANEL_GOOD: Words(PartName.PANEL, _PASS, "{panel_v:.1f} V, {panel_w:.1f} W"),
     Finding.PANEL_AT_NIGHT: Words(PartName.PANEL, _PASS, "{panel_w:.1f} W: it is too dark for more"),

@@ -21,7 +21,7 @@ _TEXTS_ONLY = {"detail", "hint", "values"}
 """Sentences, which are in what is said and no measured values."""
 
 
-def said(finding: Finding, part: PartName | None = None, **values: Measured) -> PartReport:
+def said(finding: Finding, part: PartName | None = None, /, **values: Measured) -> PartReport:
     """Return the report of a finding with its values, of `part` if several parts have it in common.
 
     Raises KeyError for a value that the words need and nobody gave.

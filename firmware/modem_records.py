@@ -47,7 +47,7 @@ class AccessTechnology(enum.StrEnum):
     OTHER = "other"
 
 
-class SimState(enum.StrEnum):
+class CardState(enum.StrEnum):
     """How the SIM card is, as far as the modem tells."""
 
     UNKNOWN = "unknown"
@@ -77,7 +77,7 @@ class ModemStatus:
     sent_bytes: int | None  # of the bearer's present connection
     received_bytes: int | None
     network_utc_ms: int | None
-    sim: SimState = SimState.UNKNOWN
+    card: CardState = CardState.UNKNOWN
 
 
 class ModemOrder(enum.StrEnum):

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from firmware.config import DeviceConfig
 from firmware.identity import MS_PER_DAY
-from firmware.modem_records import ModemState, Registration, SimState
+from firmware.modem_records import CardState, ModemState, Registration
 from firmware.ports import Clock
 from firmware.records import Grey, Image, Light
 from firmware.self_check import CertificateFacts, DiskFacts, Facts, KeyFacts, Unseen, WaitingSocket
@@ -84,11 +84,11 @@ _MODEM_ANSWERS: Final[dict[PartFault, dict[str, Any]]] = {
     PartFault.MODEM_WEAK: {"rsrp_dbm": -118.0, "quality_ratio": 0.1},
     PartFault.MODEM_NO_APN: {"state": ModemState.REGISTERED, "is_connected": False},
     PartFault.SIM_MISSING: {
-        "state": ModemState.FAILED, "sim": SimState.MISSING,
+        "state": ModemState.FAILED, "card": CardState.MISSING,
         "registration": Registration.UNKNOWN, "is_connected": False,
     },
     PartFault.SIM_LOCKED: {
-        "state": ModemState.LOCKED, "sim": SimState.LOCKED,
+        "state": ModemState.LOCKED, "card": CardState.LOCKED,
         "registration": Registration.UNKNOWN, "is_connected": False,
     },
 }  # fmt: skip

@@ -21,6 +21,7 @@ from gpiozero.pins.mock import MockFactory, MockPin
 from firmware.board.gpio_pins import Timer
 from firmware.modem_records import (
     AccessTechnology,
+    CardState,
     ModemDone,
     ModemEvent,
     ModemFlaw,
@@ -29,7 +30,6 @@ from firmware.modem_records import (
     ModemStatus,
     ModemTrouble,
     Registration,
-    SimState,
 )
 from firmware.ports import Clock
 from firmware.stage import drained
@@ -211,7 +211,7 @@ class SimModem:
             sent_bytes=0 if is_connected else None,
             received_bytes=0 if is_connected else None,
             network_utc_ms=None if offset_ms is None else round(now_s * 1000 + offset_ms),
-            sim=SimState.READY,
+            card=CardState.READY,
         )
         return dataclasses.replace(status, **self._otherwise)
 

@@ -4,6 +4,7 @@ import threading
 
 from firmware.modem_records import (
     AccessTechnology,
+    CardState,
     ModemEvent,
     ModemFlaw,
     ModemOrder,
@@ -11,7 +12,6 @@ from firmware.modem_records import (
     ModemStatus,
     ModemTrouble,
     Registration,
-    SimState,
 )
 from firmware.ports import Clock, Modem
 from provisioning.check_words import Finding, halves, said
@@ -34,10 +34,10 @@ TECHNOLOGIES = {
     AccessTechnology.NR5G: "5G",
     AccessTechnology.OTHER: "another network",
 }
-_SIMS = {
-    SimState.MISSING: Finding.SIM_MISSING,
-    SimState.BAD: Finding.SIM_BAD,
-    SimState.LOCKED: Finding.SIM_LOCKED,
+_CARDS = {
+    CardState.MISSING: Finding.SIM_MISSING,
+    CardState.BAD: Finding.SIM_BAD,
+    CardState.LOCKED: Finding.SIM_LOCKED,
 }
 _FLAWS = {
     ModemFlaw.ABSENT: Finding.MODEM_NOT_THERE,
@@ -110,8 +110,8 @@ def _with_network(answer: ModemStatus) -> PartReport:
 
 def _without_network(status: ModemStatus) -> Finding | None:
     """Return why the modem is not in a network, or None if it is."""
-    if status.sim in _SIMS:
-        return _SIMS[status.sim]
+    if status.card in _CARDS:
+        return _CARDS[status.card]
     if status.state is ModemState.LOCKED:
         return Finding.SIM_LOCKED
     if status.state is ModemState.FAILED:
@@ -147,4 +147,4 @@ def _asked(modem: Modem, clock: Clock) -> ModemEvent | None:
 
 def _is_final(answer: ModemEvent | None) -> bool:
     """Say whether waiting will not help: a card that is missing, locked or refused."""
-    return isinstance(answer, ModemStatus) and (answer.sim in _SIMS or answer.registration is Registration.DENIED)
+    return isinstance(answer, ModemStatus) and (answer.card in _CARDS or answer.registration is Registration.DENIED)

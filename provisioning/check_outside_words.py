@@ -179,7 +179,7 @@ OUTSIDE_WORDS: Final[dict[Finding, Words]] = {
     Finding.BROKER_NO_WAY: Words(
         PartName.BROKER, _FAIL, "the broker cannot be reached: {detail}",
         "There is no signal, the broker does not run, or a firewall lies between.",
-        "Put the parts `modem` and `firewall` right first; if both pass, call the office: is the broker up?",
+        "Put the parts `modem` and `firewall` right first; if both pass, have the office look whether the broker runs.",
     ),
     Finding.BROKER_TLS: Words(
         PartName.BROKER, _FAIL, "unit and broker do not accept each other's certificates: {detail}",

@@ -21,6 +21,7 @@ from dbus_fast import Variant
 from firmware.board.system_bus import PROPERTIES, SYSTEM_BUS, CallFailed, CallFlaw, SystemBus, value_of
 from firmware.modem_records import (
     AccessTechnology,
+    CardState,
     ModemDone,
     ModemEvent,
     ModemFlaw,
@@ -29,7 +30,6 @@ from firmware.modem_records import (
     ModemStatus,
     ModemTrouble,
     Registration,
-    SimState,
 )
 from firmware.ports import Clock
 from firmware.stage import drained
@@ -93,10 +93,10 @@ _FLAWS: Final = {
     CallFlaw.NONSENSE: (ModemFlaw.NONSENSE, "check that ModemManager is of this Debian release"),
 }
 
-_SIM_FLAWS: Final = {2: SimState.MISSING, 3: SimState.BAD}
+_CARD_FLAWS: Final = {2: CardState.MISSING, 3: CardState.BAD}
 """MMModemStateFailedReason."""
 
-_SIM_IS_OPEN: Final = frozenset({1, 3, 5})
+_CARD_IS_OPEN: Final = frozenset({1, 3, 5})
 """MMModemLock: none, and those of the second PIN, which guards no data."""
 
 _WEAKEST_DBM: Final = -160.0
@@ -216,7 +216,7 @@ class ManagedModem:
             sent_bytes=_count(statistics, "tx-bytes"),
             received_bytes=_count(statistics, "rx-bytes"),
             network_utc_ms=network_utc_ms,
-            sim=_sim(modem),
+            card=_card(modem),
         )
 
     async def _signal(self, bus: SystemBus, path: str, face: dict[str, Variant] | None) -> dict[str, Variant]:
@@ -295,15 +295,15 @@ def _registration(network: dict[str, Variant]) -> Registration:
     return _REGISTRATIONS.get(value_of(network, "RegistrationState", "u"), Registration.UNKNOWN)
 
 
-def _sim(modem: dict[str, Variant]) -> SimState:
+def _card(modem: dict[str, Variant]) -> CardState:
     """Return what the modem says of its SIM card; a modem that failed says why, any other which lock it waits for."""
     flaw = value_of(modem, "StateFailedReason", "u") if "StateFailedReason" in modem else 0
-    if flaw in _SIM_FLAWS:
-        return _SIM_FLAWS[flaw]
+    if flaw in _CARD_FLAWS:
+        return _CARD_FLAWS[flaw]
     lock = value_of(modem, "UnlockRequired", "u") if "UnlockRequired" in modem else 0
     if lock == 0:
-        return SimState.UNKNOWN
-    return SimState.READY if lock in _SIM_IS_OPEN else SimState.LOCKED
+        return CardState.UNKNOWN
+    return CardState.READY if lock in _CARD_IS_OPEN else CardState.LOCKED
 
 
 def _technology(bits: int) -> AccessTechnology:

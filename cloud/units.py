@@ -9,14 +9,14 @@ import msgspec
 
 from cloud.registry import Registry, State
 from cloud.store import ReadStore
-from firmware.health_report import Health, Thrift
+from firmware.health_report import Health, PowerState, Thrift
 
 SILENT_MS: Final = 26 * 3_600_000
 """Without a word for so long a unit is silent: even one that saves bytes says one every twelve hours."""
 
 _HEADING: Final = (
     f"{'unit':<28}  {'site':<20}  {'state':<8}  {'heard':>9}  {'waiting':>8}  {'reads/h':>7}  {'MB/month':>8}  "
-    f"{'board':>6}  {'firmware':<9}  faults"
+    f"{'board':>6}  {'battery':>14}  {'panel':>6}  {'firmware':<9}  faults"
 )
 
 
@@ -85,8 +85,20 @@ def _line(fares: UnitFares, now_utc_ms: int) -> str:
     faults = "; ".join(f"{one.code} for {_span(1000 * one.since_s)}: {one.hint}" for one in health.faults)
     return (
         f"{begin}  {_span(now_utc_ms - fares.at_utc_ms):>9}  {health.waiting:>8}  {health.reads_last_hour:>7}  "
-        f"{spent:>8}  {board:>6}  {health.firmware_version:<9.9}  {faults or '--'}"
+        f"{spent:>8}  {board:>6}  {_battery(health.power):>14}  {_panel(health.power):>6}  "
+        f"{health.firmware_version:<9.9}  {faults or '--'}"
     )
+
+
+def _battery(power: PowerState | None) -> str:
+    if power is None or power.battery_mv is None:
+        return "--"
+    charging = "" if power.battery_ma is None else f" {power.battery_ma / 1000:+.1f} A"
+    return f"{power.battery_mv / 1000:.1f} V{charging}"
+
+
+def _panel(power: PowerState | None) -> str:
+    return "--" if power is None or power.panel_mw is None else f"{power.panel_mw / 1000:.0f} W"
 
 
 def _span(milliseconds: int) -> str:

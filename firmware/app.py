@@ -26,10 +26,12 @@ from firmware.health import Counts, HealthStage, Sources
 from firmware.log_lines import Phrase, described
 from firmware.outbox import Outbox
 from firmware.ports import Board
+from firmware.power import PowerStage
 from firmware.reading import ReadingStage, Recogniser
+from firmware.records import PowerSample
 from firmware.recovery import RecoveryStage
 from firmware.spending import SpendingStage
-from firmware.stage import Stage, StageThread
+from firmware.stage import Latest, Stage, StageThread
 from firmware.uplink import UplinkStage
 
 WATCH_EVERY_S = 1.0
@@ -87,13 +89,14 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         board.camera, board.triggers, reading.frames, config.capture, faults, lamp=board.lamp, system=board.system
     )
     recovery = _recovery(board, folder, uplink, outbox, faults)
-    sources = _sources(recogniser, reading, spending, uplink, recovery)
+    power = PowerStage(board.power, faults=faults)
+    sources = _sources(recogniser, reading, spending, uplink, recovery, power=power.sample)
     health = HealthStage(way_out.sealer, outbox, config, sources, clock=board.clock, system=board.system, faults=faults)
     LOG.info("the unit's key lies in a %s", Phrase("file" if config.token is None else "token"))
     expiry = ExpiryStage(way_out.unit.not_after_utc_ms, board.clock, faults)
     clock_watch = ClockStage(board.clock, faults)
     return Machine(
-        stages=(capture, reading, spending, health, uplink, *recovery, way_out.guard, expiry, clock_watch),
+        stages=(capture, reading, spending, power, health, uplink, *recovery, way_out.guard, expiry, clock_watch),
         capture=capture,
         reading=reading,
         uplink=uplink,
@@ -109,6 +112,8 @@ def _sources(
     spending: SpendingStage,
     uplink: UplinkStage,
     recovery: Sequence[RecoveryStage],
+    *,
+    power: Latest[PowerSample | None],
 ) -> Sources:
     """Return where the health report comes from."""
 
@@ -135,6 +140,7 @@ def _sources(
         counts=counts,
         causes=causes,
         spent=spending.spent,
+        power=power,
         modem=lambda: next((stage.status for stage in recovery), None),
         factor=spending.health_factor,
     )

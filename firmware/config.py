@@ -191,6 +191,53 @@ class ModemConfig(_Section, frozen=True, kw_only=True):
     power_off_when: Literal["high", "low"] = "high"
 
 
+class MeterConfig(_Section, frozen=True, kw_only=True):
+    """One power monitor on the header's I2C bus, with its shunt in the wire that is measured.
+
+    Current counts as positive into the battery, and out of the panel; `is_reversed` says that the shunt is wired the
+    other way round.
+    """
+
+    chip: Literal["ina219", "ina220", "ina226", "ina230", "ina231", "ina3221"]
+    address: Annotated[str, Meta(pattern=r"^0x4[0-9a-f]\Z", description="on the I2C bus, as i2cdetect(8) says it")]
+    shunt_mohm: Annotated[float, Meta(ge=0.5, le=1000, description="as printed on it: R100 is 100, R002 is 2")]
+    channel: Annotated[int, Meta(ge=1, le=3, description="of an ina3221; the others have one")] = 1
+    is_reversed: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no single value shows. msgspec makes a ValidationError of it."""
+        if self.chip != "ina3221" and self.channel != 1:
+            raise ValueError(f"channel must be 1, for an {self.chip} has one only")
+        if self.chip == "ina3221" and self.address > "0x43":
+            raise ValueError("address of an ina3221 must be 0x40 to 0x43")
+
+
+METER_PINS = frozenset({2, 3})
+"""The header's I2C bus."""
+
+
+class PowerConfig(_Section, frozen=True, kw_only=True):
+    """What measures battery and panel, for a unit that has such meters. The battery is of LiFePO4 cells."""
+
+    battery: MeterConfig | None = None
+    panel: MeterConfig | None = None
+    battery_cells: Annotated[int, Meta(ge=1, le=8, description="in series")] = 4
+
+    def __post_init__(self) -> None:
+        """Refuse what no single meter shows. msgspec makes a ValidationError of it."""
+        meters = self.meters()
+        if not meters:
+            raise ValueError("power must name a battery's or a panel's meter; leave it out for a unit without")
+        if len({(meter.address, meter.channel) for meter in meters}) < len(meters):
+            raise ValueError("battery and panel must be measured at different addresses or channels")
+        if len({meter.address for meter in meters}) < len({(meter.address, meter.chip) for meter in meters}):
+            raise ValueError("there is one chip only at an address")
+
+    def meters(self) -> list[MeterConfig]:
+        """Return those that are there."""
+        return [meter for meter in (self.battery, self.panel) if meter is not None]
+
+
 class TokenConfig(_Section, frozen=True, kw_only=True):
     """A secure element behind PKCS #11 that holds the key with which reads are signed."""
 
@@ -218,14 +265,16 @@ class DeviceConfig(_Section, frozen=True, kw_only=True):
     health: HealthConfig = HealthConfig()
     token: TokenConfig | None = None
     modem: ModemConfig | None = None
+    power: PowerConfig | None = None
 
     def __post_init__(self) -> None:
         """Refuse a line with two uses. msgspec makes a ValidationError of it."""
+        modem_pin = None if self.modem is None else self.modem.power_pin
+        if self.power is not None and METER_PINS & {self.guard.tamper_pin, modem_pin, *self.capture.pins()}:
+            raise ValueError("power uses BCM 2 and 3 for its meters; take another line for what else is there")
         if self.guard.tamper_pin is not None and self.guard.tamper_pin in self.capture.pins():
             raise ValueError("guard.tamper_pin must be another line than those of capture")
-        if self.modem is None or self.modem.power_pin is None:
-            return
-        if self.modem.power_pin in {self.guard.tamper_pin, *self.capture.pins()}:
+        if modem_pin is not None and modem_pin in {self.guard.tamper_pin, *self.capture.pins()}:
             raise ValueError("modem.power_pin must be another line than those of capture and guard")
 
 

@@ -71,6 +71,8 @@ class FaultCode(enum.StrEnum):
     MODEM_REFUSED = "modem-refused"
     MODEM_NONSENSE = "modem-nonsense"
     RAIL_ABSENT = "rail-absent"
+    METER_ABSENT = "meter-absent"
+    METER_NONSENSE = "meter-nonsense"
     REBOOT_REFUSED = "reboot-refused"
     CLOCK_DISPUTED = "clock-disputed"
 

@@ -15,13 +15,13 @@ from typing import Final
 from firmware import VERSION
 from firmware.config import DeviceConfig
 from firmware.faults import DeviceFault, FaultBook, FaultCode
-from firmware.health_report import ByClass, FaultWord, Health, KeyPlace, ModemReport, Spent
+from firmware.health_report import ByClass, FaultWord, Health, KeyPlace, ModemReport, PowerState, Spent
 from firmware.modem_records import (
     ModemStatus,
 )
 from firmware.outbox import Outbox
 from firmware.ports import Clock, System
-from firmware.records import MessageClass
+from firmware.records import MessageClass, PowerSample
 from firmware.sealing import Sealer, uuid7
 from firmware.stage import Latest
 
@@ -55,6 +55,7 @@ class Sources:
     counts: Callable[[], Counts]
     causes: Callable[[], Mapping[str, int]]
     spent: Latest[Spent | None]
+    power: Latest[PowerSample | None]
     modem: Callable[[], ModemStatus | None]
     factor: Latest[int]  # how many times rarer than usual
 
@@ -129,6 +130,7 @@ class HealthStage:
             spent=self._sources.spent.get(),
             board_decidegrees=None if board.board_c is None else round(10 * board.board_c),
             throttled=board.throttled,
+            power=_power_state(self._sources.power.get()),
             modem=_modem_report(self._sources.modem()),
             faults=tuple(
                 FaultWord(code=one.code.value, since_s=round(now_s - one.first_s), count=one.count, hint=one.hint)
@@ -167,6 +169,20 @@ def _by_class(counted: Mapping[MessageClass, int]) -> ByClass:
         reads=counted.get(MessageClass.READ, 0),
         alerts=counted.get(MessageClass.ALERT, 0),
     )
+
+
+def _power_state(sample: PowerSample | None) -> PowerState | None:
+    if sample is None:
+        return None
+    return PowerState(
+        battery_mv=_thousandths(sample.battery_v),
+        battery_ma=_thousandths(sample.battery_a),
+        panel_mw=_thousandths(sample.panel_w),
+    )
+
+
+def _thousandths(value: float | None) -> int | None:
+    return None if value is None else round(1000 * value)
 
 
 def _modem_report(status: ModemStatus | None) -> ModemReport | None:

@@ -75,11 +75,11 @@ class Spent(_Part, frozen=True, kw_only=True, array_like=True):
 
 
 class PowerState(_Part, frozen=True, kw_only=True, array_like=True):
-    """Battery and panel. A charging current is positive."""
+    """Battery and panel. A charging current is positive; None: nobody measures it."""
 
-    battery_mv: Whole
-    battery_ma: Whole
-    panel_mw: Whole
+    battery_mv: Whole | None
+    battery_ma: Whole | None
+    panel_mw: Whole | None
 
 
 class ModemReport(_Part, frozen=True, kw_only=True, array_like=True):

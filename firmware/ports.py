@@ -14,7 +14,18 @@ from firmware.modem_records import (
     ModemEvent,
     ModemOrder,
 )
-from firmware.records import BoardState, Frame, Grey, Light, LinkEvent, MemoryUse, Traffic, TriggerEdge
+from firmware.records import (
+    BoardState,
+    Frame,
+    Grey,
+    Light,
+    LinkEvent,
+    MemoryUse,
+    PowerSample,
+    Traffic,
+    TriggerEdge,
+    TriggerSource,
+)
 
 
 class Shot(Protocol):
@@ -88,6 +99,18 @@ class TriggerInput(Protocol):
         """Return and forget the edges since the last call, oldest first."""
         ...
 
+    def is_triggered(self) -> bool:
+        """Say whether the line is at this moment as it is while something passes: a line at rest is not.
+
+        Raises DeviceFault(TRIGGER_ABSENT) if it cannot be read.
+        """
+        ...
+
+    @property
+    def source(self) -> TriggerSource:
+        """What hangs on the line."""
+        ...
+
     def close(self) -> None:
         """Give the line back."""
         ...
@@ -144,6 +167,14 @@ class TrafficMeter(Protocol):
 
     def read(self) -> Traffic | None:
         """Return what it counts now; None while there is no such interface."""
+        ...
+
+
+class PowerMeter(Protocol):
+    """What measures battery and panel."""
+
+    def sample(self) -> PowerSample:
+        """Return what is measured now. Takes some milliseconds. Raises DeviceFault(METER_ABSENT, METER_NONSENSE)."""
         ...
 
 
@@ -291,5 +322,6 @@ class Board:
     system: System
     tamper: TamperContact | None = None
     meter: TrafficMeter | None = None
+    power: PowerMeter | None = None
     modem: Modem | None = None
     modem_rail: Rail | None = None  # the modem's supply

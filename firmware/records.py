@@ -282,6 +282,26 @@ class BoardState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PowerSample:
+    """Battery and panel at monotonic `at_s`: volts, amperes, watts, degrees Celsius. None: nobody measures it.
+
+    `board_c` is how warm the meter's own board is, beside the battery.
+    """
+
+    at_s: float
+    battery_v: float | None
+    battery_a: float | None  # positive while charging
+    panel_v: float | None
+    panel_w: float | None
+    board_c: float | None
+
+    def __post_init__(self) -> None:
+        measured = (self.battery_v, self.battery_a, self.panel_v, self.panel_w, self.board_c)
+        if not all(value is None or math.isfinite(value) for value in measured):
+            raise ValueError("what is not measured is None and never NaN or infinite")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
     """The broker took the session. Limits are the broker's own, from its CONNACK.
 

@@ -73,7 +73,7 @@ LOOK_CLOSELY_S: Final = 5.0
 
 JUDGE_EVERY_S: Final = 5.0
 
-_CODES: Final = {
+FAULT_CODES: Final = {
     ModemFlaw.ABSENT: FaultCode.MODEM_ABSENT,
     ModemFlaw.SILENT: FaultCode.MODEM_SILENT,
     ModemFlaw.REFUSED: FaultCode.MODEM_REFUSED,
@@ -168,7 +168,7 @@ class RecoveryStage:
             case ModemTrouble(flaw=flaw, hint=hint):
                 self.status, self._was_connected = None, False
                 if flaw is not ModemFlaw.ABSENT or now_s - self._used_at_s > AWAY_S:
-                    self._faults.tell(DeviceFault(_CODES[flaw], hint), now_s, LOG)
+                    self._faults.tell(DeviceFault(FAULT_CODES[flaw], hint), now_s, LOG)
 
     def _climb(self, now_s: float) -> None:
         silent_since_s = self._silent_since_s(now_s)

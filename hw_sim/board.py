@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpiozero.pins.mock import MockFactory, MockPWMPin
+from gpiozero.pins.mock import MockFactory
 
 from firmware import identity
 from firmware.board import pi
@@ -21,17 +21,21 @@ from firmware.board.linux import LinuxClock
 from firmware.board.mqtt_link import MqttLink
 from firmware.board.pi_camera import PiCamera
 from firmware.board.pkcs11_token import key_store
-from firmware.config import CaptureConfig, DeviceConfig, ModemConfig
-from firmware.ports import Board, Camera, Clock, IrLamp, Rail, TriggerInput
+from firmware.config import CaptureConfig, DeviceConfig, ModemConfig, PowerConfig
+from firmware.ports import Board, Camera, Clock, IrLamp, PowerMeter, Rail, TriggerInput
 from firmware.stage import NEVER_S
 from firmware.wall_clock import JudgedClock
-from hw_sim import imx296
+from hw_sim import amiss_parts, imx296
+from hw_sim.amiss_parts import Faults
 from hw_sim.camera import CameraFaults, Scene, SimCamera
+from hw_sim.driven_pins import DrivenPin
 from hw_sim.host import SimHost
 from hw_sim.lid import ContactPin, SimLid
+from hw_sim.light import draw_sky
 from hw_sim.metered_link import MeteredLink
 from hw_sim.modem import ModemRules, SimModem, SupplyPin, wire_supply
 from hw_sim.pausing_clock import PausingClock
+from hw_sim.power import SimPower, irradiance_of
 from hw_sim.replay import PhotographScene, VideoScene, open_scene
 from hw_sim.road import RoadScene
 from hw_sim.sensors import PirRules, Sensor, SimIrBeam, SimLamp, SimPir, SimRadar
@@ -61,32 +65,41 @@ class SimulatedParts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedUnit:
-    """A board, and the world face of its camera, its lid (None: no contact tells of it) and its modem (None: none)."""
+    """A board, and the world face of camera, lid (None: no contact tells of it), modem and supply (None: none)."""
 
     board: Board
     camera: SimCamera
     lid: SimLid | None
     modem: SimModem | None
+    power: SimPower | None
 
 
-def open_unit(config: DeviceConfig, folder: Path, world: World) -> SimulatedUnit:
-    """Return the simulated unit whose folder this is, before the pictures or the road of `world`.
+def open_unit(config: DeviceConfig, folder: Path, world: World, faults: Faults = ()) -> SimulatedUnit:
+    """Return the simulated unit whose folder this is, before the pictures or the road of `world`; `faults` are its.
 
     Raises ConfigRejected: keys and certificates, or no pictures.
     """
-    pausing = PausingClock(LinuxClock())
+    pausing = PausingClock(amiss_parts.clock_of(faults, LinuxClock()))
     clock = JudgedClock(pausing)
     keys = key_store(config.token, folder)
     link = MeteredLink(MqttLink(config.uplink, identity.load(folder, config.device_id, keys)))
     if world.source is not None:
         scene: Scene = open_scene(world.source, hold_s=PHOTOGRAPH_HOLD_S, gap_s=PHOTOGRAPH_GAP_S)
     else:
-        scene = RoadScene(world.road(world.passes))
+        scene = RoadScene(world.road(world.passes, amiss_parts.mount_of(faults)))
     parts = open_parts(
-        config.capture, clock, scene, seed=world.seed, make_timer=pausing.timer, standing=pausing.standing
+        config.capture,
+        clock,
+        amiss_parts.scene_of(faults, scene),
+        seed=world.seed,
+        faults=amiss_parts.camera_faults(faults),
+        pir=amiss_parts.pir_rules(faults),
+        make_timer=pausing.timer,
+        standing=pausing.standing,
     )
     lid_pins = MockFactory(pin_class=ContactPin)
     modem, rail = open_modem(config.modem, clock, make_timer=pausing.timer)
+    power, meter = open_power(config.power, clock, world)
     board = Board(
         camera=parts.camera,
         lamp=parts.lamp,
@@ -97,12 +110,14 @@ def open_unit(config: DeviceConfig, folder: Path, world: World) -> SimulatedUnit
         system=SimHost(os.environ.get("NOTIFY_SOCKET", ""), modem.reboot_host if modem else lambda: None),
         tamper=pi.tamper_contact(config.guard, pin_factory=lid_pins),
         meter=link,
+        power=meter,
         modem=modem,
         modem_rail=rail,
     )
     tamper_pin = config.guard.tamper_pin
     lid = None if tamper_pin is None else SimLid(lid_pins, tamper_pin)
-    return SimulatedUnit(board=board, camera=parts.world, lid=lid, modem=modem)
+    amiss_parts.befall(faults, camera=parts.world, sensors=parts.sensors, lid=lid, modem=modem, power=power)
+    return SimulatedUnit(board=board, camera=parts.world, lid=lid, modem=modem, power=power)
 
 
 def open_parts(
@@ -122,7 +137,7 @@ def open_parts(
     A road's pictures are of the IMX296's size; recorded ones say theirs, and have no lamp, which would change nothing.
     With `self_paced=False` somebody else owns the time: a `WorldStage` and, for `make_timer`, `VirtualTimers.timer`.
     """
-    pins = MockFactory(pin_class=MockPWMPin)
+    pins = MockFactory(pin_class=DrivenPin)
     powered_at_s = clock.monotonic_s() - WARM_S
     sensors: list[Sensor] = []
     if config.pir_pin is not None:
@@ -164,6 +179,16 @@ def open_modem(
     if config.power_pin is not None:
         wire_supply(modem, pins, config.power_pin, off_when_high=config.power_off_when == "high")
     return modem, pi.modem_rail(config, pin_factory=pins, make_timer=make_timer)
+
+
+def open_power(
+    config: PowerConfig | None, clock: Clock, world: World
+) -> tuple[SimPower, PowerMeter | None] | tuple[None, None]:
+    """Return the supply in the light of `world` and the meters that the configuration names; None without any."""
+    if config is None:
+        return None, None
+    power = SimPower(config, clock, irradiance_of(draw_sky(world.conditions, world.seed)), seed=world.seed)
+    return power, pi.power_meter(config, clock, read=power.read)
 
 
 class WorldStage:

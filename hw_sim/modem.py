@@ -6,18 +6,22 @@ carried out, and one that was reset or without supply is away for half a minute 
 Nothing here reads a clock but the one that it is given.
 """
 
+import dataclasses
 import enum
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 from gpiozero.pins.mock import MockFactory, MockPin
 
 from firmware.board.gpio_pins import Timer
 from firmware.modem_records import (
     AccessTechnology,
+    CardState,
     ModemDone,
     ModemEvent,
     ModemFlaw,
@@ -38,10 +42,15 @@ SILENCE_S: Final = 10.0  # what the device's adapter waits before it gives up
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModemRules:
-    """How long a modem takes to start, and then to find its network and connect."""
+    """How long a modem takes to start, and then to find its network and connect; and how strong its cell is."""
 
     away_s: float = 25.0
     registering_s: float = 12.0
+    rsrp_dbm: float = -97.0  # in the mean
+
+
+BEARER_DB: Final = 31.0
+"""All that comes in over 20 MHz of LTE (RSSI) against one of its 1,200 subcarriers (RSRP): 10 log 1200."""
 
 
 class ModemFailure(enum.IntEnum):
@@ -68,13 +77,15 @@ class SupplyPin(MockPin):  # type: ignore[misc]  # gpiozero is not typed
 
 
 class SimModem:
-    """A modem whose answers come from timers. World face: `fail`, `passes`, `tell_time`, `reboot_host`."""
+    """A modem whose answers come from timers. World face: `fail`, `passes`, `tell_time`, `answer_with`."""
 
     def __init__(
         self,
         clock: Clock,
         make_timer: Callable[[float, Callable[[], None]], Timer],
         rules: ModemRules = ModemRules(),
+        *,
+        seed: int = 1,
     ) -> None:
         """Take the time, and what makes a timer of it. The modem is registered and connected."""
         self.failure = ModemFailure.NOTHING
@@ -87,7 +98,10 @@ class SimModem:
         self._back_at_s = 0.0  # when it can be asked again
         self._connected_at_s = 0.0
         self._network_offset_ms: float | None = None
+        self._otherwise: dict[str, Any] = {}
         self._is_closed = False
+        self._generator = np.random.default_rng([seed, 36])
+        self._phase = float(self._generator.uniform(0.0, 2.0 * math.pi))
 
     def listen(self, wake: threading.Event) -> None:
         """Set `wake` at every event from now on."""
@@ -124,6 +138,10 @@ class SimModem:
     def tell_time(self, utc_ms: int | None) -> None:
         """Let the network say that it is `utc_ms` now, and go on from there; None: it does not say."""
         self._network_offset_ms = None if utc_ms is None else utc_ms - self._clock.monotonic_s() * 1000
+
+    def answer_with(self, **fields: Any) -> None:
+        """Let it say so of itself from now on, whatever else is true: fields of ModemStatus."""
+        self._otherwise = fields
 
     def supply(self, *, is_on: bool) -> None:
         """Take its supply away or give it back."""
@@ -178,21 +196,29 @@ class SimModem:
     def _status(self, now_s: float) -> ModemStatus:
         is_connected = now_s >= self._connected_at_s and self.failure is not ModemFailure.NETWORK
         offset_ms = self._network_offset_ms
-        return ModemStatus(
+        rsrp_dbm = self._faded_dbm(now_s)
+        status = ModemStatus(
             at_s=now_s,
             state=ModemState.CONNECTED if is_connected else ModemState.SEARCHING,
             registration=Registration.HOME if is_connected else Registration.SEARCHING,
             technology=AccessTechnology.LTE if is_connected else AccessTechnology.NONE,
             operator_code="00101" if is_connected else "",  # the test network of 3GPP TS 23.003
             quality_ratio=0.5 if is_connected else 0.0,
-            rssi_dbm=-73.0 if is_connected else None,
-            rsrp_dbm=-104.0 if is_connected else None,
+            rssi_dbm=rsrp_dbm + BEARER_DB if is_connected else None,
+            rsrp_dbm=rsrp_dbm if is_connected else None,
             rsrq_db=-11.0 if is_connected else None,
             is_connected=is_connected,
             sent_bytes=0 if is_connected else None,
             received_bytes=0 if is_connected else None,
             network_utc_ms=None if offset_ms is None else round(now_s * 1000 + offset_ms),
+            card=CardState.READY,
         )
+        return dataclasses.replace(status, **self._otherwise)
+
+    def _faded_dbm(self, now_s: float) -> float:
+        """Return the cell's level: it fades slowly as clouds of people move, and quickly as vehicles pass."""
+        slow_db = 3.0 * math.sin(now_s / 40.0 + self._phase)
+        return round(self._rules.rsrp_dbm + slow_db + float(self._generator.normal(0.0, 1.8)), 1)
 
 
 def wire_supply(modem: SimModem, pins: MockFactory, number: int, *, off_when_high: bool) -> None:

@@ -9,6 +9,7 @@ from firmware.command_line import ended
 from provisioning import (
     accept_command,
     aim_command,
+    check_command,
     fleet_commands,
     guide_command,
     site_command,
@@ -39,7 +40,9 @@ def _parser(tongue: Tongue) -> argparse.ArgumentParser:
     speaking.add_option(parser)
     parser.set_defaults(tongue=tongue)
     subjects = parser.add_subparsers(
-        title="what to work on", required=True, metavar="fleet|site|unit|card|host|aim|survey|accept|verify|guide"
+        title="what to work on",
+        required=True,
+        metavar="fleet|site|unit|card|host|aim|survey|check|accept|verify|guide",
     )
     fleet_commands.add_to(subjects)
     site_command.add_to(subjects)
@@ -48,6 +51,7 @@ def _parser(tongue: Tongue) -> argparse.ArgumentParser:
     _add_host_commands(subjects.add_parser("host", help="what a unit does to itself"))
     aim_command.add_to(subjects)
     survey_command.add_to(subjects)
+    check_command.add_to(subjects)
     accept_command.add_to(subjects)
     guide_command.add_to(subjects)
     return parser

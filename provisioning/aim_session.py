@@ -6,6 +6,7 @@ unit's service must be stopped, for a camera has one user. Nothing is listened t
 
 import argparse
 import dataclasses
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -19,10 +20,11 @@ from firmware import config
 from firmware.app import MODELS_FOLDER
 from firmware.board import pi
 from firmware.board.linux import LinuxClock
+from firmware.board.modem import ManagedModem
 from firmware.board.pi_camera import PiCamera
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
-from firmware.config import CaptureConfig, MountConfig, ReadingConfig
-from firmware.ports import Camera, Clock, IrLamp
+from firmware.config import CaptureConfig, ModemConfig, MountConfig, ReadingConfig
+from firmware.ports import Camera, Clock, IrLamp, Modem
 from provisioning import aim_terminal, aim_words, durable_files, handover_folder
 from provisioning.aim_advice import Advice
 from provisioning.aim_page import AimPage
@@ -30,9 +32,11 @@ from provisioning.aim_terminal import CLEAR, HOME, PICTURE_COLUMNS, Colours
 from provisioning.aim_watch import AimWatch, drawn
 from provisioning.aiming import Aim
 from provisioning.host.install import UNIT_FOLDER
+from provisioning.signal_log import ModemSignal
 from provisioning.tongue import Tongue
 
 SHOWN_EVERY_S = 0.5
+SIGNAL_EVERY_S = 5.0
 PAGE_WIDTH_PX = 640
 FOOT = "Ctrl-C ends. Plates: found (by geometry). Focus: 100 is as sharp as can be."
 
@@ -44,13 +48,14 @@ class Parts:
     camera: Camera
     lamp: IrLamp | None
     clock: Clock
+    modem: Modem | None
 
 
 class Shows(Protocol):
     """Whoever watches an aim."""
 
-    def show(self, watch: AimWatch, capture: CaptureConfig) -> None:
-        """Show how it stands."""
+    def show(self, watch: AimWatch, capture: CaptureConfig, cell: str) -> None:
+        """Show how it stands; `cell` says what the modem receives."""
         ...
 
     def is_over(self) -> bool:
@@ -76,8 +81,9 @@ def aimed(options: argparse.Namespace, out: Shows) -> Aim:
 
     Raises ConfigRejected, DeviceFault and OSError.
     """
-    capture, mount, reading = _settings(options)
-    parts = _simulated(options, capture) if options.board == "sim" else _of_the_pi(capture)
+    capture, mount, reading, modem = _settings(options)
+    parts = _simulated(options, capture, modem) if options.board == "sim" else _of_the_pi(capture, modem)
+    signal = None if parts.modem is None else ModemSignal(parts.modem)
     watch = AimWatch(
         parts.camera,
         parts.lamp,
@@ -88,9 +94,11 @@ def aimed(options: argparse.Namespace, out: Shows) -> Aim:
     )
     try:
         watch.start()
-        aim = _looked(watch, parts.clock, capture, out, options)
+        aim = _looked(watch, parts.clock, capture, out, options, signal)
     finally:
         watch.close()
+        if signal is not None:
+            signal.close()
         out.end()
     data = msgspec.json.format(msgspec.json.encode(rounded(aim)), indent=2) + b"\n"
     if options.json is not None:
@@ -112,10 +120,10 @@ class Showing:
         if page is not None:
             out.write(f"Open {page.page.resolve().as_uri()}\n")
 
-    def show(self, watch: AimWatch, capture: CaptureConfig) -> None:
+    def show(self, watch: AimWatch, capture: CaptureConfig, cell: str) -> None:
         """Show how it stands."""
         aim, seen = watch.aim(), watch.newest
-        words, numbers = aim_words.spoken(aim, self._tongue)
+        words, numbers = aim_words.spoken(aim, cell, self._tongue)
         picture = None if seen is None else drawn(seen, capture.lane, PAGE_WIDTH_PX)
         if self._page is not None:
             lane = aim_words.lane_line(aim)
@@ -155,18 +163,31 @@ def rounded(aim: Aim) -> dict[str, Any]:
     return {name: plain(value) for name, value in dataclasses.asdict(aim).items()}
 
 
-def _looked(watch: AimWatch, clock: Clock, capture: CaptureConfig, out: Shows, options: argparse.Namespace) -> Aim:
+def _looked(  # noqa: PLR0917  the parts of one look, in their order
+    watch: AimWatch,
+    clock: Clock,
+    capture: CaptureConfig,
+    out: Shows,
+    options: argparse.Namespace,
+    signal: ModemSignal | None,
+) -> Aim:
     """Look and show until an option, Ctrl-C or whoever watches ends it; return the last aim."""
     begun_s = shown_s = clock.monotonic_s()
+    asked_s = -math.inf
     try:
         while True:
             now_s = clock.monotonic_s()
             if not watch.step(now_s):
                 watch.wake.wait(0.05)
                 watch.wake.clear()
+            if signal is not None and now_s - asked_s >= SIGNAL_EVERY_S:
+                asked_s = now_s
+                signal.ask()
             if now_s - shown_s >= SHOWN_EVERY_S:
+                if signal is not None:
+                    signal.heard()
                 shown_s = now_s
-                out.show(watch, capture)
+                out.show(watch, capture, _cell(signal))
             is_over = (
                 out.is_over()
                 or (options.frames is not None and watch.frames >= options.frames)
@@ -177,16 +198,16 @@ def _looked(watch: AimWatch, clock: Clock, capture: CaptureConfig, out: Shows, o
                 break
     except KeyboardInterrupt:
         sys.stderr.write("\n")
-    out.show(watch, capture)
+    out.show(watch, capture, _cell(signal))
     return watch.aim()
 
 
-def _settings(options: argparse.Namespace) -> tuple[CaptureConfig, MountConfig, ReadingConfig]:
+def _settings(options: argparse.Namespace) -> tuple[CaptureConfig, MountConfig, ReadingConfig, ModemConfig | None]:
     path = _config_path(options)
     if path is None:
-        return CaptureConfig(), MountConfig(), ReadingConfig()
+        return CaptureConfig(), MountConfig(), ReadingConfig(), ModemConfig()
     settings = config.load(path)
-    return settings.capture, settings.mount, settings.reading
+    return settings.capture, settings.mount, settings.reading, settings.modem
 
 
 def _config_path(options: argparse.Namespace) -> Path | None:
@@ -196,15 +217,24 @@ def _config_path(options: argparse.Namespace) -> Path | None:
     return options.config or Path("/") / UNIT_FOLDER / "config.json"
 
 
-def _of_the_pi(capture: CaptureConfig) -> Parts:
+def _cell(signal: ModemSignal | None) -> str:
+    return "-" if signal is None else aim_words.signal_value(signal.newest, signal.fault)
+
+
+def _of_the_pi(capture: CaptureConfig, modem: ModemConfig | None) -> Parts:
     clock = LinuxClock()
-    return Parts(camera=PiCamera(clock), lamp=pi.lamp(capture), clock=clock)
+    return Parts(
+        camera=PiCamera(clock),
+        lamp=pi.lamp(capture),
+        clock=clock,
+        modem=None if modem is None else ManagedModem(clock, signal_period_s=int(SIGNAL_EVERY_S)),
+    )
 
 
-def _simulated(options: argparse.Namespace, capture: CaptureConfig) -> Parts:
+def _simulated(options: argparse.Namespace, capture: CaptureConfig, modem: ModemConfig | None) -> Parts:
     """Return the parts of a unit before a road. Imported here, because a unit's own tool does without a road."""
     from hw_sim import amiss  # noqa: PLC0415
-    from hw_sim.board import open_parts  # noqa: PLC0415
+    from hw_sim.board import open_modem, open_parts  # noqa: PLC0415
     from hw_sim.light import Conditions, LightLevel  # noqa: PLC0415
     from hw_sim.pausing_clock import PausingClock  # noqa: PLC0415
     from hw_sim.road import Road, RoadScene  # noqa: PLC0415
@@ -216,7 +246,8 @@ def _simulated(options: argparse.Namespace, capture: CaptureConfig) -> Parts:
     parts = open_parts(capture, clock, scene, seed=options.seed, make_timer=clock.timer, standing=clock.standing)
     for trigger in parts.triggers:
         trigger.close()  # nobody waits for them here
-    return Parts(camera=parts.camera, lamp=parts.lamp, clock=clock)
+    simulated_modem, _ = open_modem(modem, clock, make_timer=clock.timer)
+    return Parts(camera=parts.camera, lamp=parts.lamp, clock=clock, modem=simulated_modem)
 
 
 def _colours(out: TextIO, wanted: str | None) -> Colours:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from firmware.exposure import PLATE_PX
+from firmware.faults import DeviceFault, FaultCode
 from provisioning import focus
 from provisioning.aim_advice import (
     ANGLE_AT_MOST_DEG,
@@ -13,7 +14,11 @@ from provisioning.aim_advice import (
     Basis,
 )
 from provisioning.aiming import FRAMES_AT_LEAST, Aim, WidthAt
+from provisioning.signal_log import GOOD_DBM, USABLE_DBM, SignalSample
 from provisioning.tongue import Tongue
+
+BARS_DBM = (-118.0, USABLE_DBM, GOOD_DBM, -90.0)
+"""From how strong a cell each bar counts: barely held, usable, good, and better than is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +82,10 @@ _FIXED = {
 }  # fmt: skip
 
 
-def spoken(aim: Aim, tongue: Tongue) -> tuple[Said, list[tuple[str, str]]]:
+def spoken(aim: Aim, signal: str, tongue: Tongue) -> tuple[Said, list[tuple[str, str]]]:
     """Return verdict, sentence and numbers in the tongue's language."""
     words = said(aim)
-    pairs = [(tongue.said(name), tongue.said(value)) for name, value in numbers(aim)]
+    pairs = [(tongue.said(name), tongue.said(value)) for name, value in numbers(aim, signal)]
     return Said(tongue.said(words.verdict), tongue.said(words.sentence)), pairs
 
 
@@ -120,7 +125,7 @@ def _waiting(aim: Aim) -> Said:
     return Said("WAIT", "No plate yet: let traffic pass. If none is in the picture, turn the camera towards the lane.")
 
 
-def numbers(aim: Aim) -> list[tuple[str, str]]:
+def numbers(aim: Aim, signal: str) -> list[tuple[str, str]]:
     """Return names and values, none longer than 33 characters together."""
     pose = aim.pose
     return [
@@ -136,10 +141,25 @@ def numbers(aim: Aim) -> list[tuple[str, str]]:
         ("shutter", f"{aim.exposure_us:.0f} us, gain {aim.gain:.1f}, {aim.phase}"),
         ("white/black", f"{aim.saturated_ratio:.1%}, {aim.black_ratio:.0%}"),
         ("glare", f"{aim.glare_ratio:.1%}"),
+        ("cell", signal),
         ("contrast", "-" if aim.plate_contrast is None else f"{aim.plate_contrast:.0f} of 255"),
         ("shine", {None: "-", True: "yes", False: "no"}[aim.retro_reflects]),
         ("in mask", "-" if aim.in_lane_ratio is None else f"{aim.in_lane_ratio:.0%}"),
     ]
+
+
+def signal_value(sample: SignalSample | None, fault: DeviceFault | None) -> str:
+    """Return the cell's signal in bars; `sample` is the newest that the modem has told, `fault` why it tells none."""
+    if fault is not None:
+        return {FaultCode.MODEM_ABSENT: "no modem", FaultCode.MODEM_SILENT: "no answer"}.get(fault.code, "modem fault")
+    if sample is None:
+        return "-"
+    if not sample.is_registered:
+        return "not registered"
+    if sample.rsrp_dbm is None:
+        return f"{sample.technology}, level not told"
+    bars = sum(sample.rsrp_dbm >= least_dbm for least_dbm in BARS_DBM)
+    return f"{sample.technology} {sample.rsrp_dbm:.0f} dBm {bars}/{len(BARS_DBM)} bars"
 
 
 def lane_line(aim: Aim) -> str:

@@ -165,7 +165,7 @@ class _Looking:
     def __init__(self, report: Report) -> None:
         self._report, self._is_enough = report, False
 
-    def show(self, watch: Any, capture: CaptureConfig) -> None:
+    def show(self, watch: Any, capture: CaptureConfig, cell: str) -> None:
         from provisioning import aim_terminal, aim_watch, aim_words  # noqa: PLC0415
 
         aim, seen = watch.aim(), watch.newest

@@ -1,9 +1,9 @@
 """Where the sun stands, and how much of its light a tilted panel gets. Pure: moments and places in, degrees out.
 
 Owns the formulas: Michalsky, "The Astronomical Almanac's algorithm for approximate solar position (1950-2050)", Solar
-Energy 40 (1988), good to a hundredth of a degree; refraction after Saemundsson; Erbs, Klein and Duffie 1982 for the
-share of diffuse light; Liu and Jordan's even sky on a tilted panel (Duffie and Beckman, Solar Engineering of Thermal
-Processes).
+Energy 40 (1988), good to a hundredth of a degree; refraction after Saemundsson; Erbs, Klein and Duffie 1982 for a
+month's share of diffuse light; Liu and Jordan's even sky on a tilted panel (Duffie and Beckman, Solar Engineering of
+Thermal Processes).
 """
 
 import datetime as dt
@@ -99,15 +99,17 @@ def day_path(place: Place, day: dt.date, *, step_minutes: int = STEP_MINUTES) ->
 
 
 def peak_sun_hours(place: Place, day: dt.date, horizon: Horizon, panel: Panel, clearness_ratio: float) -> float:
-    """Return kWh/m2 on a panel over a day if `clearness_ratio` of the light outside the air comes to level ground."""
+    """Return kWh/m2 on a panel over a mean day of the month of `day`.
+
+    `clearness_ratio` is the month's: what of the light outside the air comes to level ground, clear days and dull ones.
+    """
     distance = 1.0 + 0.033 * math.cos(2.0 * math.pi * day.timetuple().tm_yday / 365.0)
-    diffuse_ratio = _diffuse_ratio(clearness_ratio)
     tilt = math.radians(panel.tilt_deg)
     total_wh = 0.0
-    for _, sun in day_path(place, day):
+    path = [sun for _, sun in day_path(place, day) if sun.elevation_deg > 0.0]
+    diffuse_ratio = _diffuse_ratio(clearness_ratio, len(path) * STEP_MINUTES / 60.0)
+    for sun in path:
         sine = math.sin(math.radians(sun.elevation_deg))
-        if sine <= 0.0:
-            continue
         level_w = SOLAR_CONSTANT_W_M2 * distance * sine * clearness_ratio
         on_panel = math.cos(math.radians(sun.apart_deg(Direction(panel.facing_deg, 90.0 - panel.tilt_deg))))
         beam_w = 0.0 if horizon.hides(sun) else level_w * (1.0 - diffuse_ratio) * max(0.0, on_panel) / max(sine, 0.05)
@@ -117,14 +119,16 @@ def peak_sun_hours(place: Place, day: dt.date, horizon: Horizon, panel: Panel, c
     return total_wh / 1000.0
 
 
-def _diffuse_ratio(clearness_ratio: float) -> float:
-    """Return which share of the light comes from the whole sky (Erbs, Klein and Duffie, Solar Energy 28, 1982)."""
+def _diffuse_ratio(clearness_ratio: float, daylight_h: float) -> float:
+    """Return which share of a month's light comes from the whole sky (Erbs, Klein and Duffie, Solar Energy 28, 1982).
+
+    A month's mean is not an hour's: a month of 30 % has days of bright sun among the dull ones, and a third of its
+    light is the sun's own; an hour of 30 % has none. The two seasons part where the sun sets 81.4 degrees from noon.
+    """
     k = clearness_ratio
-    if k <= 0.22:
-        return 1.0 - 0.09 * k
-    if k <= 0.80:
-        return 0.9511 - 0.1604 * k + 4.388 * k**2 - 16.638 * k**3 + 12.336 * k**4
-    return 0.165
+    if daylight_h * 15.0 / 2.0 <= 81.4:
+        return min(1.0, 1.391 - 3.560 * k + 4.189 * k**2 - 2.137 * k**3)
+    return min(1.0, 1.311 - 3.022 * k + 3.427 * k**2 - 1.821 * k**3)
 
 
 def _refraction_deg(elevation_deg: float) -> float:

@@ -24,8 +24,8 @@ def add_to(subjects: Any) -> None:
         help="edges of hills, trees, roofs in degrees, such as 90:5,120:14,180:3",
     )
     parser.add_argument(
-        "--clearness", type=float, default=0.5,
-        help="light through the air in winter: 0.55 California, 0.4 the lakes, 0.3 Seattle (default: %(default)s)",
+        "--clearness", type=float, default=0.4,
+        help="light through the air in winter: 0.5 California, 0.4 the lakes, 0.3 Seattle (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--load-w", type=float, default=2.5, help="what the unit takes (default: %(default)s)")
     parser.add_argument("--days", type=float, default=5.0, help="without sun (default: %(default)s)")
@@ -38,7 +38,8 @@ def add_to(subjects: Any) -> None:
         metavar="JSON",
         help="surveys or configurations of the fleet's other sites",
     )
-    parser.add_argument("--signal", choices=["none", "sim"], default="none", help="what to take the signal from")
+    parser.add_argument("--signal", choices=["none", "modem"], default="none", help="log what the modem here receives")
+    parser.add_argument("--board", choices=["pi", "sim"], default="pi", help="sim: a simulated modem, for practice")
     parser.add_argument("--minutes", type=float, default=5.0, help="how long to log the signal (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for survey.json and survey.html")
     parser.add_argument("--unit", type=Path, metavar="UNIT", help="the unit's folder: keep it for the hand-over too")

@@ -5,6 +5,7 @@ import dataclasses
 import datetime as dt
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,13 @@ import msgspec
 from msgspec import Meta
 
 from firmware import strict_json
+from firmware.board.linux import LinuxClock
+from firmware.board.modem import ManagedModem
 from firmware.config import MountConfig, SiteConfig
 from firmware.faults import ConfigRejected
+from firmware.ports import Modem
 from provisioning import durable_files, handover_folder, places, survey_page, survey_words, surveying
-from provisioning.signal_log import SignalSample, SignalSource, SignalSummary, SimulatedSignal, summary_of
+from provisioning.signal_log import ModemSignal, SignalSample, SignalSource, SignalSummary, summary_of
 from provisioning.sun import Horizon, Place
 from provisioning.surveying import Survey
 
@@ -45,15 +49,20 @@ class _OtherSite(msgspec.Struct, frozen=True):
 def run(options: argparse.Namespace) -> None:
     """Survey a site and print what came of it. Raises as `surveyed`."""
     announced = iter([f"Listening to the cell for {options.minutes:g} min "])
+    end = ""
 
     def wait(for_s: float) -> None:
+        nonlocal end
+        end = "\n"
         sys.stderr.write(f"{next(announced, '')}.")
         sys.stderr.flush()
         time.sleep(for_s)
 
-    lines = surveyed(options, wait)
+    try:
+        lines = surveyed(options, wait)
+    finally:
+        sys.stderr.write(end)
     page = options.out / PAGE_NAME
-    sys.stderr.write("" if options.signal == "none" else "\n")
     sys.stdout.write("\n".join([*lines, f"To print: {page.resolve().as_uri()}"]) + "\n")
 
 
@@ -73,7 +82,7 @@ def surveyed(options: argparse.Namespace, wait: Callable[[float], object]) -> li
         power=surveying.power_figure(
             place, horizon, clearness_ratio=assumptions.clearness, load_w=assumptions.load_w, days=assumptions.days
         ),
-        signal=None if options.signal == "none" else _logged(SimulatedSignal(seed=1), assumptions.minutes * 60.0, wait),
+        signal=_signal(options, assumptions.minutes * 60.0, wait),
     )  # fmt: skip
     durable_files.make_folder(options.out)
     data = msgspec.json.encode(
@@ -123,8 +132,26 @@ def looks(
         wait(LOOK_EVERY_S)
 
 
-def _logged(source: SignalSource, seconds: float, wait: Callable[[float], object]) -> SignalSummary:
-    return summary_of(looks(source, seconds, now_s=time.monotonic, wait=wait))
+def _signal(options: argparse.Namespace, seconds: float, wait: Callable[[float], object]) -> SignalSummary | None:
+    """Return what the modem received, or None if nobody wants to know. Raises DeviceFault."""
+    if options.signal == "none":
+        return None
+    source = ModemSignal(_simulated_modem() if options.board == "sim" else _modem_here())
+    try:
+        return summary_of(looks(source, seconds, now_s=time.monotonic, wait=wait))
+    finally:
+        source.close()
+
+
+def _modem_here() -> Modem:
+    return ManagedModem(LinuxClock(), signal_period_s=int(LOOK_EVERY_S))
+
+
+def _simulated_modem() -> Modem:
+    """Return a modem for practice. Imported here, because a unit's own tool does without."""
+    from hw_sim.modem import SimModem  # noqa: PLC0415
+
+    return SimModem(LinuxClock(), threading.Timer)
 
 
 def _checked(options: argparse.Namespace) -> tuple[SiteConfig, MountConfig, Assumptions]:

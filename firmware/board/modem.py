@@ -21,6 +21,7 @@ from dbus_fast import Variant
 from firmware.board.system_bus import PROPERTIES, SYSTEM_BUS, CallFailed, CallFlaw, SystemBus, value_of
 from firmware.modem_records import (
     AccessTechnology,
+    CardState,
     ModemDone,
     ModemEvent,
     ModemFlaw,
@@ -54,7 +55,9 @@ LOOK_AGAIN_S: Final = 1.0
 CLOSE_LIMIT_S: Final = 5.0
 
 SIGNAL_PERIOD_S: Final = 60
-"""ModemManager asks the modem for RSRP and RSRQ only where somebody has said how often (Signal.Setup)."""
+"""ModemManager asks the modem for RSRP and RSRQ only where somebody has said how often (Signal.Setup).
+
+For a unit each minute will do; whoever aims an antenna wants it sooner."""
 
 _STATES: Final = dict(enumerate(ModemState, start=-1))  # MMModemState counts from -1
 
@@ -90,6 +93,12 @@ _FLAWS: Final = {
     CallFlaw.NONSENSE: (ModemFlaw.NONSENSE, "check that ModemManager is of this Debian release"),
 }
 
+_CARD_FLAWS: Final = {2: CardState.MISSING, 3: CardState.BAD}
+"""MMModemStateFailedReason."""
+
+_CARD_IS_OPEN: Final = frozenset({1, 3, 5})
+"""MMModemLock: none, and those of the second PIN, which guards no data."""
+
 _WEAKEST_DBM: Final = -160.0
 _OPERATOR: Final = re.compile(r"[0-9]{5,6}")
 
@@ -104,12 +113,14 @@ class ManagedModem:
         bus_address: str = SYSTEM_BUS,
         answer_limit_s: float = ANSWER_LIMIT_S,
         redial_wait_s: float = REDIAL_WAIT_S,
+        signal_period_s: int = SIGNAL_PERIOD_S,
     ) -> None:
-        """Take where the bus is. Nothing is connected before the first order."""
+        """Take where the bus is, and how often RSRP is measured anew. Nothing is connected before the first order."""
         self._clock = clock
         self._bus_address = bus_address
         self._answer_limit_s = answer_limit_s
         self._redial_wait_s = redial_wait_s
+        self._signal_period_s = signal_period_s
         self._events: deque[ModemEvent] = deque()  # at most one for each pending order
         self._pending: set[ModemOrder] = set()
         self._orders: asyncio.Queue[ModemOrder] = asyncio.Queue()
@@ -205,15 +216,16 @@ class ManagedModem:
             sent_bytes=_count(statistics, "tx-bytes"),
             received_bytes=_count(statistics, "rx-bytes"),
             network_utc_ms=network_utc_ms,
+            card=_card(modem),
         )
 
     async def _signal(self, bus: SystemBus, path: str, face: dict[str, Variant] | None) -> dict[str, Variant]:
-        """Return the levels by the newest technology that has any; ask for them from now on if nobody has."""
+        """Return the levels by the newest technology that has any; ask for them from now on, as often as wanted."""
         if face is None:
             return {}
-        if value_of(face, "Rate", "u") == 0:
+        if value_of(face, "Rate", "u") != self._signal_period_s:
             with contextlib.suppress(CallFailed):  # one that cannot measure has told how strong it is by its quality
-                await bus.call(SERVICE, path, f"{SIGNAL}.Setup", "u", (SIGNAL_PERIOD_S,))
+                await bus.call(SERVICE, path, f"{SIGNAL}.Setup", "u", (self._signal_period_s,))
         levels: list[dict[str, Variant]] = [
             value_of(face, name, "a{sv}") for name in ("Nr5g", "Lte", "Umts", "Gsm") if name in face
         ]
@@ -281,6 +293,17 @@ def _registration(network: dict[str, Variant]) -> Registration:
     if not network:
         return Registration.UNKNOWN
     return _REGISTRATIONS.get(value_of(network, "RegistrationState", "u"), Registration.UNKNOWN)
+
+
+def _card(modem: dict[str, Variant]) -> CardState:
+    """Return what the modem says of its SIM card; a modem that failed says why, any other which lock it waits for."""
+    flaw = value_of(modem, "StateFailedReason", "u") if "StateFailedReason" in modem else 0
+    if flaw in _CARD_FLAWS:
+        return _CARD_FLAWS[flaw]
+    lock = value_of(modem, "UnlockRequired", "u") if "UnlockRequired" in modem else 0
+    if lock == 0:
+        return CardState.UNKNOWN
+    return CardState.READY if lock in _CARD_IS_OPEN else CardState.LOCKED
 
 
 def _technology(bits: int) -> AccessTechnology:

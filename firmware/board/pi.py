@@ -14,8 +14,21 @@ from firmware.board.modem import ManagedModem
 from firmware.board.mqtt_link import MqttLink
 from firmware.board.pi_camera import PiCamera
 from firmware.board.pkcs11_token import key_store
-from firmware.config import CaptureConfig, DeviceConfig, GuardConfig, ModemConfig
-from firmware.ports import Board, Clock, IrLamp, Rail, TamperContact, TriggerInput
+from firmware.board.power_meter import HwmonMeter, ReadText, read_hwmon
+from firmware.config import CaptureConfig, DeviceConfig, GuardConfig, ModemConfig, PowerConfig
+from firmware.ports import (
+    Board,
+    BoardClock,
+    Camera,
+    Clock,
+    IrLamp,
+    KeyStore,
+    Link,
+    PowerMeter,
+    Rail,
+    TamperContact,
+    TriggerInput,
+)
 from firmware.records import TriggerSource
 from firmware.wall_clock import JudgedClock
 
@@ -28,16 +41,23 @@ def open_board(config: DeviceConfig, folder: Path) -> Board:
     """
     clock = JudgedClock(LinuxClock())
     keys = key_store(config.token, folder)
+    link = MqttLink(config.uplink, identity.load(folder, config.device_id, keys))
+    return assembled(config, clock, camera=PiCamera(clock), keys=keys, link=link)
+
+
+def assembled(config: DeviceConfig, clock: BoardClock, *, camera: Camera, keys: KeyStore, link: Link) -> Board:
+    """Return the parts that hang on a Pi's connectors besides those given. No part is started yet."""
     return Board(
-        camera=PiCamera(clock),
+        camera=camera,
         lamp=lamp(config.capture),
         triggers=triggers(config.capture, clock),
-        link=MqttLink(config.uplink, identity.load(folder, config.device_id, keys)),
+        link=link,
         keys=keys,
         clock=clock,
         system=LinuxSystem(os.environ.get("NOTIFY_SOCKET", "")),
         tamper=tamper_contact(config.guard),
         meter=InterfaceMeter(config.budget.interface),
+        power=power_meter(config.power, clock),
         modem=None if config.modem is None else ManagedModem(clock),
         modem_rail=modem_rail(config.modem),
     )
@@ -82,3 +102,8 @@ def modem_rail(
         return None
     off_when_high = config.power_off_when == "high"
     return GpioRail(config.power_pin, off_when_high=off_when_high, pin_factory=pin_factory, make_timer=make_timer)
+
+
+def power_meter(config: PowerConfig | None, clock: Clock, *, read: ReadText = read_hwmon) -> PowerMeter | None:
+    """Return the meters of battery and panel that the configuration names, or None for a unit without any."""
+    return None if config is None else HwmonMeter(config, clock, read=read)

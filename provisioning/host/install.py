@@ -107,7 +107,8 @@ def boot_block(settings: DeviceConfig | None) -> str:
     """Return our part of the Pi's config.txt; the lamp's pin is the unit's, or the default while there is none."""
     capture = settings.capture if settings else CaptureConfig()
     lamp = f"gpio={capture.lamp_pin}=op,dl\n" if capture.lamp_pin is not None else ""
-    return f"{BOOT_WORDS}{lamp}{END}\n"
+    bus = "# the bus of battery's and panel's meters\ndtparam=i2c_arm=on\n" if settings and settings.power else ""
+    return f"{BOOT_WORDS}{lamp}{bus}{END}\n"
 
 
 def is_boot_partition_missing(root: Path) -> bool:

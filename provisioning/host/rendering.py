@@ -8,7 +8,8 @@ from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
 from typing import Final
 
-from firmware.config import DeviceConfig
+from firmware.board.power_meter import BUS, place
+from firmware.config import DeviceConfig, MeterConfig
 from provisioning.host.addresses import KEPT_DAYS, SET_SIZE, Called, called_places, element
 
 TEMPLATE_SUFFIX: Final = ".in"
@@ -33,7 +34,7 @@ def host_files(settings: DeviceConfig | None) -> dict[PurePosixPath, bytes]:
 
     On a card without a unit's configuration yet, nothing is called, and the firewall lets nothing be called.
     """
-    words = _words(called_places(settings) if settings else ()) | _rights(settings)
+    words = _words(called_places(settings) if settings else ()) | _rights(settings) | _meters(settings)
     found = {}
     for path, source in _walk(resources.files("provisioning").joinpath("host", "files"), PurePosixPath()):
         content = source.read_text(encoding="utf-8")
@@ -75,6 +76,28 @@ def _rights(settings: DeviceConfig | None) -> dict[str, str]:
     rights = () if settings is None or settings.modem is None else MODEM_RIGHTS
     meaning = "For a unit with a modem." if rights else "This unit has no modem, so that it may ask for nothing."
     return {"rights": ", ".join(f'"{right}"' for right in rights), "rights_meaning": meaning}
+
+
+def _meters(settings: DeviceConfig | None) -> dict[str, str]:
+    """Return the udev rules by which the kernel learns of the unit's meters. udev(7)."""
+    meters = [] if settings is None or settings.power is None else settings.power.meters()
+    if not meters:
+        return {"meters": "# This unit has no such chips."}
+    chips = sorted({(int(meter.address, 16), meter.chip) for meter in meters})
+    added = [
+        f'ACTION=="add", SUBSYSTEM=="i2c", KERNEL=="i2c-{BUS}", ATTR{{new_device}}="{chip} {address:#04x}"'
+        for address, chip in chips
+    ]
+    shunts = [
+        f'ACTION=="add", SUBSYSTEM=="hwmon", KERNELS=="{place(meter)}", '
+        f'ATTR{{{_shunt_file(meter)}}}="{round(meter.shunt_mohm * 1000)}"'
+        for meter in meters
+    ]
+    return {"meters": "\n".join([*added, *shunts])}
+
+
+def _shunt_file(meter: MeterConfig) -> str:
+    return f"shunt{meter.channel}_resistor" if meter.chip == "ina3221" else "shunt_resistor"
 
 
 def _elements(places: tuple[Called, ...], version: int) -> str:

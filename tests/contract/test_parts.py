@@ -1,7 +1,8 @@
 """What every board's parts must do, simulated or real: `pytest tests/contract --board=pi` on a bench unit.
 
-The bench needs the camera, the lamp, a modem and at least one trigger line connected; somebody waves a hand through the
-beam when asked. A camera is opened once in a process, so the tests use the same one, in this order.
+The bench needs the camera, the lamp, a modem, battery and panel with their meters as in BENCH_POWER, and at least one
+trigger line connected; somebody waves a hand through the beam when asked. A camera is opened once in a process, so the
+tests use the same one, in this order.
 """
 
 import threading
@@ -13,7 +14,7 @@ from firmware.board import pi
 from firmware.board.linux import LinuxClock
 from firmware.board.modem import ManagedModem
 from firmware.board.pi_camera import BUFFERS, FRAME_DURATION_US, HELD_AT_MOST, START_LIGHT, PiCamera
-from firmware.config import CaptureConfig, ModemConfig
+from firmware.config import CaptureConfig, MeterConfig, ModemConfig, PowerConfig
 from firmware.modem_records import (
     ModemDone,
     ModemOrder,
@@ -22,12 +23,13 @@ from firmware.modem_records import (
 )
 from firmware.records import Light, TriggerSource
 from firmware.wall_clock import JudgedClock
-from hw_sim.board import open_modem, open_parts
+from hw_sim.board import open_modem, open_parts, open_power
 from hw_sim.light import Conditions, LightLevel
 from hw_sim.modem import ModemRules
 from hw_sim.pausing_clock import PausingClock
 from hw_sim.road import Road, RoadScene
 from hw_sim.sensors import Subject
+from hw_sim.surroundings import World
 from hw_sim.traffic import EvenGaps
 
 SHOTS_LOOKED_AT = 40
@@ -40,6 +42,11 @@ QUICK = ModemRules(away_s=4.0, registering_s=1.0)
 BACK_WITHIN_S = 120.0
 """A modem that was reset or without supply can be asked again, and is connected, after this time at the latest."""
 
+BENCH_POWER = PowerConfig(
+    battery=MeterConfig(chip="ina226", address="0x40", shunt_mohm=2),
+    panel=MeterConfig(chip="ina226", address="0x41", shunt_mohm=2),
+)
+
 TWO_LINES_US = 30.0
 """Twice the time of a line of the IMX296: what asked and actual exposure may differ by."""
 
@@ -47,9 +54,9 @@ TWO_LINES_US = 30.0
 class Parts:
     """A board's camera, clock, lamp and triggers, and how this board gets an edge onto a trigger line."""
 
-    def __init__(self, clock, camera, lamp, triggers, *, modem, rail, provoke, lamp_ratio):
+    def __init__(self, clock, camera, lamp, triggers, *, modem, rail, power, provoke, lamp_ratio):
         self.clock, self.camera, self.lamp, self.triggers = clock, camera, lamp, triggers
-        self.modem, self.rail = modem, rail
+        self.modem, self.rail, self.power = modem, rail, power
         self.provoke, self.lamp_ratio = provoke, lamp_ratio
 
 
@@ -69,6 +76,7 @@ def simulated_parts():
             sensor.deliver(now_s + 1.0)
 
     modem, rail = open_modem(ModemConfig(power_pin=POWER_PIN), clock, make_timer=threading.Timer, rules=QUICK)
+    _, power = open_power(BENCH_POWER, clock, World(light=LightLevel.DUSK))
     return Parts(
         clock,
         parts.camera,
@@ -76,6 +84,7 @@ def simulated_parts():
         parts.triggers,
         modem=modem,
         rail=rail,
+        power=power,
         provoke=provoke,
         lamp_ratio=lambda: parts.world.lamp_ratio,
     )
@@ -90,6 +99,7 @@ def pi_parts():
         pi.triggers(config, clock),
         modem=ManagedModem(clock),
         rail=pi.modem_rail(ModemConfig(power_pin=POWER_PIN)),
+        power=pi.power_meter(BENCH_POWER, clock),
         provoke=lambda: print("wave a hand through the beam"),
         lamp_ratio=None,  # nobody measures the bench's lamp; its driver's own light shows it
     )
@@ -367,3 +377,17 @@ def test_a_supply_that_is_cut_takes_the_modem_away_and_comes_back_by_itself(part
     assert isinstance(modem(ModemOrder.LOOK), ModemTrouble)
     connected_again(modem, parts)
     parts.rail.close()
+
+
+def test_battery_and_panel_are_measured_now_and_alike_a_moment_later(parts):
+    before_s = parts.clock.monotonic_s()
+    first = parts.power.sample()
+    assert before_s <= first.at_s <= parts.clock.monotonic_s() < before_s + 1.0
+    cells = BENCH_POWER.battery_cells
+    assert 2.4 * cells < first.battery_v < 3.7 * cells
+    assert abs(first.battery_a) < 20.0
+    assert 0.0 <= first.panel_v < 30.0
+    assert 0.0 <= first.panel_w < 200.0
+    second = parts.power.sample()
+    assert second.at_s >= first.at_s
+    assert second.battery_v == pytest.approx(first.battery_v, abs=0.2)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from firmware.exposure import Phase
+from firmware.faults import DeviceFault, FaultCode
 from provisioning import aim_terminal, aim_words
 from provisioning.aim_advice import Advice, Advised, Basis
 from provisioning.aim_page import AimPage
@@ -17,6 +18,7 @@ from provisioning.aim_watch import Seen, drawn
 from provisioning.aiming import Aim, WidthAt
 from provisioning.large_letters import dots_of
 from provisioning.pinhole import Pose
+from provisioning.signal_log import SignalSample
 from provisioning.tongue import Language, Tongue
 
 AT = WidthAt(geometry_px=136.2, measured_px=141.0, plates=5)
@@ -29,6 +31,7 @@ AIM = Aim(
     plate_contrast=110.0, retro_reflects=True, in_lane_ratio=1.0,
     lane_found=((0.1, 0.2), (0.9, 0.2), (0.9, 0.8), (0.1, 0.8)), vehicles=12, plates=140,
 )  # fmt: skip
+CELL = "NB-IOT -117 dBm 1/4 bars"
 PICTURE = np.random.default_rng(1).integers(0, 255, (272, 364, 3), dtype=np.uint8)
 
 
@@ -53,7 +56,7 @@ def test_verdicts_differ():
 @pytest.mark.parametrize("advice", [Advice.GOOD, Advice.FARTHER, Advice.TURN_DOWN])
 def test_the_screen_is_80_by_24_with_every_number_whole(colours, advice):
     aim = aim_of(advice)
-    words, numbers = aim_words.said(aim), aim_words.numbers(aim)
+    words, numbers = aim_words.said(aim), aim_words.numbers(aim, CELL)
     text = aim_terminal.screen(words.verdict, words.sentence, PICTURE, numbers, "Ctrl-C ends.", colours)
     lines = re.sub(r"\x1b\[[0-9;]*m", "", text).split("\n")
     assert len(lines) <= ROWS
@@ -87,7 +90,7 @@ def test_every_plate_that_was_found_is_covered_in_what_is_shown():
 def test_the_page_shows_the_newest_aim_and_keeps_no_picture_when_it_ends(tmp_path):
     page = AimPage(tmp_path / "aim", Tongue(Language.ENGLISH))
     page.end()  # before anything was shown there is nothing to take away
-    page.show(aim_words.said(AIM), aim_words.numbers(AIM), "", PICTURE, is_good=False)
+    page.show(aim_words.said(AIM), aim_words.numbers(AIM, CELL), "", PICTURE, is_good=False)
     state = state_of(tmp_path)
     assert (state["verdict"], state["good"]) == ("RIGHT 12 DEG", False)
     assert state["picture"].startswith("data:image/jpeg;base64,")
@@ -107,3 +110,27 @@ def test_the_json_has_every_number_of_the_aim():
     assert set(answer) == {field.name for field in dataclasses.fields(Aim)}
     assert answer["advised"] == {"advice": "turn-right", "basis": "plates", "amount_deg": 11.6}
     assert answer["near"]["measured_px"] == 141.0
+
+
+def test_no_number_is_longer_than_its_column():
+    for name, value in aim_words.numbers(AIM, CELL):
+        assert len(f"{name:<11} {value}") <= COLUMNS - aim_terminal.PICTURE_COLUMNS - 2, name
+
+
+@pytest.mark.parametrize(
+    ("rsrp_dbm", "technology", "is_registered", "shown"),
+    [
+        (-88.4, "LTE", True, "LTE -88 dBm 4/4 bars"),
+        (-99.0, "NR5G", True, "NR5G -99 dBm 3/4 bars"),
+        (-111.0, "LTE-M", True, "LTE-M -111 dBm 2/4 bars"),
+        (-117.0, "NB-IOT", True, "NB-IOT -117 dBm 1/4 bars"),
+        (-121.0, "LTE", True, "LTE -121 dBm 0/4 bars"),
+        (None, "GSM", True, "GSM, level not told"),
+        (None, "", False, "not registered"),
+    ],
+)
+def test_a_cell_is_shown_in_bars(rsrp_dbm, technology, is_registered, shown):
+    sample = SignalSample(at_s=0.0, rsrp_dbm=rsrp_dbm, technology=technology, is_registered=is_registered)
+    assert aim_words.signal_value(sample, None) == shown
+    assert aim_words.signal_value(sample, DeviceFault(FaultCode.MODEM_ABSENT, "check")) == "no modem"
+    assert aim_words.signal_value(None, None) == "-"

@@ -86,3 +86,41 @@ def test_a_unit_has_no_modem_unless_its_configuration_says_so(device_config):
 def test_a_modem_s_section_is_checked_and_its_line_has_one_use(device_config, modem):
     with pytest.raises(ConfigRejected, match="modem"):
         config.decode(as_json(device_config, modem=modem), "test")
+
+
+METER = {"chip": "ina226", "address": "0x40", "shunt_mohm": 2}
+
+
+def test_a_unit_has_no_meters_unless_its_configuration_says_so(device_config):
+    assert config.decode(config.encode(device_config), "test").power is None
+    power = config.decode(as_json(device_config, power={"battery": METER}), "test").power
+    assert (power.battery.channel, power.battery.is_reversed, power.battery_cells, power.panel) == (1, False, 4, None)
+
+
+@pytest.mark.parametrize(
+    "power",
+    [
+        {},
+        {"battery": METER, "panel": METER},
+        {"battery": METER, "panel": METER | {"chip": "ina219"}},
+        {"battery": METER | {"chip": "ina3221"}, "panel": METER | {"chip": "ina226"}},
+        {"battery": METER | {"channel": 2}},
+        {"battery": METER | {"chip": "ina3221", "address": "0x44"}},
+        {"battery": METER | {"address": "64"}},
+        {"battery": METER | {"address": "0x76"}},
+        {"battery": METER | {"shunt_mohm": 0}},
+        {"battery": METER | {"chip": "bq27441"}},
+        {"battery": {"chip": "ina226", "address": "0x40"}},
+        {"battery": METER, "battery_cells": 0},
+    ],
+)
+def test_a_section_of_meters_is_checked(device_config, power):
+    with pytest.raises(ConfigRejected, match="power"):
+        config.decode(as_json(device_config, power=power), "test")
+
+
+def test_the_meters_bus_is_not_used_for_anything_else(device_config):
+    with pytest.raises(ConfigRejected, match="BCM 2 and 3"):
+        config.decode(as_json(device_config, power={"battery": METER}, guard={"tamper_pin": 3}), "test")
+    with pytest.raises(ConfigRejected, match="BCM 2 and 3"):
+        config.decode(as_json(device_config, power={"battery": METER}, modem={"power_pin": 2}), "test")

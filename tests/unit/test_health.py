@@ -14,7 +14,7 @@ from firmware import VERSION, sealing
 from firmware.agency_keys import SuiteNumber
 from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.health import FIRST_AFTER_S, LOOK_EVERY_S, NEW_FAULT_AFTER_S, Counts, HealthStage, Sources
-from firmware.health_report import KeyPlace, Spent, Thrift
+from firmware.health_report import KeyPlace, PowerState, Spent, Thrift
 from firmware.modem_records import (
     AccessTechnology,
     ModemState,
@@ -22,7 +22,7 @@ from firmware.modem_records import (
     Registration,
 )
 from firmware.outbox import Outbox
-from firmware.records import BoardState, MessageClass
+from firmware.records import BoardState, MessageClass, PowerSample
 from firmware.stage import Latest
 
 AGENCY_KEY = OpeningKey.generate(SuiteNumber.X25519)
@@ -40,6 +40,7 @@ class Bench:
     def __init__(self, folder):
         self.clock, self.faults, self.counts, self.causes = SetClock(), FaultBook(), NOTHING, {}
         self.spent, self.modem, self.factor = Latest(None), None, Latest(1)
+        self.power = Latest(None)
         self.outbox = Outbox(
             folder / "outbox.db", capacity_bytes=10**7, retention_s=1e7, clock=self.clock, system=KernelRandom()
         )
@@ -52,6 +53,7 @@ class Bench:
                 counts=lambda: self.counts,
                 causes=lambda: self.causes,
                 spent=self.spent,
+                power=self.power,
                 modem=lambda: self.modem,
                 factor=self.factor,
             ),
@@ -123,6 +125,24 @@ def test_it_says_what_is_so(bench):
     assert [(one.code, one.since_s, one.count, one.hint) for one in health.faults] == [
         ("camera-silent", 50, 1, "check the camera's cable")
     ]
+
+
+@pytest.mark.parametrize(
+    ("measured", "told"),
+    [
+        ({"battery_v": 13.312, "battery_a": -0.1904, "panel_w": 0.0}, (13_312, -190, 0)),
+        ({"battery_v": 13.3, "battery_a": 1.5, "panel_v": 18.1, "panel_w": 24.66}, (13_300, 1500, 24_660)),
+        ({"battery_v": 13.3, "battery_a": 1.5}, (13_300, 1500, None)),
+        ({"panel_v": 18.1, "panel_w": 24.66}, (None, None, 24_660)),
+    ],
+)
+def test_battery_and_panel_are_told_as_far_as_they_are_measured(bench, measured, told):
+    rest = dict.fromkeys(["battery_v", "battery_a", "panel_v", "panel_w", "board_c"])
+    bench.power.set(PowerSample(at_s=1.0, **rest | measured))
+    (health,) = bench.run(FIRST_AFTER_S + LOOK_EVERY_S)
+    assert health.power == PowerState(battery_mv=told[0], battery_ma=told[1], panel_mw=told[2])
+    bench.power.set(None)
+    assert bench.run(PERIOD_S)[-1].power is None
 
 
 def test_reads_of_the_last_hour_are_those_of_the_last_hour(bench):

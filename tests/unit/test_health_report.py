@@ -50,7 +50,8 @@ any_health = st.builds(
     spent=st.none() | st.builds(Spent, day_bytes=whole, month_bytes=whole, thrift=st.sampled_from(Thrift)),
     board_decidegrees=st.none() | whole,
     throttled=st.none() | whole,
-    power=st.none() | st.builds(PowerState, battery_mv=whole, battery_ma=whole, panel_mw=whole),
+    power=st.none()
+    | st.builds(PowerState, battery_mv=st.none() | whole, battery_ma=st.none() | whole, panel_mw=st.none() | whole),
     modem=st.none()
     | st.builds(ModemReport, registration=st.text(), technology=st.text(), signal_dbm=st.none() | whole),
     faults=st.lists(words, max_size=70).map(tuple),
@@ -89,7 +90,7 @@ def test_the_largest_of_all_fits():
 def test_it_is_cut_in_the_stated_order():
     faults = tuple(
         FaultWord(code=code.value, since_s=number, count=1, hint=f"{number} " + "check " * 30)
-        for number, code in enumerate(FaultCode)
+        for number, code in enumerate(list(FaultCode)[:21])
     )
     causes = {f"cause-{number}": number for number in range(12)}
     one = health_report.fitted(made_health(faults=faults[:1], causes=causes))

@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware import records
-from firmware.records import Box, Character, Frame, Passage, Picture, PictureCoding, PlateText, Read, Reading, Site
+from firmware.records import (
+    Box,
+    Character,
+    Frame,
+    Passage,
+    Picture,
+    PictureCoding,
+    PlateText,
+    PowerSample,
+    Read,
+    Reading,
+    Site,
+)
 
 PLATE = "7ABC123"
 
@@ -95,3 +107,16 @@ def test_every_record_is_frozen_and_slotted():
         if dataclasses.is_dataclass(record):
             assert record.__dataclass_params__.frozen, name
             assert "__slots__" in vars(record), name
+
+
+def test_a_power_sample_says_none_for_what_nobody_measures():
+    sample = PowerSample(at_s=3.0, battery_v=13.2, battery_a=-0.2, panel_v=None, panel_w=None, board_c=None)
+    assert (sample.battery_v, sample.panel_w) == (13.2, None)
+
+
+@pytest.mark.parametrize("field", ["battery_v", "battery_a", "panel_v", "panel_w", "board_c"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_power_sample_holds_no_number_that_is_none(field, number):
+    rest = dict.fromkeys(["battery_v", "battery_a", "panel_v", "panel_w", "board_c"])
+    with pytest.raises(ValueError, match="None and never NaN"):
+        PowerSample(at_s=3.0, **rest | {field: number})

@@ -22,7 +22,7 @@ from firmware import sealing
 from firmware.agency_keys import SuiteNumber
 from firmware.evidence import SMALL_PICTURE, packed
 from firmware.faults import RejectionCause
-from firmware.health_report import FaultWord, Spent, Thrift
+from firmware.health_report import FaultWord, PowerState, Spent, Thrift
 from firmware.receipts import verify_receipt
 from firmware.sealing import uuid7
 from firmware.topics import read_topic
@@ -156,6 +156,24 @@ def test_silent_units_come_first_then_those_with_faults(fleet, receiving, store)
     assert "431!" in first
     assert "61 C!" in first
     assert {len(line.rsplit("0.1.0", 1)[0]) for line in (third, second, first)} == {heading.index("firmware")}
+
+
+@pytest.mark.parametrize(
+    ("power", "shown"),
+    [
+        (None, ["--", "--"]),
+        (PowerState(battery_mv=13_312, battery_ma=-190, panel_mw=0), ["13.3 V -0.2 A", "0 W"]),
+        (PowerState(battery_mv=13_600, battery_ma=12_340, panel_mw=None), ["13.6 V +12.3 A", "--"]),
+        (PowerState(battery_mv=13_600, battery_ma=None, panel_mw=41_800), ["13.6 V", "42 W"]),
+        (PowerState(battery_mv=None, battery_ma=None, panel_mw=41_800), ["--", "42 W"]),
+    ],
+)
+def test_battery_and_panel_stand_in_the_table(fleet, receiving, store, power, shown):
+    take(receiving, made_health(power=power))
+    made = units.table(units.all_units(Registry(fleet / fleet_folder.REGISTRY_FOLDER), store), START_UTC_MS + 60_000)
+    heading, *_, line = made.splitlines()  # those that never spoke come first
+    before, after = heading.index("board") + len("board"), heading.index("firmware")
+    assert [cell.strip() for cell in line[before:after].strip().split("  ") if cell] == shown
 
 
 def test_the_command_shows_units_that_never_spoke_and_writes_json(fleet, receiving, store, capsys):

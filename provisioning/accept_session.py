@@ -36,6 +36,11 @@ SECONDS_AT_MOST = 3600.0
 
 
 def run(options: argparse.Namespace) -> RoundTrip:
+    """Hand a unit over and print what becomes of it. Raises as `accepted`."""
+    return accepted(options, _say)
+
+
+def accepted(options: argparse.Namespace, say: Callable[[str], None]) -> RoundTrip:
     """Hand a unit over and say what became of it.
 
     Raises ConfigRejected for what is missing or amiss, DeviceFault for a part that does not work or a service that is
@@ -55,18 +60,18 @@ def run(options: argparse.Namespace) -> RoundTrip:
         pass  # the service has the camera too; this says so before anything else does
     with _opened(options.board, settings, folder) as board:
         unit = _Unit(folder=folder, settings=settings, board=board, models=models)
-        _say(accept_words.LOOKING)
+        say(accept_words.LOOKING)
         pictures.append(handover_photos.of_unit(board, settings.capture, settings.mount, models))
         signed, pdf = unit.signed(unit.record(options, gathered, pictures), pictures, options.tongue.said)
         files = _kept(folder, signed, pdf, options.out)
-        _say(accept_words.SEALING)
+        say(accept_words.SEALING)
         document = handover.packed(handover.encode(signed), pdf)
         trip = round_trip.send(
-            folder, board, settings, document, PaperKind.HANDOVER, timeout_s=options.seconds, on_progress=_say
+            folder, board, settings, document, PaperKind.HANDOVER, timeout_s=options.seconds, on_progress=say
         )
-    _say(accept_words.outcome(trip))
+    say(accept_words.outcome(trip))
     for path in files:
-        _say(f"Kept as {path}")
+        say(f"Kept as {path}")
     return trip
 
 

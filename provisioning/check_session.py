@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -65,13 +66,38 @@ class Opened:
     look_at_machine: Callable[[], Facts]
 
 
+class Tells(Protocol):
+    """Whoever wants to know what is looked at."""
+
+    def begin(self, what: str) -> None:
+        """Know what is looked at from now on."""
+        ...
+
+    def tell(self, sentence: str) -> None:
+        """Take a sentence on what somebody should do now."""
+        ...
+
+
 def run(options: argparse.Namespace) -> int:
     """Check a unit; return 0 if no part failed, else 1. Raises ConfigRejected and OSError."""
+    with Progress(sys.stderr) as progress:
+
+        def show(report: PartReport) -> None:
+            progress.clear()
+            sys.stdout.write(check_words.line(report))
+            sys.stdout.flush()
+
+        reports = checked(options, progress, show)
+    sys.stdout.write(summary(reports) + "\n")
+    return EXIT_FAULT if worst(reports) is PartState.FAIL else EXIT_STOPPED
+
+
+def checked(options: argparse.Namespace, progress: Tells, show: Callable[[PartReport], None]) -> list[PartReport]:
+    """Look at every part that is wanted, hand each report to `show` as it comes, and keep them. Raises as `run`."""
     if options.amiss and options.board != "sim":
         raise ConfigRejected("--amiss belongs to --board sim; leave it out on a real unit")
     wanted = options.only or list(PartName)
     with ExitStack() as stack:
-        progress = stack.enter_context(Progress(sys.stderr))
         progress.begin("the unit is opened")
         opening = _simulated(options, wanted) if options.board == "sim" else _on_the_pi(options)
         opened = stack.enter_context(opening)
@@ -87,13 +113,10 @@ def run(options: argparse.Namespace) -> int:
         stack.callback(eyes.close)
         reports = []
         for report in looked(bench, table(eyes), wanted, progress):
-            progress.clear()
-            sys.stdout.write(check_words.line(report))
-            sys.stdout.flush()
+            show(report)
             reports.append(report)
         _keep(options, bench, reports)
-    sys.stdout.write(summary(reports) + "\n")
-    return EXIT_FAULT if worst(reports) is PartState.FAIL else EXIT_STOPPED
+    return reports
 
 
 def table(eyes: Eyes) -> dict[PartName, Look]:
@@ -114,9 +137,7 @@ def table(eyes: Eyes) -> dict[PartName, Look]:
     return looks
 
 
-def looked(
-    bench: Bench, looks: dict[PartName, Look], wanted: list[PartName], progress: Progress
-) -> Iterator[PartReport]:
+def looked(bench: Bench, looks: dict[PartName, Look], wanted: list[PartName], progress: Tells) -> Iterator[PartReport]:
     """Yield the report of each wanted part as it comes. A part that raises its fault has failed, and the next comes."""
     for part, look in looks.items():
         if part not in wanted:

@@ -20,6 +20,17 @@ def add_to(subjects: Any) -> None:
     parser.add_argument("--unit", type=Path, help="the unit's folder (default: /var/lib/kestrel; sim: practice/unit)")
     parser.add_argument("--site", type=Path, metavar="JSON", help="the site's file: what would be asked for")
     parser.add_argument("--by", metavar="NAME", help="who does the work; stands in the hand-over record")
+    parser.add_argument(
+        "--rear-plates-only", choices=["yes"], help="you have seen that the camera shows rears, no fronts and no faces"
+    )
+    parser.add_argument(
+        "--photo",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="of the unit; once for each, six at most",
+    )
     parser.add_argument("--plain", action="store_true", help="line by line: for a dumb terminal or a screen reader")
     parser.add_argument("--yes", action="store_true", help="ask nothing, end at the first failure; with --plain")
     parser.add_argument("--seed", type=int, default=1, help="sim: the same seed, the same traffic (default: 1)")
@@ -31,7 +42,7 @@ def _guide(options: argparse.Namespace) -> int:
         raise ConfigRejected("--yes asks nothing and shows no screen; give --plain too")
     from provisioning import guide_plain, guide_steps  # noqa: PLC0415
     from provisioning.guide_state import StateFile  # noqa: PLC0415
-    from provisioning.guiding import Guide, Handed, Job  # noqa: PLC0415
+    from provisioning.guiding import Guide, Job  # noqa: PLC0415
     from provisioning.practice_office import PracticeOffice  # noqa: PLC0415
 
     is_practice = options.board == "sim"
@@ -41,7 +52,7 @@ def _guide(options: argparse.Namespace) -> int:
     with file.held(), PracticeOffice(fleet_folder) as office:
         job = Job(
             board=options.board, fleet=fleet_folder, unit=unit_folder, file=file, office=office,
-            handed=Handed(seed=options.seed),
+            tongue=options.tongue, seed=options.seed,
         )  # fmt: skip
         _keep_given(job, options)
         guide = Guide(job, guide_steps.steps())
@@ -60,8 +71,12 @@ def _keep_given(job: Any, options: argparse.Namespace) -> None:
 
     if options.by:
         job.file.change(by=options.by.strip())
+    if options.rear_plates_only:
+        job.file.change(rear_plates_only=True)
+    if options.photo:
+        job.file.change(photos=tuple(str(photo) for photo in options.photo))
     if options.site is not None and guide_place.settings_of(job) is None:
-        job.file.change(site=guide_place.site_of(options.site))
+        guide_place.take_file(job, options.site)
 
 
 def _is_screen() -> bool:

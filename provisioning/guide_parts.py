@@ -3,6 +3,7 @@
 ASCII and two colours only, so that it is the same on a serial console of 16 colours and on a laptop in the sun.
 """
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from rich.text import Text
@@ -61,11 +62,11 @@ class Choices(Static, can_focus=True):
 
     def __init__(self, name: str) -> None:
         super().__init__("", id=name, markup=False)
-        self._choices: tuple[str, ...] = ()
+        self._choices: tuple[tuple[str, str], ...] = ()
         self._selected = 0
 
-    def offer(self, *choices: str) -> None:
-        """Show these, the first selected."""
+    def offer(self, *choices: tuple[str, str]) -> None:
+        """Show these, each as it is called and as it is said; the first is selected."""
         self._choices = choices
         self.select(0)
 
@@ -74,7 +75,7 @@ class Choices(Static, can_focus=True):
         self._selected = number % len(self._choices) if self._choices else 0
         lines = Text("\n").join(
             Text(f" {number}  {choice:<{CHOICE_COLUMNS}} ", "reverse" if number == self._selected + 1 else "")
-            for number, choice in enumerate(self._choices, 1)
+            for number, (_, choice) in enumerate(self._choices, 1)
         )
         self.update(lines)
 
@@ -99,7 +100,7 @@ class Choices(Static, can_focus=True):
             self._pick(self._selected)
 
     def _pick(self, number: int) -> None:
-        choice = self._choices[number]
+        choice, _ = self._choices[number]
         self.offer()  # a second press of the same key means nothing
         self.post_message(self.Picked(choice))
 
@@ -109,9 +110,9 @@ class Line(Input):
 
     BINDINGS: ClassVar[list[BindingType]] = []
 
-    def __init__(self, asked: Field) -> None:
+    def __init__(self, asked: Field, said: Callable[[str], str]) -> None:
         super().__init__(
-            value=asked.value, placeholder=f"such as {asked.hint}", id=f"field-{asked.name}",
+            value=asked.value, placeholder=said(f"such as {asked.hint}"), id=f"field-{asked.name}",
             compact=True, select_on_focus=False,
         )  # fmt: skip
         self.asked = asked
@@ -120,11 +121,11 @@ class Line(Input):
 class Row(Horizontal):
     """A label and its line."""
 
-    def __init__(self, asked: Field) -> None:
+    def __init__(self, asked: Field, said: Callable[[str], str]) -> None:
         super().__init__(classes="row")
-        self._asked = asked
+        self._asked, self._said = asked, said
 
     def compose(self) -> ComposeResult:
         """Put both side by side."""
-        yield Static(self._asked.label, classes="label", markup=False)
-        yield Line(self._asked)
+        yield Static(self._said(self._asked.label), classes="label", markup=False)
+        yield Line(self._asked, self._said)

@@ -3,31 +3,24 @@
 Owns the reading of what was typed in: each refusal is one sentence and names its field.
 """
 
-import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from firmware import config, identity, strict_json
+from firmware import config, identity
 from firmware.config import DeviceConfig, SiteConfig
-from firmware.faults import ConfigRejected, DocumentRejected
-from provisioning import survey_words, surveying
+from firmware.faults import ConfigRejected
+from provisioning import clock_sense, fleet_sites, site_files
+from provisioning.certificates import present
 from provisioning.guiding import AnswerRefused, Field, Job, Outcome, Report
 
 PERSON_AT_MOST: Final = 60
-EARLIEST: Final = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-"""No unit was made before."""
-
 BY: Final = "by"
 _NUMBERS: Final = {"latitude": "latitude_deg", "longitude": "longitude_deg", "bearing": "bearing_deg"}
 _EXAMPLES: Final = {"latitude": "37.77", "longitude": "-122.42", "bearing": "250"}
 _FIELD_OF_KEY: Final = {"name": "name"} | {key: name for name, key in _NUMBERS.items()}
-
-
-class _SiteFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    site: SiteConfig
 
 
 def fields(job: Job) -> tuple[Field, ...]:
@@ -69,27 +62,24 @@ def answer(job: Job, values: Mapping[str, str]) -> None:
         site = msgspec.convert({"name": values["name"], **typed}, SiteConfig)
     except msgspec.ValidationError as error:
         raise _refused(str(error), typed["latitude_deg"], typed["longitude_deg"]) from error
-    flaw = surveying.place_flaw(site.latitude_deg, site.longitude_deg, [])
-    if flaw is not None:
-        sentence = survey_words.place_refused(flaw, site.latitude_deg, site.longitude_deg, 0.0)
-        raise AnswerRefused("latitude", sentence)
+    _refuse_place(job, site)
     job.file.change(by=by, site=site)
 
 
 def is_done(job: Job) -> bool:
     """Say whether place and person are known and the clock can be believed."""
     state = job.file.state
-    return bool(state.by) and (state.site is not None or settings_of(job) is not None) and _now() >= EARLIEST
+    try:
+        clock_sense.believable(present(), None)
+    except ConfigRejected:
+        return False
+    return bool(state.by) and (state.site is not None or settings_of(job) is not None)
 
 
 def run(job: Job, report: Report) -> Outcome:
     """Look at the clock. Raises ConfigRejected if it cannot be believed."""
-    now = _now()
-    if now < EARLIEST:
-        raise ConfigRejected(
-            f"this machine's clock says {now:%Y-%m-%d}, so that no certificate would be valid: its battery is "
-            "empty or it has had no network yet; set it with `timedatectl set-time`, then try again"
-        )
+    now = present()
+    clock_sense.believable(now, None)
     report.say(f"The clock says {now:%Y-%m-%d %H:%M} UTC.")
     settings = settings_of(job)
     site = job.file.state.site if settings is None else settings.site
@@ -102,18 +92,21 @@ def settings_of(job: Job) -> DeviceConfig | None:
     return config.load(path) if path.exists() else None
 
 
-def site_of(path: Path) -> SiteConfig:
-    """Return the place that a site's file says. Raises ConfigRejected."""
+def take_file(job: Job, path: Path) -> None:
+    """Keep what a site file says, as if it had been typed in. Raises ConfigRejected, and OSError."""
+    plan = site_files.load(path)
+    _refuse_place(job, plan.site)
+    job.file.change(site=plan.site, others=dict(plan.others))
+
+
+def _refuse_place(job: Job, site: SiteConfig) -> None:
+    """Return if the unit may hang there, beside the fleet's other units if there are any. Raises AnswerRefused."""
+    device_id = job.file.state.device_id or ""
+    others = [] if job.fleet is None else fleet_sites.places(job.fleet, but=device_id)
     try:
-        return strict_json.read(path, _SiteFile).site
-    except OSError as error:
-        raise ConfigRejected(f"{path}: cannot be read ({error.strerror}); bring the site's file") from error
-    except DocumentRejected as error:
-        raise ConfigRejected(f"{path}: {error}; correct that key") from error
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
+        fleet_sites.refuse_place(site, others, is_far_meant=False)
+    except ConfigRejected as error:
+        raise AnswerRefused("latitude", str(error)) from error
 
 
 def _bearing(site: SiteConfig | None) -> str:

@@ -26,7 +26,7 @@ from provisioning import guide_words as words
 from provisioning.aim_terminal import Colours
 from provisioning.guide_parts import STYLES, Choices, Line, Row
 from provisioning.guide_work import Work
-from provisioning.guiding import AimView, AnswerRefused, Field, Guide, Mark, Outcome, Step
+from provisioning.guiding import AimView, AnswerRefused, Field, Guide, Mark, Outcome, Step, StepName
 
 TICK_S = 0.2
 NARROW_COLUMNS = 66
@@ -59,6 +59,7 @@ class GuideApp(App[int]):
         self._is_refused = False  # one line of the form is being mended
         self._shown_lines = 0
         self._ticks = 0
+        self._marks: dict[StepName, Mark] = {}
 
     def compose(self) -> ComposeResult:
         """Lay the screen out."""
@@ -196,7 +197,7 @@ class GuideApp(App[int]):
         asked = (reason,) if is_reason else self._guide.questions(step)
         form = self.query_one("#form", Vertical)
         await form.remove_children()
-        await form.mount_all([Row(one) for one in asked])
+        await form.mount_all([Row(one, self._said) for one in asked])
         self._show_form(is_shown=True)
         self._set("#result", "")
         self._set("#foot", words.FORM_FOOT)
@@ -275,20 +276,20 @@ class GuideApp(App[int]):
 
     def _show_aim(self, view: AimView, wheel: str) -> None:
         self.screen.add_class("aiming")
-        lines = aim_terminal.screen(
-            view.words.verdict, view.words.sentence, view.picture, view.numbers, f"{wheel} {words.AIM_FOOT}",
-            self._colours,
-        )  # fmt: skip
+        said, foot = view.words, f"{wheel} {self._said(words.AIM_FOOT)}"
+        lines = aim_terminal.screen(said.verdict, said.sentence, view.picture, view.numbers, foot, self._colours)
         self.query_one("#aim", Static).update(Text.from_ansi(lines))
 
     def _show_marks(self, wheel: str = "") -> None:
         """Show how each step stands; `wheel` turns at the one that is at work."""
         guide = self._guide
+        if not wheel:  # the disk is asked when a step begins and ends
+            self._marks = {step.name: guide.mark_of(step) for step in guide.steps}
         lines = []
         for step in guide.steps:
             is_here = step is self._step
-            mark = f"[{wheel}]" if wheel and is_here else words.MARKS[guide.mark_of(step)]
-            line = f"{guide.number_of(step)} {mark} {step.title}"
+            mark = f"[{wheel}]" if wheel and is_here else words.MARKS[self._marks[step.name]]
+            line = f"{guide.number_of(step)} {mark} {self._said(step.title)}"
             lines.append(Text(f"{line:<21}"[:21], "reverse" if is_here else ""))
         self.query_one("#steps", Static).update(Text("\n\n").join(lines))
         job = guide.job
@@ -312,13 +313,17 @@ class GuideApp(App[int]):
 
     def _offer(self, *choices: str) -> None:
         widget = self.query_one(Choices)
-        widget.offer(*choices)
+        widget.offer(*((choice, self._said(choice)) for choice in choices))
         self.set_focus(widget)
         self._set("#foot", words.CHOICE_FOOT)
 
+    def _said(self, text: str) -> str:
+        """Return a text in the technician's language."""
+        return self._guide.job.tongue.said(text)
+
     def _set(self, name: str, text: str) -> None:
         widget = self.query_one(name, Static)
-        widget.update(text)
+        widget.update(self._said(text))
         if name in {"#refused", "#result", "#live"}:
             widget.display = bool(text)
 

@@ -31,7 +31,10 @@ class GuideState(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     version: Annotated[int, Meta(ge=1, le=1)] = 1
     device_id: Annotated[str, Meta(pattern=DEVICE_ID_PATTERN)] | None = None
     site: SiteConfig | None = None
+    others: dict[str, Any] = {}  # what a site file says besides
     by: Person = ""
+    rear_plates_only: bool = False  # somebody has looked and said so
+    photos: tuple[str, ...] = ()
     skipped: dict[str, Reason] = {}
     doing: str = ""
 

@@ -4,17 +4,19 @@ A step is done when the disk shows it, and not because somebody said so: a run t
 started again carries on, and does nothing twice. Owns no screen and no words; each step calls what its command calls.
 """
 
+import argparse
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from firmware.faults import ConfigRejected, KestrelError
 from firmware.records import Image
 from provisioning.aim_words import Said
 from provisioning.guide_state import StateFile
 from provisioning.practice_office import PracticeOffice
+from provisioning.tongue import Tongue
 
 
 class StepName(enum.StrEnum):
@@ -46,6 +48,7 @@ class Field:
     label: str
     hint: str
     value: str = ""
+    is_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,16 +102,6 @@ class AnswerRefused(ConfigRejected):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handed:
-    """What was given beforehand and not asked for: the technician's own word, pictures, how long to listen."""
-
-    rear_plates_only: bool = False
-    photos: tuple[Path, ...] = ()
-    signal_minutes: float | None = None
-    seed: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """What a guided run works on. `fleet` None: the office is elsewhere, and the unit is asked for by a file."""
 
@@ -117,12 +110,21 @@ class Job:
     unit: Path
     file: StateFile
     office: PracticeOffice
-    handed: Handed = Handed()
+    tongue: Tongue
+    seed: int = 1
+    signal_minutes: float | None = None  # how long the cell is listened to; None: as long as is usual
 
     @property
     def is_practice(self) -> bool:
         """Whether all of it happens on this machine."""
         return self.board == "sim"
+
+    def options(self, add_to: Callable[[Any], None], *words: str) -> argparse.Namespace:
+        """Return the options of a command as its own parser reads them, so that its defaults hold here too."""
+        parser = argparse.ArgumentParser()
+        parser.set_defaults(tongue=self.tongue)
+        add_to(parser.add_subparsers())
+        return parser.parse_args(words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +180,7 @@ class Guide:
     def answer(self, step: Step, values: Mapping[str, str]) -> None:
         """Keep what was typed in. Raises AnswerRefused, and OSError; then nothing was kept."""
         for asked in self.questions(step):
-            if not values.get(asked.name, "").strip():
+            if not asked.is_optional and not values.get(asked.name, "").strip():
                 raise AnswerRefused(asked.name, f"{asked.label}: nothing was typed in; give it, such as {asked.hint}")
         step.answer(self.job, {name: value.strip() for name, value in values.items()})
 

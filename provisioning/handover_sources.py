@@ -21,8 +21,8 @@ from firmware.config import DeviceConfig, SiteConfig
 from firmware.faults import DocumentRejected
 from provisioning import handover_folder
 from provisioning.aim_advice import Advice
+from provisioning.places import nearest_km
 from provisioning.sun import Place
-from provisioning.surveying import nearest_km
 
 HOURS_AT_MOST: Final = {Step.SURVEY: 24.0 * 366, Step.CHECK: 12.0, Step.AIM: 48.0}
 """A site stays as it is for a season or two; an aim holds from one day's work to the next; a check is of today."""

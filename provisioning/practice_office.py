@@ -22,6 +22,8 @@ START_LIMIT_S: Final = 20.0
 STOP_LIMIT_S: Final = 20.0
 LOOK_EVERY_S: Final = 0.1
 OUTPUT_NAME: Final = "practice-office.txt"
+HEARS: Final = b"Receiving"
+"""What the receiver says when it hears the broker."""
 
 _TIED: Final = '"$@" & child=$!; read -r _; kill $child 2>/dev/null; wait $child'
 """For sh(1): run a command until standard input ends."""
@@ -54,7 +56,7 @@ class PracticeOffice:
                 stdin=subprocess.PIPE, stdout=file, stderr=file, process_group=0,
             )  # fmt: skip
         waiting, deadline_s = threading.Event(), time.monotonic() + START_LIMIT_S
-        while not _listens(port):
+        while not (_listens(port) and HEARS in output.read_bytes()):
             if time.monotonic() > deadline_s or is_stopping():
                 self.close()
                 raise OfficeAbsent(

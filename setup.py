@@ -39,7 +39,7 @@ setup(
     package_data={
         "models": ["*.tflite", "manifest.json", "report.css"],
         "cloud": ["mosquitto.conf.in", "mosquitto.service.d.conf", "access.acl"],
-        "provisioning": ["spanish/*.po"],
+        "provisioning": ["guide.tcss", "spanish/*.po"],
         "provisioning.card": ["begin.sh"],
         "provisioning.host": ["files/**/*"],
     },

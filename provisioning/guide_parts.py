@@ -1,7 +1,4 @@
-"""The parts of the guided run's screen: a list of large choices, a line to type in, and how all of it looks.
-
-ASCII and two colours only, so that it is the same on a serial console of 16 colours and on a laptop in the sun.
-"""
+"""The parts of the guided run's screen: a list of large choices, and a form's lines. guide.tcss says how they look."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -17,37 +14,6 @@ from textual.widgets import Input, Static
 from provisioning.guiding import Field
 
 CHOICE_COLUMNS = 34
-
-STYLES = """
-Screen, Screen > * { background: #ffffff; color: #000000; }
-#head, #foot { height: 1; background: #000000; color: #ffffff; text-style: bold; padding: 0 1; }
-#body { height: 1fr; }
-#steps { width: 23; padding: 1 1; }
-#step { width: 1fr; padding: 1 1 0 1; }
-#title { text-style: bold; height: 1; }
-#to_do { height: auto; margin-bottom: 1; }
-#form { height: auto; }
-#choices { height: auto; margin-top: 1; }
-#lines_box { height: 1fr; scrollbar-size-vertical: 1;
-  scrollbar-color: #000000; scrollbar-color-active: #000000; scrollbar-background: #ffffff; }
-#lines, #result, #live, #refused { height: auto; }
-#result, #refused { text-style: bold; }
-#result.bad, #refused { background: #000000; color: #ffffff; padding: 0 1; }
-#aim { height: 100%; display: none; }
-.row { height: 1; margin-bottom: 1; }
-.label { width: 15; }
-Input { width: 1fr; background: #000000; color: #ffffff; border: none; height: 1; padding: 0 1; }
-Input:focus { background: #000000; border: none; text-style: bold; }
-Input > .input--cursor { background: #ffffff; color: #000000; }
-Input > .input--placeholder, Input > .input--suggestion { color: #aaaaaa; }
-Screen.dark, Screen.dark > *, Screen.dark #step, Screen.dark #steps { background: #000000; color: #ffffff; }
-Screen.dark #head, Screen.dark #foot, Screen.dark Input, Screen.dark #result.bad, Screen.dark #refused {
-  background: #ffffff; color: #000000; }
-Screen.dark Input > .input--cursor { background: #000000; color: #ffffff; }
-Screen.narrow #steps { display: none; }
-Screen.aiming #head, Screen.aiming #body, Screen.aiming #foot { display: none; }
-Screen.aiming #aim { display: block; }
-"""
 
 
 class Choices(Static, can_focus=True):

@@ -24,7 +24,7 @@ from firmware.faults import ConfigRejected
 from provisioning import aim_terminal
 from provisioning import guide_words as words
 from provisioning.aim_terminal import Colours
-from provisioning.guide_parts import STYLES, Choices, Line, Row
+from provisioning.guide_parts import Choices, Line, Row
 from provisioning.guide_work import Work
 from provisioning.guiding import AimView, AnswerRefused, Field, Guide, Mark, Outcome, Step, StepName
 
@@ -38,7 +38,7 @@ class GuideApp(App[int]):
     """One guided run on one terminal. Its value is the exit code."""
 
     ENABLE_COMMAND_PALETTE = False
-    CSS = STYLES
+    CSS_PATH = "guide.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c,ctrl+q", "leave", priority=True),
         Binding("enter", "enter", priority=True),  # here, so that what is typed ahead falls into the next line

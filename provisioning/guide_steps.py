@@ -126,7 +126,10 @@ def _take_answer(job: Job, device_id: str, plan: SitePlan, report: Report) -> No
     unit.request_new(job.unit, device_id=device_id)
     report.say(f"{device_id} asks in {asked}, which holds no secret.")
     if bundle.exists():
-        bundling.apply(job.unit, bundle, present(), plan=plan)
+        try:
+            bundling.apply(job.unit, bundle, present())
+        except ConfigRejected:  # one for stock has no site, and takes what was typed in; whatever else is said again
+            bundling.apply(job.unit, bundle, present(), plan=plan)
     elif answered.exists():
         unit.install(job.unit, requests.load_answer(answered), present())
     else:

@@ -13,18 +13,20 @@ from provisioning.aim_terminal import Colours
 from provisioning.aim_words import Said
 from provisioning.guide_screen import GuideApp
 from provisioning.guide_state import StateFile
-from provisioning.guiding import AimView, Guide, Handed, Job, Outcome, Step, StepName, Stopped
+from provisioning.guiding import AimView, Guide, Job, Outcome, Step, StepName, Stopped
 from provisioning.practice_office import PracticeOffice
+from provisioning.tongue import Language, Tongue
 
 SITE = {"name": "North gate", "latitude_deg": 37.77, "longitude_deg": -122.42, "bearing_deg": 250.0}
 ANSWERS = ["North gate", "37.77", "-122.42", "250", "A. Ruiz"]
 LIMIT_S = 20.0
 
 
-def job_in(folder, *, fleet=True, board="sim"):
+def job_in(folder, *, fleet=True, board="sim", language=Language.ENGLISH, signal_minutes=0.001):
     return Job(
         board=board, fleet=folder / "fleet" if fleet else None, unit=folder / "unit",
-        file=StateFile(folder / "unit"), office=PracticeOffice(None), handed=Handed(signal_minutes=0.001),
+        file=StateFile(folder / "unit"), office=PracticeOffice(None), tongue=Tongue(language),
+        signal_minutes=signal_minutes,
     )  # fmt: skip
 
 

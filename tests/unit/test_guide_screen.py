@@ -5,6 +5,7 @@ from guided_units import ANSWERS, assert_made_once, guide_in, job_in, on_screen,
 
 from provisioning.aim_terminal import Colours
 from provisioning.guiding import Guide
+from provisioning.tongue import Language
 
 
 def guide_of(tmp_path, step):
@@ -207,3 +208,11 @@ def test_a_run_that_is_begun_again_says_so(tmp_path):
 
     on_screen(guide_in(tmp_path), first)
     on_screen(guide_in(tmp_path), second)
+
+
+def test_the_screen_speaks_spanish_where_the_catalogue_does(tmp_path):
+    async def played(screen):
+        assert "Paso 1 de 7" in screen.text()
+        assert "Reloj y lugar" in screen.text()
+
+    on_screen(guide_in(tmp_path, language=Language.SPANISH), played)

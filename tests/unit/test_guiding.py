@@ -1,5 +1,6 @@
 """The guided run without a face: what is done is seen on the disk, steps can be done again, wrong input is refused."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,7 +8,7 @@ from guided_units import SITE, Listening, assert_made_once, guide_in, job_in, pl
 
 from firmware.config import SiteConfig
 from firmware.faults import ConfigRejected
-from provisioning import guide_place, guide_steps
+from provisioning import clock_sense, guide_place
 from provisioning.__main__ import main
 from provisioning.guide_state import StateFile
 from provisioning.guiding import AnswerRefused, Guide, Mark, StepName
@@ -53,7 +54,7 @@ def test_what_is_done_is_what_the_disk_shows(placed, tmp_path):
     path = tmp_path / "unit" / "handover" / "survey.json"
     found = json.loads(path.read_text())
     assert placed.mark_of(survey) is Mark.DONE
-    path.write_text(json.dumps(found | {"site": SITE | {"bearing_deg": 10.0}}))  # of another way to look
+    path.write_text(json.dumps(found | {"site": SITE | {"latitude_deg": 38.5}}))  # of another place
     assert placed.mark_of(survey) is Mark.TO_DO
     path.write_text("{")
     assert placed.mark_of(survey) is Mark.TO_DO
@@ -68,6 +69,7 @@ def test_what_is_done_is_what_the_disk_shows(placed, tmp_path):
         ("latitude", "north", "no number"),
         ("latitude", "137.77", "wrong way round"),
         ("longitude", "-1222.42", ">= -180"),
+        ("longitude", "200", "<= 180"),
         ("bearing", "360", "< 360"),
         ("bearing", "", "nothing was typed in"),
         ("name", "x" * 81, "<= 80"),
@@ -159,38 +161,39 @@ def test_a_step_that_is_stopped_is_no_success(placed, tmp_path):
     done(placed, FLEET, UNIT)
     report = Listening()
     report.stops = True
-    handed = placed.job.handed.__class__(signal_minutes=1.0)
-    job = placed.job.__class__(board="sim", fleet=placed.job.fleet, unit=placed.job.unit, file=placed.job.file,
-                               office=placed.job.office, handed=handed)  # fmt: skip
-    guide = Guide(job, guide_steps.steps())
+    guide = guide_in(tmp_path, signal_minutes=1.0)
     outcome = guide.run(step_of(guide, SURVEY), report)
     assert not outcome.is_good
     assert "stopped" in outcome.sentence
-    assert Guide(job, guide_steps.steps()).interrupted.name is SURVEY
+    assert guide_in(tmp_path).interrupted.name is SURVEY
 
 
-def test_where_the_office_is_elsewhere_request_and_answer_are_files(placed, tmp_path):
+@pytest.mark.parametrize(
+    ("command", "name", "has_site"),
+    [("bundle", "bundle", True), ("bundle", "bundle", False), ("sign", "answer.json", True)],
+)
+def test_where_the_office_is_elsewhere_request_and_answer_are_files(placed, tmp_path, command, name, has_site):
     done(placed, FLEET)
     road = tmp_path / "road"
     guide = guide_in(road, fleet=False)
     guide.answer(step_of(guide, PLACE), TYPED)
     waiting = guide.run(step_of(guide, UNIT), Listening())
     assert not waiting.is_good
-    assert "unit sign" in waiting.sentence
-    asked = road / "unit" / "handover" / guide_steps.REQUEST_NAME
+    assert "unit bundle" in waiting.sentence
+    asked = road / "unit" / "request.json"
     first = asked.read_bytes()
     assert b"PRIVATE" not in first
     guide.run(step_of(guide, UNIT), Listening())
     device_id = state_of(road)["device_id"]
     assert json.loads(asked.read_bytes())["device_id"] == json.loads(first)["device_id"] == device_id
-    sign(tmp_path / "fleet", asked, asked.with_name(guide_steps.ANSWER_NAME))
+    make(command, tmp_path / "fleet", asked, road / "unit" / "handover" / name, has_site=has_site)
     assert guide.run(step_of(guide, UNIT), Listening()).is_good
     assert guide.mark_of(step_of(guide, UNIT)) is Mark.DONE
 
 
-def sign(fleet, asked, answer):
-    site = ["--name", "North gate", "--latitude", "37.77", "--longitude", "-122.42"]
-    assert main(["unit", "sign", str(fleet), str(asked), "--out", str(answer), *site]) == 0
+def make(command, fleet, asked, answer, *, has_site):
+    site = ["--name", "North gate", "--latitude", "37.77", "--longitude", "-122.42"] if has_site else []
+    assert main(["unit", command, str(fleet), str(asked), "--out", str(answer), *site]) == 0
 
 
 def test_a_real_fleet_is_not_made_at_the_roadside(tmp_path):
@@ -202,7 +205,7 @@ def test_a_real_fleet_is_not_made_at_the_roadside(tmp_path):
 
 
 def test_a_clock_at_1970_is_named(placed, monkeypatch):
-    monkeypatch.setattr(guide_place, "EARLIEST", guide_place.EARLIEST.replace(year=9000))
+    monkeypatch.setattr(clock_sense, "WRITTEN", clock_sense.WRITTEN.replace(year=9000))
     assert placed.mark_of(step_of(placed, PLACE)) is Mark.TO_DO
     outcome = placed.run(step_of(placed, PLACE), Listening())
     assert not outcome.is_good
@@ -210,13 +213,49 @@ def test_a_clock_at_1970_is_named(placed, monkeypatch):
     assert "timedatectl" in outcome.sentence
 
 
-def test_the_sites_file_is_read_strictly(tmp_path):
-    path = tmp_path / "site.json"
-    path.write_text(json.dumps({"site": SITE}))
-    assert guide_place.site_of(path) == SiteConfig(**SITE)
+def test_a_sites_file_answers_what_would_be_asked(tmp_path):
+    path, guide = tmp_path / "site.json", guide_in(tmp_path)
+    path.write_text(json.dumps({"site": SITE, "capture": {"speed_mph": 45.0}}))
+    guide.job.file.change(by="A. Ruiz")
+    guide_place.take_file(guide.job, path)
+    done(guide, PLACE, FLEET, UNIT)
+    settings = guide_place.settings_of(guide.job)
+    assert settings.site == SiteConfig(**SITE)
+    assert settings.capture.speed_mph == 45.0
     for content, says in [({"site": SITE | {"bearing_deg": 400}}, "bearing"), ({"place": 1}, "place")]:
         path.write_text(json.dumps(content))
         with pytest.raises(ConfigRejected, match=says):
-            guide_place.site_of(path)
-    with pytest.raises(ConfigRejected, match="cannot be read"):
-        guide_place.site_of(tmp_path / "nothing.json")
+            guide_place.take_file(guide.job, path)
+
+
+def test_a_place_far_from_the_fleets_other_units_is_refused(placed, tmp_path):
+    done(placed, FLEET, UNIT)
+    second = Guide(dataclasses.replace(guide_in(tmp_path / "second").job, fleet=tmp_path / "fleet"), placed.steps)
+    with pytest.raises(AnswerRefused, match="km from") as refused:
+        second.answer(step_of(second, PLACE), TYPED | {"longitude": "122.42"})
+    assert refused.value.field == "latitude"
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "says"),
+    [
+        ({"rear": "no", "photos": ""}, "rear", "turn it to the rears"),
+        ({"rear": "", "photos": ""}, "rear", "nothing was typed in"),
+        ({"rear": "yes", "photos": "nothing.jpg"}, "photos", "no such file"),
+        ({"rear": "yes", "photos": "1,2,3,4,5,6,7"}, "photos", "too many"),
+    ],
+)
+def test_no_hand_over_without_the_technicians_own_word(tmp_path, values, field, says):
+    guide = guide_in(tmp_path)
+    with pytest.raises(AnswerRefused, match=says) as refused:
+        guide.answer(step_of(guide, StepName.ACCEPT), values)
+    assert refused.value.field == field
+
+
+def test_a_hand_over_with_nothing_measured_is_refused_with_what_to_do(placed):
+    done(placed, FLEET, UNIT)
+    placed.answer(step_of(placed, StepName.ACCEPT), {"rear": "yes", "photos": ""})
+    outcome = placed.run(step_of(placed, StepName.ACCEPT), Listening())
+    assert not outcome.is_good
+    assert "survey" in outcome.sentence.lower()
+    assert placed.mark_of(step_of(placed, StepName.ACCEPT)) is Mark.FAILED

@@ -1,0 +1,94 @@
+"""The full-screen guided run as pictures for the documentation: `python -m provisioning.guide_pictures --out docs`.
+
+Driven by keys on the simulated board with a fixed seed, on a fleet and a unit that are gone afterwards.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from textual.pilot import Pilot
+
+from provisioning import guide_steps
+from provisioning.aim_terminal import Colours
+from provisioning.guide_screen import GuideApp
+from provisioning.guide_state import StateFile
+from provisioning.guiding import Guide, Job
+from provisioning.practice_office import PracticeOffice
+from provisioning.tongue import Language, Tongue
+
+SIZE: Final = (80, 24)
+SEED: Final = 1
+LIMIT_S: Final = 180.0
+LOOK_EVERY_S: Final = 0.1
+ANSWERS: Final = ("North gate", "37.77", "-122.42", "250", "A. Ruiz")
+KEY_NAMES: Final = {"-": "minus", ".": "full_stop"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the pictures; return 0. Raises OSError."""
+    parser = argparse.ArgumentParser(prog="python -m provisioning.guide_pictures", description="Writes pictures of the guided run.")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures, SVG")
+    out = parser.parse_args(arguments).out
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="kestrel-pictures-") as name:
+        folder = Path(name)
+        file = StateFile(folder / "unit")
+        with file.held(), PracticeOffice(folder / "fleet") as office:
+            job = Job(
+                board="sim", fleet=folder / "fleet", unit=folder / "unit", file=file, office=office,
+                tongue=Tongue(Language.ENGLISH), seed=SEED,
+            )  # fmt: skip
+            asyncio.run(_drawn(Guide(job, guide_steps.steps()), out))
+    return 0
+
+
+async def _drawn(guide: Guide, out: Path) -> None:
+    """Press the keys of a whole run, and write what is on the screen where something is to be seen."""
+    app = GuideApp(guide, Colours.FULL)
+    async with app.run_test(size=SIZE) as pilot:
+
+        def picture(name: str) -> None:
+            path = out / f"guide-{name}.svg"
+            path.write_text(app.export_screenshot(title="kestrel-provision guide"), encoding="utf-8")
+            sys.stdout.write(f"{path}\n")
+
+        for text in ANSWERS:
+            await pilot.press(*(KEY_NAMES.get(sign, sign) for sign in text))
+            if text is ANSWERS[-1]:
+                picture("place")
+            await pilot.press("enter")
+        await _until(pilot, lambda: app.work is None)
+        for name in ("fleet", "unit", "survey", "check"):
+            await pilot.press("enter", "enter")  # on to the next step, and begin it
+            await _until(pilot, lambda: app.work is None)
+            if name == "check":
+                picture(name)
+        await pilot.press("enter", "enter")
+        await _until(pilot, lambda: app.work is not None and app.work.view is not None and app.work.view.is_good)
+        await pilot.pause(1.0)
+        picture("aim")
+        await pilot.press("enter")
+        await _until(pilot, lambda: app.work is None)
+        await pilot.press("enter", *"yes", "enter", "enter")
+        await _until(pilot, lambda: app.work is None)
+        picture("accepted")
+
+
+async def _until(pilot: "Pilot[int]", is_so: Callable[[], bool]) -> None:
+    """Wait until something is so. Raises TimeoutError."""
+
+    async def looking() -> None:
+        while not is_so():
+            await pilot.pause(LOOK_EVERY_S)
+
+    waiting: Awaitable[None] = looking()
+    await asyncio.wait_for(waiting, LIMIT_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

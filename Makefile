@@ -19,7 +19,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 ARM64_OPTIONS = $(if $(SOURCE),--source "$(SOURCE)") $(if $(TABLE),--table "$(TABLE)") $(if $(PICTURES),--pictures $(PICTURES)) \
     $(if $(CROPS),--crops $(CROPS)) $(if $(MACHINE),--machine $(MACHINE))
 
-.PHONY: run test test-security test-second-broker fuzz sbom audit check arm64 card-test models table-there data evaluate clean
+.PHONY: run test docs test-security test-second-broker fuzz sbom audit check arm64 card-test models table-there data evaluate clean
 
 run: $(VENV)/.base mosquitto
 	@$(BIN)/python -m hw_sim run $(if $(SOURCE),--source "$(SOURCE)") $(if $(PASSES),--passes $(PASSES)) \
@@ -31,6 +31,10 @@ test: $(VENV)/.dev mosquitto tools softhsm compiler message-bus
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+# The pictures of the documentation, each made by the program that it shows.
+docs: $(VENV)/.base mosquitto
+	$(BIN)/python -m provisioning.guide_pictures --out docs
 
 check: test
 

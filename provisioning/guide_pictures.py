@@ -5,6 +5,8 @@ Driven by keys on the simulated board with a fixed seed, on a fleet and a unit t
 
 import argparse
 import asyncio
+import contextlib
+import re
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,26 +25,36 @@ from provisioning.tongue import Language, Tongue
 
 SIZE: Final = (80, 24)
 SEED: Final = 1
+DEVICE_ID: Final = "k-4496zh0r"  # a unit of its own each time would make other pictures each time
 LIMIT_S: Final = 180.0
 LOOK_EVERY_S: Final = 0.1
 ANSWERS: Final = ("North gate", "37.77", "-122.42", "250", "A. Ruiz")
+FONT_ELSEWHERE: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # a picture asks no server for its letters
 KEY_NAMES: Final = {"-": "minus", ".": "full_stop"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the pictures; return 0. Raises OSError."""
-    parser = argparse.ArgumentParser(prog="python -m provisioning.guide_pictures", description="Writes pictures of the guided run.")
+    parser = argparse.ArgumentParser(
+        prog="python -m provisioning.guide_pictures", description="Writes pictures of the guided run."
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures, SVG")
-    out = parser.parse_args(arguments).out
+    out = parser.parse_args(arguments).out.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="kestrel-pictures-") as name:
-        folder = Path(name)
-        file = StateFile(folder / "unit")
-        with file.held(), PracticeOffice(folder / "fleet") as office:
+    with tempfile.TemporaryDirectory(prefix="kestrel-pictures-") as name, contextlib.chdir(name):
+        fleet, unit = Path("practice/fleet"), Path("practice/unit")
+        file = StateFile(unit)
+        with file.held(), PracticeOffice(fleet) as office:
+            file.change(device_id=DEVICE_ID)
             job = Job(
-                board="sim", fleet=folder / "fleet", unit=folder / "unit", file=file, office=office,
-                tongue=Tongue(Language.ENGLISH), seed=SEED,
-            )  # fmt: skip
+                board="sim",
+                fleet=fleet,
+                unit=unit,
+                file=file,
+                office=office,
+                tongue=Tongue(Language.ENGLISH),
+                seed=SEED,
+            )
             asyncio.run(_drawn(Guide(job, guide_steps.steps()), out))
     return 0
 
@@ -54,7 +66,8 @@ async def _drawn(guide: Guide, out: Path) -> None:
 
         def picture(name: str) -> None:
             path = out / f"guide-{name}.svg"
-            path.write_text(app.export_screenshot(title="kestrel-provision guide"), encoding="utf-8")
+            drawn = FONT_ELSEWHERE.sub("", app.export_screenshot(title="kestrel-provision guide"))
+            path.write_text(drawn.replace("Fira Code", "DejaVu Sans Mono"), encoding="utf-8")
             sys.stdout.write(f"{path}\n")
 
         for text in ANSWERS:

@@ -127,4 +127,4 @@ def _refused(flaw: str, latitude_deg: float, longitude_deg: float) -> AnswerRefu
             "latitude", f"latitude and longitude are the wrong way round; latitude is {longitude_deg:g}"
         )
     key = flaw.rpartition("$.")[2].rstrip("`")
-    return AnswerRefused(_FIELD_OF_KEY.get(key, "name"), f"{flaw.partition(' - at')[0]}; correct this line")
+    return AnswerRefused(_FIELD_OF_KEY.get(key, "name"), f"{flaw}; correct this line")

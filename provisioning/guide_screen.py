@@ -268,7 +268,7 @@ class GuideApp(App[int]):
         self._show_marks()
         self._say_result(outcome)
         if outcome.is_good:
-            self._offer(words.END if following is None else words.next_is(following.title), words.STOP)
+            self._offer(*([words.END] if following is None else [words.next_is(following.title), words.STOP]))
             return
         change = [words.CHANGE] if self._guide.questions(work.step) else []
         skip = [words.SKIP] if work.step.may_skip else []

@@ -29,7 +29,8 @@ SPOKEN_FIRMWARE: Final = (
 """What a technician can meet of the firmware's: its refusals, and the hints of its faults."""
 
 SILENT: Final = frozenset(
-    f"provisioning/{name}.py" for name in ("sentences", "tongue", "live_page", "host/install", "host/rendering")
+    f"provisioning/{name}.py"
+    for name in ("sentences", "tongue", "guide_pictures", "live_page", "host/install", "host/rendering")
 )
 """Files whose texts are for programs."""
 
@@ -41,6 +42,7 @@ FOR_PROGRAMS: Final = frozenset({
     "PRETTY_NAME",
     "Size: {st_size}",
     "\"lane\": [{corners}]",
+    "\"$@\" & child=$!; read -r _; kill $child 2>/dev/null; wait $child",
     "add element {name} { {one} timeout {kept_days}d }",
     "deb [signed-by={keyring}] {address} {one} main",
     "delete element {name} { {one} }",

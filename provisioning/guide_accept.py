@@ -49,7 +49,7 @@ def is_done(job: Job) -> bool:
 def run(job: Job, report: Report) -> Outcome:
     """Sign, keep and send the record. Raises ConfigRejected and DeviceFault."""
     report.say("Reading what was surveyed, checked and aimed.")
-    job.office.open(report.say, report.is_stopping)
+    job.open_office(report)
     from provisioning import accept_session, accept_words  # noqa: PLC0415  OpenCV and the networks take their time
 
     state = job.file.state

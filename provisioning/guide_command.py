@@ -1,6 +1,7 @@
 """The options of `kestrel-provision guide`; screen, steps and board are loaded when they are asked for."""
 
 import argparse
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -43,13 +44,13 @@ def _guide(options: argparse.Namespace) -> int:
     from provisioning import guide_plain, guide_steps  # noqa: PLC0415
     from provisioning.guide_state import StateFile  # noqa: PLC0415
     from provisioning.guiding import Guide, Job  # noqa: PLC0415
-    from provisioning.practice_office import PracticeOffice  # noqa: PLC0415
 
     is_practice = options.board == "sim"
     unit_folder = options.unit or (PRACTICE_FOLDER / "unit" if is_practice else Path("/") / UNIT_FOLDER)
     fleet_folder = options.fleet or (PRACTICE_FOLDER / "fleet" if is_practice else None)
     file = StateFile(unit_folder)
-    with file.held(), PracticeOffice(fleet_folder) as office:
+    with file.held(), contextlib.ExitStack() as stack:
+        office = _practice_office(stack, fleet_folder) if is_practice and fleet_folder else None
         job = Job(
             board=options.board, fleet=fleet_folder, unit=unit_folder, file=file, office=office,
             tongue=options.tongue, seed=options.seed,
@@ -63,6 +64,13 @@ def _guide(options: argparse.Namespace) -> int:
         from provisioning import guide_screen  # noqa: PLC0415
 
         return guide_screen.run(guide)
+
+
+def _practice_office(stack: contextlib.ExitStack, fleet: Path) -> Any:
+    """Return the office of a practice fleet, which ends with `stack`. A unit's own tool does without."""
+    from hw_sim.practice_office import PracticeOffice  # noqa: PLC0415
+
+    return stack.enter_context(PracticeOffice(fleet))
 
 
 def _keep_given(job: Any, options: argparse.Namespace) -> None:

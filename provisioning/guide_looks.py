@@ -51,7 +51,7 @@ def check(job: Job, report: Report) -> Outcome:
     """Do what `check` does, with the practice office open if the unit is one for practice."""
     _configured(job)
     report.say("The unit is opened.")
-    job.office.open(report.say, report.is_stopping)
+    job.open_office(report)
     from provisioning import check_session, check_words  # noqa: PLC0415
     from provisioning.checking import PartReport, PartState, worst  # noqa: PLC0415
 

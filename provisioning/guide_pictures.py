@@ -15,12 +15,12 @@ from typing import Final
 
 from textual.pilot import Pilot
 
+from hw_sim.practice_office import PracticeOffice
 from provisioning import guide_steps
 from provisioning.aim_terminal import Colours
 from provisioning.guide_screen import GuideApp
 from provisioning.guide_state import StateFile
 from provisioning.guiding import Guide, Job
-from provisioning.practice_office import PracticeOffice
 from provisioning.tongue import Language, Tongue
 
 SIZE: Final = (80, 24)

@@ -1,5 +1,7 @@
 """What the guided run says of itself, in one place: titles, what to do now, choices. Results are the steps'."""
 
+from pathlib import Path
+
 from provisioning.guiding import Mark, StepName
 
 TITLES = {
@@ -37,7 +39,16 @@ FORM_FOOT = "Type, Enter: next   Up/Down: other line   Esc: menu"
 CHOICE_FOOT = "Digit or arrows + Enter   PgUp/PgDn: scroll   F2: dark/light"
 WORK_FOOT = "Working. Esc: stop this step   Ctrl-C: stop the guide"
 AIM_FOOT = "Enter: take this aim   Esc: stop   Plates: found (by geometry)"
+OFFICE_OPENS = "The practice office opens: a broker and a receiver on this machine."
 BEGIN = "Seven steps from a blank card to a signed hand-over. Ctrl-C stops; start again, and it carries on."
+
+
+def office_absent(start_limit_s: float, output: Path) -> str:
+    """Return why there is nobody to talk to in practice; `output` holds what the office said."""
+    return (
+        f"the practice office did not start in {start_limit_s:.0f} s; {output} says why (a missing mosquitto is "
+        "installed with `apt install mosquitto`), then try again"
+    )
 
 
 def carried_on(done: int, steps: int, interrupted: str | None) -> str:

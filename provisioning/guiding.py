@@ -15,7 +15,6 @@ from firmware.faults import ConfigRejected, KestrelError
 from firmware.records import Image
 from provisioning.aim_words import Said
 from provisioning.guide_state import StateFile
-from provisioning.practice_office import PracticeOffice
 from provisioning.tongue import Tongue
 
 
@@ -89,6 +88,14 @@ class Report(Protocol):
         ...
 
 
+class Office(Protocol):
+    """Somebody who sees that broker and receiver of a practice fleet run."""
+
+    def open(self, say: Callable[[str], None], is_stopping: Callable[[], bool]) -> None:
+        """Start them if they do not run. Raises KestrelError, and OSError."""
+        ...
+
+
 class Stopped(KestrelError):
     """Somebody ended a step before it was done."""
 
@@ -109,7 +116,7 @@ class Job:
     fleet: Path | None
     unit: Path
     file: StateFile
-    office: PracticeOffice
+    office: Office | None  # who answers a practice fleet; None: the fleet's own broker and receiver
     tongue: Tongue
     seed: int = 1
     signal_minutes: float | None = None  # how long the cell is listened to; None: as long as is usual
@@ -118,6 +125,11 @@ class Job:
     def is_practice(self) -> bool:
         """Whether all of it happens on this machine."""
         return self.board == "sim"
+
+    def open_office(self, report: Report) -> None:
+        """See that there is somebody to talk to, where that is for practice. Raises KestrelError, and OSError."""
+        if self.office is not None:
+            self.office.open(report.say, report.is_stopping)
 
     def options(self, add_to: Callable[[Any], None], *words: str) -> argparse.Namespace:
         """Return the options of a command as its own parser reads them, so that its defaults hold here too."""

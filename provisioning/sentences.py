@@ -42,7 +42,6 @@ FOR_PROGRAMS: Final = frozenset({
     "PRETTY_NAME",
     "Size: {st_size}",
     "\"lane\": [{corners}]",
-    "\"$@\" & child=$!; read -r _; kill $child 2>/dev/null; wait $child",
     "add element {name} { {one} timeout {kept_days}d }",
     "deb [signed-by={keyring}] {address} {one} main",
     "delete element {name} { {one} }",

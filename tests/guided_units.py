@@ -13,7 +13,6 @@ from provisioning.aim_words import Said
 from provisioning.guide_screen import GuideApp
 from provisioning.guide_state import StateFile
 from provisioning.guiding import AimView, Guide, Job, Outcome, Step, StepName, Stopped
-from provisioning.practice_office import PracticeOffice
 from provisioning.tongue import Language, Tongue
 
 SITE = {"name": "North gate", "latitude_deg": 37.77, "longitude_deg": -122.42, "bearing_deg": 250.0}
@@ -24,7 +23,7 @@ LIMIT_S = 20.0
 def job_in(folder, *, fleet=True, board="sim", language=Language.ENGLISH, signal_minutes=0.001):
     return Job(
         board=board, fleet=folder / "fleet" if fleet else None, unit=folder / "unit",
-        file=StateFile(folder / "unit"), office=PracticeOffice(None), tongue=Tongue(language),
+        file=StateFile(folder / "unit"), office=None, tongue=Tongue(language),
         signal_minutes=signal_minutes,
     )  # fmt: skip
 

@@ -35,7 +35,6 @@ from pathlib import Path
 from provisioning import guide_plain, guide_steps
 from provisioning.guide_state import StateFile
 from provisioning.guiding import Guide, Job
-from provisioning.practice_office import PracticeOffice
 from provisioning.tongue import Language, Tongue
 folder, left = Path(sys.argv[1]), [int(sys.argv[2])]
 before = os.fsync
@@ -47,7 +46,7 @@ def fsync(descriptor):
 os.fsync = fsync
 file = StateFile(folder / "unit")
 with file.held():
-    job = Job(board="sim", fleet=folder / "fleet", unit=folder / "unit", file=file, office=PracticeOffice(None),
+    job = Job(board="sim", fleet=folder / "fleet", unit=folder / "unit", file=file, office=None,
               tongue=Tongue(Language.ENGLISH))
     from provisioning import guide_place
     job.file.change(by="A. Ruiz")

@@ -4,7 +4,6 @@ The child hangs on a pipe: when this process ends, in whatever way, the pipe clo
 office that runs already, in another terminal, is used as it is.
 """
 
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,8 @@ from typing import Final, Self
 
 from cloud import fleet_folder
 from firmware.faults import ConfigRejected, KestrelError
+from hw_sim.broker import is_listening
+from provisioning import guide_words
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 START_LIMIT_S: Final = 20.0
@@ -36,18 +37,18 @@ class OfficeAbsent(KestrelError):
 class PracticeOffice:
     """Broker and receiver of one practice fleet. A context manager; nothing runs before `open`."""
 
-    def __init__(self, fleet: Path | None) -> None:
-        """Take the fleet's folder, which need not be there yet; None: there is no office here."""
+    def __init__(self, fleet: Path) -> None:
+        """Take the fleet's folder, which need not be there yet."""
         self._fleet = fleet
         self._process: subprocess.Popen[bytes] | None = None
 
     def open(self, say: Callable[[str], None], is_stopping: Callable[[], bool]) -> None:
         """See that broker and receiver of a practice fleet run. Raises OfficeAbsent, and OSError."""
-        port = None if self._fleet is None else practice_port(self._fleet)
-        if self._fleet is None or port is None or _listens(port):
+        port = practice_port(self._fleet)
+        if port is None or is_listening(port):
             return
         self.close()
-        say("The practice office opens: a broker and a receiver on this machine.")
+        say(guide_words.OFFICE_OPENS)
         output = self._fleet / OUTPUT_NAME
         command = [sys.executable, "-m", "hw_sim", "office", str(self._fleet)]
         with output.open("wb") as file:
@@ -56,13 +57,10 @@ class PracticeOffice:
                 stdin=subprocess.PIPE, stdout=file, stderr=file, process_group=0,
             )  # fmt: skip
         waiting, deadline_s = threading.Event(), time.monotonic() + START_LIMIT_S
-        while not (_listens(port) and HEARS in output.read_bytes()):
+        while not (is_listening(port) and HEARS in output.read_bytes()):
             if time.monotonic() > deadline_s or is_stopping():
                 self.close()
-                raise OfficeAbsent(
-                    f"the practice office did not start in {START_LIMIT_S:.0f} s; {output} says why (a missing "
-                    "mosquitto is installed with `apt install mosquitto`), then try again"
-                )
+                raise OfficeAbsent(guide_words.office_absent(START_LIMIT_S, output))
             waiting.wait(LOOK_EVERY_S)
 
     def close(self) -> None:
@@ -93,9 +91,3 @@ def practice_port(fleet: Path) -> int | None:
     except ConfigRejected:
         return None
     return shared.port if shared.host in LOOPBACK else None
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex(("127.0.0.1", port)) == 0

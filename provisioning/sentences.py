@@ -10,7 +10,7 @@ import ast
 import re
 import string
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -105,10 +105,18 @@ def sentences(source: str, file: str) -> list[Sentence]:
     return found
 
 
-def missing(known: dict[str, str], found: Sequence[Sentence]) -> list[Sentence]:
-    """Return what is shown and has no Spanish, each text once."""
-    wanted = {one.template: one for one in reversed(found) if one.is_shown and one.file not in TO_BE_TRANSLATED}
-    return [one for template, one in reversed(wanted.items()) if template not in known]
+def missing(known: Mapping[str, str], found: Sequence[Sentence]) -> list[Sentence]:
+    """Return what is shown and has no Spanish, each text once, but for files that wait for theirs."""
+    return without_spanish(known, [one for one in found if one.file not in TO_BE_TRANSLATED])
+
+
+def without_spanish(known: Mapping[str, str], found: Sequence[Sentence]) -> list[Sentence]:
+    """Return what is shown and not `known`, each text once."""
+    wanted: dict[str, Sentence] = {}
+    for one in found:
+        if one.is_shown and one.template not in known:
+            wanted.setdefault(one.template, one)
+    return list(wanted.values())
 
 
 def stanza(sentence: Sentence) -> str:
@@ -125,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     found = [one for one in in_the_source() if not options.file or one.file in options.file]
     lacking = missing(catalogue(), found)
-    shown = lacking if options.missing else missing({}, found)
+    shown = lacking if options.missing else without_spanish({}, found)
     sys.stdout.write("\n".join(stanza(one) for one in shown))
     sys.stderr.write(f"{len(shown)} texts, {len(lacking)} without Spanish\n")
     return 1 if lacking else 0
@@ -207,7 +215,7 @@ def template_of(node: ast.JoinedStr) -> str:
     text = ""
     for one in node.values:
         if isinstance(one, ast.FormattedValue) and isinstance(one.value, ast.Constant):
-            text += str(one.value.value)
+            text += format(str(one.value.value), _width(one.format_spec))
         elif isinstance(one, ast.FormattedValue):
             expression = ast.unparse(one.value)
             if expression not in named:
@@ -216,6 +224,12 @@ def template_of(node: ast.JoinedStr) -> str:
         elif isinstance(one, ast.Constant):
             text += _formatted(str(one.value))
     return text
+
+
+def _width(spec: ast.expr | None) -> str:
+    """Return how wide a fixed word is written."""
+    pieces = spec.values if isinstance(spec, ast.JoinedStr) else []
+    return "".join(str(piece.value) for piece in pieces if isinstance(piece, ast.Constant))
 
 
 def name_of(node: ast.AST) -> str:
@@ -228,7 +242,7 @@ def name_of(node: ast.AST) -> str:
 def _inner(node: ast.AST) -> Sequence[ast.AST]:
     """Return the expressions within one of which the first that has a name names it."""
     match node:
-        case ast.Call(func=ast.Attribute(attr="join") | ast.Name(id="abs" | "int" | "len" | "max" | "min" | "str")):
+        case ast.Call(func=ast.Attribute(attr="join") | ast.Name(id="len" | "max" | "min" | "sorted" | "abs" | "int")):
             return node.args  # what these functions are called says nothing of what comes
         case ast.Call(func=ast.Attribute(value=inner)) | ast.Subscript(value=inner, slice=ast.Slice()):
             return [inner]

@@ -61,6 +61,7 @@ WRITES: Final = frozenset({"write", "add_argument_group"})
 
 _SENTENCE: Final = re.compile(r"[^\W\d_]{2,}[,;:.]? \(?[^\W\d_]{2,}|[^\W\d_]{2,}[,;:]? \(?\{|\}[,;:]? [^\W\d_]{2,}")
 _TAG: Final = re.compile(r"<[a-z!/]|\w=\"")
+_LONG_WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _CODE: Final = re.compile(
     r"--\S*$|/\S*$|[a-z]+[-_./=][\w./=-]+$|\.|.*\b(CREATE|BEGIN|INTEGER|REAL|BLOB|PRAGMA|SELECT)\b|.*\\\d"
@@ -99,10 +100,19 @@ def sentences(source: str, file: str) -> list[Sentence]:
     for text, line, is_said in reader.found:
         is_page = bool(_TAG.search(text))
         for part in texts_of(text) if is_page else (line.strip() for line in re.split(r"[\r\n]+", text)):
-            is_word = (is_said or is_page) and bool(_WORD.search(PLACE.sub("", part)))
-            is_shown = (is_word or bool(_SENTENCE.search(part))) and not _CODE.match(part) and part not in FOR_PROGRAMS
+            is_shown = _is_shown(part, is_said=is_said or is_page)
             found.append(Sentence(template=part, file=file, line=line, is_shown=is_shown))
     return found
+
+
+def _is_shown(part: str, *, is_said: bool) -> bool:
+    """Return whether a person reads this; `is_said`: by its place in the source, whatever it looks like."""
+    plain = PLACE.sub("", part)
+    if _CODE.match(part) or part in FOR_PROGRAMS or not _WORD.search(plain):
+        return False
+    if is_said and plain == part:
+        return True
+    return bool(_LONG_WORD.search(plain)) and (is_said or bool(_SENTENCE.search(part)))
 
 
 def missing(known: Mapping[str, str], found: Sequence[Sentence]) -> list[Sentence]:

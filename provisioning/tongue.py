@@ -28,16 +28,18 @@ _SHOWN: Final = re.compile(r'(?<=>)[^<>]+(?=<)|(?<= alt=")[^"<>]+(?=")')
 
 _NOT_SHOWN: Final = re.compile(r"(<(style|script)\b.*?(?:</\2>|\Z))", re.DOTALL)
 _LETTER: Final = re.compile(r"[^\W\d_]")
-_EDGES: Final = re.compile(r"(\s*)(.*?)(\s*)", re.DOTALL)
+_EDGES: Final = re.compile(r"(\s*(?:kestrel-provision(?: [a-z-]+)*: )?)(.*?)(\s*)", re.DOTALL)
+"""Around a sentence: spaces, and before it the program that says it."""
+
 _LINE_END: Final = re.compile(r"([\r\n]+)")
 _SEPARATOR: Final = re.compile(
-    r"( {2,}|: |; |, |(?<=[.!?]) (?=[^\W_a-z])| \(|\)[.;:]? ?|\[|\] ?| and no | and | \.\.\.|^- )"
+    r"( {2,}|: |; |, |(?<=[.!?]) (?=[^\W_a-z])| \(|\)[.;:]? ?|\[|\] ?| and no | and |(?<=[0-9]) (?=[a-z])| \.\.\.|^- )"
 )
 """Where sentences and lists are put together: columns, after a colon, between sentences, around brackets."""
 
 _PIECES_AT_MOST: Final = 24
 _DEEPEST: Final = 6
-_FEW_LETTERS: Final = 8
+_FEW_LETTERS: Final = 5
 """A template with fewer of its own, such as "{first} to {last}", takes values of two words at most."""
 
 
@@ -148,17 +150,20 @@ class Tongue:
 
 
 def catalogue() -> dict[str, str]:
-    """Return the Spanish templates of all catalogues by English ones; an entry without Spanish is left out."""
+    """Return the Spanish templates of all catalogues by English ones. Raises OSError."""
+    files = sorted(resources.files("provisioning").joinpath(FOLDER).iterdir(), key=lambda file: file.name)
+    found: dict[str, str] = {}
+    for file in files:
+        if file.name.endswith(".po"):
+            found |= entries_of(file.read_text(encoding="utf-8"))
+    return found
+
+
+def entries_of(text: str) -> dict[str, str]:
+    """Return the entries of one catalogue, a .po file's text; those without Spanish are left out."""
     import polib  # noqa: PLC0415  English does without
 
-    files = sorted((resources.files("provisioning") / FOLDER).iterdir(), key=lambda file: file.name)
-    return {
-        entry.msgid: entry.msgstr
-        for file in files
-        if file.name.endswith(".po")
-        for entry in polib.pofile(file.read_text(encoding="utf-8"))
-        if entry.msgstr and not entry.obsolete
-    }
+    return {entry.msgid: entry.msgstr for entry in polib.pofile(text) if entry.msgstr and not entry.obsolete}
 
 
 def texts_of(page: str) -> list[str]:

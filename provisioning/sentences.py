@@ -20,7 +20,10 @@ from provisioning.tongue import PLACE, catalogue, texts_of
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 SPOKEN: Final = (
-    "provisioning/**/*.py", "cloud/registry.py", "cloud/fleet_folder.py", "cloud/opening_keys.py",
+    "provisioning/**/*.py",
+    "cloud/registry.py",
+    "cloud/fleet_folder.py",
+    "cloud/opening_keys.py",
     "cloud/handover.py",
 )
 SPOKEN_FIRMWARE: Final = (

@@ -29,8 +29,8 @@ SPOKEN: Final = (
 SPOKEN_FIRMWARE: Final = (
     "agency_keys", "board/gpio_pins", "board/logind", "board/modem", "board/pi_camera", "board/pkcs11_token",
     "board/shot", "board/tls", "command_line", "config", "erasure", "identity", "key_files", "lane", "link_causes",
-    "outbox_file", "presence", "receipts", "recovery", "retirement", "self_check", "signed_document", "sole_use", "strict_json",
-    "tflite", "wire",
+    "outbox_file", "presence", "receipts", "recovery", "retirement", "self_check", "signed_document", "sole_use",
+    "strict_json", "tflite", "wire",
 )  # fmt: skip
 """What a technician can meet of the firmware's: its refusals, and the hints of its faults."""
 

@@ -28,6 +28,7 @@ _SHOWN: Final = re.compile(r'(?<=>)[^<>]+(?=<)|(?<= alt=")[^"<>]+(?=")')
 
 _NOT_SHOWN: Final = re.compile(r"(<(style|script)\b.*?(?:</\2>|\Z))", re.DOTALL)
 _LETTER: Final = re.compile(r"[^\W\d_]")
+PROGRAM: Final = "kestrel-provision: "
 _EDGES: Final = re.compile(r"(\s*(?:kestrel-provision(?: [a-z-]+)*: )?)(.*?)(\s*)", re.DOTALL)
 """Around a sentence: spaces, and before it the program that says it."""
 

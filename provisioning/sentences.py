@@ -64,7 +64,8 @@ _TAG: Final = re.compile(r"<[a-z!/]|\w=\"")
 _LONG_WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _CODE: Final = re.compile(
-    r"--\S*$|/\S*$|[a-z]+[-_./=][\w./=-]+$|\.|.*\b(CREATE|BEGIN|INTEGER|REAL|BLOB|PRAGMA|SELECT)\b|.*\\\d"
+    r"--\S*$|/\S*$|\.|[a-z]+[-_./=][\w./=-]+$|\S*[\w}][./_][\w{]\S*$"  # options, paths, names
+    r"|.*\b(CREATE|BEGIN|INTEGER|REAL|BLOB|PRAGMA|SELECT)\b|.*\\[A-Za-z\d]"  # SQL, regular expressions
 )
 
 

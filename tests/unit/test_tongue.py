@@ -160,7 +160,7 @@ def test_a_survey_is_spanish_from_its_first_line_to_its_page(tmp_path, capsys):
     assert main(["survey", *options, "--out", str(tmp_path), "--language", "es"]) == 0
     english = {"the", "and", "or", "of", "is", "with", "sun", "lens", "from", "Panel", "Worst"}
     shown, _, last = capsys.readouterr().out.rstrip().rpartition("\n")
-    assert shown.startswith("La vista es buena: ")
+    assert shown.startswith("La línea de vista es buena: ")
     assert last.startswith("Para imprimir: file:///")
     page = (tmp_path / "survey.html").read_text(encoding="utf-8")
     assert '<html lang="es">' in page

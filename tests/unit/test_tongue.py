@@ -35,6 +35,8 @@ SPANISH = Tongue(Language.SPANISH, ENTRIES)
     ("english", "spanish"),
     [
         ("revoked", "revocada"),
+        ("revoked: not a key", "revoked: no es una clave"),  # a file of that name
+        ("revoked: cannot be read (fail); lens", "No se puede leer revoked (mal); lente"),
         ("/a b/c.key: not a key", "/a b/c.key: no es una clave"),
         ("/x: cannot be read (No such file); bring the file", "No se puede leer /x (No existe); traiga el archivo"),
         ("tool: the unit is revoked", "tool: la unidad está revocada"),

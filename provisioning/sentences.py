@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from provisioning.tongue import PLACE, catalogue, texts_of
+from provisioning.tongue import PLACE, PROGRAM, catalogue, texts_of
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -70,7 +70,8 @@ _TAG: Final = re.compile(r"<[a-z!/]|\w=\"")
 _LONG_WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _CODE: Final = re.compile(
-    r"--\S*$|/\S*$|[a-z]+[-_./=][\w./=-]+$|\.|.*\b(CREATE|BEGIN|INTEGER|REAL|BLOB|PRAGMA|SELECT)\b|.*\\\d"
+    r"--\S*$|/\S*$|\.|[a-z]+[-_./=][\w./=-]+$|\S*[\w}][./_][\w{]\S*$"  # options, paths, names
+    r"|.*\b(CREATE|BEGIN|INTEGER|REAL|BLOB|PRAGMA|SELECT)\b|.*\\[A-Za-z\d]"  # SQL, regular expressions
 )
 
 
@@ -106,8 +107,9 @@ def sentences(source: str, file: str) -> list[Sentence]:
     for text, line, is_said in reader.found:
         is_page = bool(_TAG.search(text))
         for part in texts_of(text) if is_page else (line.strip() for line in re.split(r"[\r\n]+", text)):
-            is_shown = _is_shown(part, is_said=is_said or is_page)
-            found.append(Sentence(template=part, file=file, line=line, is_shown=is_shown))
+            alone = part.removeprefix(PROGRAM)
+            is_shown = _is_shown(alone, is_said=is_said or is_page)
+            found.append(Sentence(template=alone, file=file, line=line, is_shown=is_shown))
     return found
 
 

@@ -26,8 +26,12 @@ PLACE: Final = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _SHOWN: Final = re.compile(r'(?<=>)[^<>]+(?=<)|(?<= alt=")[^"<>]+(?=")')
 """What a page of HTML shows: text between two tags, and what stands for a picture."""
 
+_OWN_NAMES: Final = re.compile(r"(\w*_)?(bundle|file|folder|host|id|module|name|out|path|root|unit)(_\d)?")
+"""Places of names that people give: one word there is no word of ours."""
+
 _NOT_SHOWN: Final = re.compile(r"(<(style|script)\b.*?(?:</\2>|\Z))", re.DOTALL)
 _LETTER: Final = re.compile(r"[^\W\d_]")
+PROGRAM: Final = "kestrel-provision: "
 _EDGES: Final = re.compile(r"(\s*(?:kestrel-provision(?: [a-z-]+)*: )?)(.*?)(\s*)", re.DOTALL)
 """Around a sentence: spaces, and before it the program that says it."""
 
@@ -115,9 +119,13 @@ class Tongue:
         for template in self._templates:
             values = template.values(text)
             if values is not None:
-                said = {name: self._line(value, depth - 1) for name, value in values.items()}
+                said = {name: self._value(name, value, depth - 1) for name, value in values.items()}
                 return PLACE.sub(lambda place: said[place[1]], template.spanish)  # noqa: B023  used at once
         return None
+
+    def _value(self, name: str, value: str, depth: int) -> str:
+        """Return what stands in a place; a folder called "units" keeps its name."""
+        return value if _OWN_NAMES.fullmatch(name) and " " not in value else self._line(value, depth)
 
     def _pieces(self, text: str, depth: int) -> str:
         """Return `text` said piece by piece, the longest run of pieces that an entry fits first; columns are kept."""

@@ -155,3 +155,15 @@ def test_a_sentence_without_spanish_is_listed_unless_its_file_waits(monkeypatch,
     assert sentences.missing(catalogue(), said) == []
     assert sentences.main(["--missing"]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_each_sentence_is_found_whatever_is_filled_in():
+    tongue = Tongue(Language.SPANISH)
+    astray = []
+    for _, entry in ALL:
+        names = dict.fromkeys(PLACE.findall(entry.msgid))
+        values = {name: f"Q{number}" for number, name in enumerate(names)}
+        english, spanish = (PLACE.sub(lambda place: values[place[1]], text) for text in (entry.msgid, entry.msgstr))  # noqa: B023
+        if tongue.said(english) != spanish:
+            astray.append((english, tongue.said(english), spanish))
+    assert astray == []

@@ -35,6 +35,8 @@ SPANISH = Tongue(Language.SPANISH, ENTRIES)
     ("english", "spanish"),
     [
         ("revoked", "revocada"),
+        ("revoked: not a key", "revoked: no es una clave"),  # a file of that name
+        ("revoked: cannot be read (fail); lens", "No se puede leer revoked (mal); lente"),
         ("/a b/c.key: not a key", "/a b/c.key: no es una clave"),
         ("/x: cannot be read (No such file); bring the file", "No se puede leer /x (No existe); traiga el archivo"),
         ("tool: the unit is revoked", "tool: la unidad está revocada"),
@@ -160,7 +162,7 @@ def test_a_survey_is_spanish_from_its_first_line_to_its_page(tmp_path, capsys):
     assert main(["survey", *options, "--out", str(tmp_path), "--language", "es"]) == 0
     english = {"the", "and", "or", "of", "is", "with", "sun", "lens", "from", "Panel", "Worst"}
     shown, _, last = capsys.readouterr().out.rstrip().rpartition("\n")
-    assert shown.startswith("La vista es buena: ")
+    assert shown.startswith("La línea de vista es buena: ")
     assert last.startswith("Para imprimir: file:///")
     page = (tmp_path / "survey.html").read_text(encoding="utf-8")
     assert '<html lang="es">' in page

@@ -39,10 +39,12 @@ setup(
     package_data={
         "models": ["*.tflite", "manifest.json", "report.css"],
         "cloud": ["mosquitto.conf.in", "mosquitto.service.d.conf", "access.acl"],
+        "provisioning": ["spanish/*.po"],
         "provisioning.card": ["begin.sh"],
         "provisioning.host": ["files/**/*"],
     },
     install_requires=[
+        "fpdf2>=2.8",  # the page of a hand-over
         "numpy>=1.26",
         "opencv-python-headless>=4.10",
         "ai-edge-litert>=2.0",
@@ -53,6 +55,7 @@ setup(
         "dbus-fast>=5",  # ModemManager and logind; wheels for x86-64 and arm64
         "msgspec>=0.19",
         "tqdm>=4.66",
+        "polib>=1.2",  # the Spanish of the technician's tool: gettext's .po, read without a step of a build
     ],
     extras_require={
         # picamera2 imports only beside the system's libcamera (apt install python3-libcamera); lgpio drives the pins.

@@ -1,4 +1,4 @@
-"""The agency's command line: `receive` hears the reads of a fleet, `list` and `units` show what is stored."""
+"""The agency's command line: `receive` hears a fleet, `list`, `units` and `handovers` show what is stored."""
 
 import argparse
 import datetime as dt
@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import msgspec
 
-from cloud import fleet_folder, units
+from cloud import fleet_folder, handovers, units
 from cloud.broker_files import RECEIVER_USER
 from cloud.plate_pictures import unpacked
 from cloud.read_rows import StoredRead
@@ -84,6 +84,15 @@ def _units(options: argparse.Namespace) -> None:
         sys.stdout.write(units.table(fares, int(dt.datetime.now(tz=dt.UTC).timestamp() * 1000)))
 
 
+def _handovers(options: argparse.Namespace) -> None:
+    with ReadStore(_store_path(options)) as store:
+        records = handovers.all_records(store)
+    sys.stdout.write(handovers.table([signed for signed, _, _ in records]))
+    if options.out is not None:
+        written = handovers.write_files(options.out, records)
+        sys.stdout.write(f"{len(written)} files written to {options.out}; they say where units hang.\n")
+
+
 def _store_path(options: argparse.Namespace) -> Path:
     path: Path = options.store or options.folder / fleet_folder.STORE
     if not path.exists():
@@ -97,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         description="The receiving end: hears, opens, stores and confirms the reads of a fleet.",
         epilog="Exit codes: 0 done or told to stop, 1 the broker or the disk refused, 2 usage or files.",
     )
-    commands = parser.add_subparsers(title="command", required=True, metavar="receive|list|units")
+    commands = parser.add_subparsers(title="command", required=True, metavar="receive|list|units|handovers")
     receive = commands.add_parser("receive", help="hear reads, store them, send receipts, show each as a line")
     receive.add_argument("--host", help="the broker (default: the fleet's)")
     receive.add_argument("--port", type=_port, help="its port (default: the fleet's)")
@@ -111,7 +120,10 @@ def _parser() -> argparse.ArgumentParser:
     every = commands.add_parser("units", help="show all units and how they fared when they last said so")
     every.add_argument("--json", action="store_true", help="all that they said, as JSON")
     every.set_defaults(command=_units)
-    for command in (receive, listing, every):
+    kept = commands.add_parser("handovers", help="show the hand-over records that units have sent")
+    kept.add_argument("--out", type=Path, metavar="DIR", help="write them there, JSON and PDF of each")
+    kept.set_defaults(command=_handovers)
+    for command in (receive, listing, every, kept):
         command.add_argument("--folder", type=Path, required=True, help="the fleet's folder")
         command.add_argument("--store", type=Path, help="the store (default: receiver/reads.db in the fleet's folder)")
     return parser

@@ -10,9 +10,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from cloud.opening_keys import OpeningKeys
-from firmware import agency_keys, health_report, sealing, wire
+from firmware import agency_keys, health_report, papers, sealing, wire
 from firmware.faults import DocumentRejected, RejectionCause
 from firmware.health_report import Health
+from firmware.papers import Paper
 from firmware.records import Direction, Passage, Picture, PictureCoding, PlateText, Read, SealedRead, Site
 from firmware.sealing import PayloadKey
 
@@ -48,6 +49,21 @@ def open_health(sealed: SealedRead, keys: OpeningKeys) -> Health:
     if health.made_utc_ms != sealed.created_utc_ms:
         raise DocumentRejected("payload: its moment is not the header's", RejectionCause.BAD_PAYLOAD)
     return health
+
+
+def open_paper(sealed: SealedRead, keys: OpeningKeys) -> Paper:
+    """Return the part of a document in `sealed`, whose signature has been verified and whose class is PAPER.
+
+    Raises DocumentRejected as `open_read` does.
+    """
+    plaintext = _decrypted(sealed, keys)
+    try:
+        paper = papers.parse(plaintext)
+    except DocumentRejected as rejected:
+        raise DocumentRejected(str(rejected), RejectionCause.BAD_PAYLOAD) from None
+    if paper.made_utc_ms != sealed.created_utc_ms:
+        raise DocumentRejected("payload: its moment is not the header's", RejectionCause.BAD_PAYLOAD)
+    return paper
 
 
 def _decrypted(sealed: SealedRead, keys: OpeningKeys) -> bytes:

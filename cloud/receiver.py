@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
-from cloud import fleet_folder
+from cloud import fleet_folder, handover
 from cloud.boot_times import TimeSource, source_of
 from cloud.broker_files import RECEIVER_USER
 from cloud.read_rows import StoredRead
-from cloud.receiving import Receiving, Taken, TakenHealth
+from cloud.receiving import AnyTaken, Receiving, Taken, TakenHealth, TakenPaper
 from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore
 from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription, share_group
 from firmware.board.tls import tls_context
+from firmware.papers import PaperKind
 from firmware.retirement import Cause
 from firmware.topics import device_of_retired_topic, device_of_status_topic
 
@@ -171,15 +172,39 @@ def line(read: StoredRead) -> str:
     )
 
 
-def _lines(taken: Taken | TakenHealth) -> list[str]:
+def _lines(taken: AnyTaken) -> list[str]:
     """Return what is shown of one new message."""
-    return fault_lines(taken) if isinstance(taken, TakenHealth) else [line(_shown(taken))]
+    match taken:
+        case TakenHealth():
+            return fault_lines(taken)
+        case TakenPaper():
+            return paper_lines(taken)
+    return [line(_shown(taken))]
+
+
+def paper_lines(taken: TakenPaper) -> list[str]:
+    """Return one line for a document of a unit that is whole now; none for a part of one."""
+    if taken.document is None:
+        return []
+    at, document = _time_of_day(taken.received_utc_ms), taken.document
+    if document.kind is PaperKind.TEST:
+        return [f"{at}  {taken.device_id}  test: a technician's test read has come through"]
+    record = handover.decode(handover.unpacked(document.content)[0]).record
+    despite = f", despite shortcomings ({len(record.despite)})" if record.despite else ""
+    return [
+        f"{at}  {taken.device_id}  hand-over of {_shortened(record.site.name, 20).rstrip()}, accepted by "
+        f"{_shortened(record.accepted_by, 30).rstrip()}{despite}; signed by the unit"
+    ]
 
 
 def fault_lines(taken: TakenHealth) -> list[str]:
     """Return one line for each fault of a unit that its health before did not tell; none if all is as it was."""
-    local = dt.datetime.fromtimestamp(taken.received_utc_ms / 1000, tz=dt.UTC).astimezone()
-    return [f"{local:%H:%M:%S}  {taken.device_id}  fault {one.code}: {one.hint}" for one in taken.new_faults]
+    at = _time_of_day(taken.received_utc_ms)
+    return [f"{at}  {taken.device_id}  fault {one.code}: {one.hint}" for one in taken.new_faults]
+
+
+def _time_of_day(utc_ms: int) -> str:
+    return f"{dt.datetime.fromtimestamp(utc_ms / 1000, tz=dt.UTC).astimezone():%H:%M:%S}"
 
 
 def _shortened(text: str, width: int) -> str:
@@ -194,11 +219,12 @@ def summary(receiving: Receiving, store_path: Path) -> str:
     gaps = receiving.gaps
     asked = f"\n  {gaps.questions} gaps asked for" if gaps.questions else ""
     missing = f"\n  {gaps.given_up} numbers that units did not answer for" if gaps.given_up else ""
+    papers = f"\n  {receiving.papers_stored} parts of technicians' papers" if receiving.papers_stored else ""
     causes = "".join(f"\n  rejected {count}: {cause}" for cause, count in sorted(receiving.rejected.items()))
     return (
         f"{receiving.stored} stored, {receiving.duplicates} duplicates, "
         f"{sum(receiving.rejected.values())} rejected; the store is {store_path}"
-        f"{alarm}{retired}{asked}{missing}{causes}"
+        f"{alarm}{retired}{papers}{asked}{missing}{causes}"
     )
 
 

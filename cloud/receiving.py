@@ -16,15 +16,18 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from cloud import handover
 from cloud.gaps import Gaps
-from cloud.opening import open_health, open_read
+from cloud.opening import open_health, open_paper, open_read
 from cloud.opening_keys import OpeningKeys
+from cloud.paper_rows import StoredDocument
 from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore
 from firmware import sealing
 from firmware.config import DEVICE_ID_PATTERN
 from firmware.faults import ConfigRejected, DocumentRejected, RejectionCause
 from firmware.health_report import FaultWord, Health
+from firmware.papers import Paper, PaperKind
 from firmware.presence import verify_status
 from firmware.receipts import MAX_RANGES, sign_receipt
 from firmware.records import MessageClass, Read, Receipt, SealedRead
@@ -62,7 +65,20 @@ class TakenHealth:
     received_utc_ms: int
 
 
-_Opened = tuple[SealedRead, Read | Health]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenPaper:
+    """A part of a document, and the document (None: others of its parts are missing, or it was here before)."""
+
+    device_id: str
+    sequence: int
+    document: StoredDocument | None
+    outcome: Outcome
+    received_utc_ms: int
+
+
+AnyTaken = Taken | TakenHealth | TakenPaper
+
+_Opened = tuple[SealedRead, Read | Health | Paper]
 """A message whose signature is good, and what was in it."""
 
 
@@ -74,6 +90,7 @@ class Receiving:
     ) -> None:
         self.stored = 0
         self.health_stored = 0
+        self.papers_stored = 0
         self.duplicates = 0
         self.reused = 0  # stored under a number that another read of the unit had: somebody should look at the card
         self.rejected: Counter[RejectionCause] = Counter()
@@ -86,11 +103,11 @@ class Receiving:
         self._owed: dict[str, set[int]] = {}  # sequence numbers that came since the last receipt, by unit
         self._receipted_at_s: dict[str, float] = {}
 
-    def take(self, topic: str, payload: bytes, received_utc_ms: int) -> Taken | TakenHealth | None:
+    def take(self, topic: str, payload: bytes, received_utc_ms: int) -> AnyTaken | None:
         """Take one message: a group of one."""
         return self.take_all([(topic, payload)], received_utc_ms)[0]
 
-    def take_all(self, messages: Sequence[tuple[str, bytes]], received_utc_ms: int) -> list[Taken | TakenHealth | None]:
+    def take_all(self, messages: Sequence[tuple[str, bytes]], received_utc_ms: int) -> list[AnyTaken | None]:
         """Take messages (topic, payload) in one commit; return the read in each, None if it was rejected and counted.
 
         Raises StoreRefused if the disk does: then none of them may be acknowledged, and none is owed a receipt.
@@ -158,14 +175,16 @@ class Receiving:
             sealed = self._verified(topic, payload, received_utc_ms)
             if sealed.message_class is MessageClass.HEALTH:
                 return sealed, open_health(sealed, self._opening_keys)
+            if sealed.message_class is MessageClass.PAPER:
+                return sealed, open_paper(sealed, self._opening_keys)
             return sealed, open_read(sealed, self._opening_keys)
         except DocumentRejected as rejected:
             return rejected.cause
 
     def _kept(
         self, opened: _Opened | RejectionCause, payload: bytes, received_utc_ms: int
-    ) -> Taken | TakenHealth | RejectionCause:
-        """Store a read or health, or count why there is none, as part of the store's group."""
+    ) -> AnyTaken | RejectionCause:
+        """Store what a message holds, or count why there is none, as part of the store's group."""
         if isinstance(opened, RejectionCause):
             cause = opened
         else:
@@ -179,6 +198,8 @@ class Receiving:
                         )
                     case sealed, Health() as health:
                         return self._kept_health(sealed, health, payload, received_utc_ms)
+                    case sealed, Paper() as paper:
+                        return self._kept_paper(sealed, paper, payload, received_utc_ms)
             except DocumentRejected as rejected:
                 cause = rejected.cause
         self._store.count_rejected(cause)
@@ -197,13 +218,37 @@ class Receiving:
             received_utc_ms=received_utc_ms,
         )
 
-    def _accounted(self, kept: Taken | TakenHealth | RejectionCause) -> Taken | TakenHealth | None:
+    def _kept_paper(self, sealed: SealedRead, paper: Paper, payload: bytes, received_utc_ms: int) -> TakenPaper:
+        """Store a part of a document, and the document if it is whole. Raises DocumentRejected."""
+
+        def check(kind: PaperKind, document: bytes) -> None:
+            if kind is PaperKind.HANDOVER:
+                handover.opened(document, sealed.device_id, *self._verifying_keys(sealed.device_id, received_utc_ms))
+
+        try:
+            outcome, document = self._store.put_paper(sealed, paper, received_utc_ms, payload, check)
+        except DocumentRejected as rejected:
+            is_malformed = rejected.cause is RejectionCause.MALFORMED  # inside a good seal
+            raise DocumentRejected(
+                str(rejected), RejectionCause.BAD_PAYLOAD if is_malformed else rejected.cause
+            ) from None
+        return TakenPaper(
+            device_id=sealed.device_id,
+            sequence=sealed.sequence,
+            document=document,
+            outcome=outcome,
+            received_utc_ms=received_utc_ms,
+        )
+
+    def _accounted(self, kept: AnyTaken | RejectionCause) -> AnyTaken | None:
         """Count what has been committed, and note who is owed a receipt."""
         match kept:
             case Taken(read=Read(device_id=device_id, sequence=sequence)):
                 self.stored += kept.outcome is not Outcome.DUPLICATE
             case TakenHealth(device_id=device_id, sequence=sequence):
                 self.health_stored += kept.outcome is not Outcome.DUPLICATE
+            case TakenPaper(device_id=device_id, sequence=sequence):
+                self.papers_stored += kept.outcome is not Outcome.DUPLICATE
             case cause:
                 self.rejected[cause] += 1
                 return None

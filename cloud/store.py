@@ -1,4 +1,4 @@
-"""The receiver's store: each read and each health report once, and which numbers a receipt may confirm.
+"""The receiver's store: each read, health report and paper once, and which numbers a receipt may confirm.
 
 SQLite with WAL and synchronous=FULL: a receipt is sent only after the commit. The table `reads` is in the clear, on the
 agency's own disk, for its owner's eyes only. `confirmed` (confirmed.py) and `seen` outlive the reads and hold no plate,
@@ -34,12 +34,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from cloud import boot_times, health_rows, presence, read_rows
+from cloud import boot_times, health_rows, paper_rows, presence, read_rows
 from cloud.confirmed import SCHEMA, Confirmed, Range
 from cloud.health_rows import StoredHealth
+from cloud.paper_rows import StoredDocument
 from cloud.read_rows import StoredRead
 from firmware.faults import DocumentRejected, KestrelError, RejectionCause
 from firmware.health_report import Health
+from firmware.papers import Paper, PaperKind
 from firmware.presence import Status
 from firmware.records import Read, SealedRead
 
@@ -71,7 +73,7 @@ CREATE TABLE IF NOT EXISTS newest (
     taken_utc_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counters (cause TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;
-{health_rows.TABLE}"""
+{health_rows.TABLE}{paper_rows.TABLE}"""
 
 _SCHEMA_VERSION = 4
 """SQLite's user_version of a store with these tables."""
@@ -169,6 +171,35 @@ class ReadStore:
         try:
             with self._translated():
                 return health_rows.newest(self._connection, device_id, limit)
+        except DocumentRejected:
+            raise self._damaged() from None
+
+    def put_paper(
+        self,
+        sealed: SealedRead,
+        paper: Paper,
+        received_utc_ms: int,
+        envelope: bytes,
+        check: Callable[[PaperKind, bytes], None],
+    ) -> tuple[Outcome, StoredDocument | None]:
+        """Store `paper`, which came in `sealed`, as `put` does a read; return also its document if it is now whole.
+
+        `check` raises DocumentRejected for a document that must not be kept.
+        """
+        device_id = sealed.device_id
+        message = _Message(device_id, sealed.read_id, sealed.sequence, paper.made_utc_ms, paper.clock_trusted)
+        whole: list[StoredDocument | None] = [None]
+
+        def insert() -> None:
+            whole[0] = paper_rows.insert(self._connection, device_id, paper, received_utc_ms, check)
+
+        return self._put(message, received_utc_ms, envelope, insert), whole[0]
+
+    def documents(self, kind: PaperKind) -> list[StoredDocument]:
+        """Return the whole documents of a kind, oldest first. Raises StoreRefused."""
+        try:
+            with self._translated():
+                return paper_rows.stored(self._connection, kind)
         except DocumentRejected:
             raise self._damaged() from None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from firmware import app, config, erasure, identity, self_check
+from firmware import app, config, erasure, identity, self_check, sole_use
 from firmware.board import host_facts, log_output
 from firmware.board.linux import LinuxClock, forbid_dumps
 from firmware.board.log_output import LogFormat
@@ -47,7 +47,11 @@ def _check(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     """Run the unit in the folder that the options name until it is asked to stop; return the exit code."""
-    with app.stop_requests() as request, erasure.unless_retired(options.folder, key_store_in):
+    with (
+        app.stop_requests() as request,
+        erasure.unless_retired(options.folder, key_store_in),
+        sole_use.held(options.folder / identity.OUTBOX_NAME),
+    ):
         settings = config.load(options.folder / identity.CONFIG_NAME)
         board = open_board(settings, options.folder)
         reader = PlateReader.load(options.models, detection_score_ratio=settings.reading.detection_score_ratio)

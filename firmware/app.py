@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from firmware import agency_keys, identity
+from firmware import outgoing
 from firmware.capture import CaptureStage
 from firmware.clock_watch import ClockStage
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
 from firmware.config import DeviceConfig
 from firmware.expiry import ExpiryStage
 from firmware.faults import DeviceFault, FaultBook, FaultCode
-from firmware.guard import GuardStage
 from firmware.health import Counts, HealthStage, Sources
 from firmware.log_lines import Phrase, described
 from firmware.outbox import Outbox
@@ -31,7 +30,6 @@ from firmware.power import PowerStage
 from firmware.reading import ReadingStage, Recogniser
 from firmware.records import PowerSample
 from firmware.recovery import RecoveryStage
-from firmware.sealing import Sealer
 from firmware.spending import SpendingStage
 from firmware.stage import Latest, Stage, StageThread
 from firmware.uplink import UplinkStage
@@ -50,9 +48,6 @@ STOP_LIMIT_S = 15.0
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 """Where an installation has the networks: beside the packages."""
-
-BYTES_PER_MB = 1_000_000
-SECONDS_PER_DAY = 86_400.0
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -78,14 +73,11 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
     Raises ConfigRejected (keys and certificates) and DeviceFault (STORAGE_REFUSED), each with a hint.
     """
     faults = FaultBook()
-    unit = identity.load(folder, config.device_id, board.keys)
-    sealer = Sealer(config.device_id, unit.device_key, agency_keys.load(config.seal))
-    outbox = _outbox(board, config, folder)
-    account = folder / identity.ACCOUNT_NAME
-    spending = SpendingStage(board.meter, outbox, config.budget, account, clock=board.clock, faults=faults)
+    way_out = outgoing.build(board, config, folder, faults)
+    outbox, spending, uplink = way_out.outbox, way_out.spending, way_out.uplink
     reading = ReadingStage(
         recogniser,
-        sealer,
+        way_out.sealer,
         outbox,
         clock=board.clock,
         system=board.system,
@@ -96,41 +88,21 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
     capture = CaptureStage(
         board.camera, board.triggers, reading.frames, config.capture, faults, lamp=board.lamp, system=board.system
     )
-    guard = GuardStage(
-        folder,
-        board.tamper,
-        board.link,
-        device_id=config.device_id,
-        device_key=unit.device_key,
-        keys=board.keys,
-        retirement_key=identity.retirement_public_key(config.seal),
-        clock=board.clock,
-        faults=faults,
-    )
-    uplink = UplinkStage(
-        board.link,
-        outbox,
-        config.uplink,
-        device_id=config.device_id,
-        receipt_key=identity.receipt_public_key(config.seal),
-        commands=guard.commands,
-        system=board.system,
-        faults=faults,
-    )
     recovery = _recovery(board, folder, uplink, outbox, faults)
     power = PowerStage(board.power, faults=faults)
     sources = _sources(recogniser, reading, spending, uplink, recovery, power=power.sample)
-    health = HealthStage(sealer, outbox, config, sources, clock=board.clock, system=board.system, faults=faults)
+    health = HealthStage(way_out.sealer, outbox, config, sources, clock=board.clock, system=board.system, faults=faults)
     LOG.info("the unit's key lies in a %s", Phrase("file" if config.token is None else "token"))
-    expiry, clock = ExpiryStage(unit.not_after_utc_ms, board.clock, faults), ClockStage(board.clock, faults)
+    expiry = ExpiryStage(way_out.unit.not_after_utc_ms, board.clock, faults)
+    clock_watch = ClockStage(board.clock, faults)
     return Machine(
-        stages=(capture, reading, spending, power, health, uplink, *recovery, guard, expiry, clock),
+        stages=(capture, reading, spending, power, health, uplink, *recovery, way_out.guard, expiry, clock_watch),
         capture=capture,
         reading=reading,
         uplink=uplink,
         outbox=outbox,
         faults=faults,
-        is_erased=guard.is_over,
+        is_erased=way_out.guard.is_over,
     )
 
 
@@ -171,17 +143,6 @@ def _sources(
         power=power,
         modem=lambda: next((stage.status for stage in recovery), None),
         factor=spending.health_factor,
-    )
-
-
-def _outbox(board: Board, config: DeviceConfig, folder: Path) -> Outbox:
-    """Open the unit's outbox. Raises DeviceFault(STORAGE_REFUSED)."""
-    return Outbox(
-        folder / identity.OUTBOX_NAME,
-        capacity_bytes=config.uplink.outbox_mb * BYTES_PER_MB,
-        retention_s=config.uplink.retention_days * SECONDS_PER_DAY,
-        clock=board.clock,
-        system=board.system,
     )
 
 

@@ -13,6 +13,7 @@ def write(path: Path, data: bytes) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
+            give_to_owner_of(path.parent, file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -21,6 +22,16 @@ def write(path: Path, data: bytes) -> None:
         Path(name).unlink(missing_ok=True)
         raise
     synchronise_folder(path.parent)
+
+
+def give_to_owner_of(folder: Path, descriptor: int) -> None:
+    """Give a file that root has just made in `folder` to whom the folder belongs. Raises OSError.
+
+    What a technician's tool writes with `sudo` in a unit's folder, the unit's service must be able to read and replace.
+    """
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def erase(path: Path) -> None:

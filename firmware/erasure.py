@@ -3,7 +3,8 @@
 The order makes a power cut harmless. First a mark that says what was begun, so that the next start goes on; then the
 key, without which nobody can speak for the unit; then the rest, which is sealed anyway. What is erased is every file
 that bears the name of one of the unit's files with anything before or behind it: SQLite's side files, a copy that was
-half written or moved aside. Files of other names and folders are not ours.
+half written or moved aside; and the technician's folder, which names the place. Files of other names and other folders
+are not ours.
 
 A card wears level, so that old cells may keep what was overwritten: overwriting serves the storage that obeys, and what
 protects a backlog is that no key on the unit ever opened it.
@@ -12,6 +13,7 @@ protects a backlog is that no key on the unit ever opened it.
 import contextlib
 import logging
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +26,7 @@ from firmware.identity import (
     AUTHORITY_NAME,
     CERTIFICATE_NAME,
     CONFIG_NAME,
+    HANDOVER_FOLDER,
     OUTBOX_NAME,
     REBOOTED_NAME,
     SIGNING_CERTIFICATE_NAME,
@@ -64,6 +67,7 @@ def erase(folder: Path, cause: Cause, keys: KeyStore | None = None) -> None:
             leave_mark(folder, cause)
         destroy_key(folder)
         fault = _fault_of(keys)
+        _remove_folder(folder, HANDOVER_FOLDER)
         for name in OTHER_NAMES if fault else (*OTHER_NAMES, CONFIG_NAME):
             _remove(folder, name, overwrite=False)
         leave_mark(folder, cause)
@@ -152,3 +156,15 @@ def _remove(folder: Path, name: str, *, overwrite: bool) -> None:
         path.unlink(missing_ok=True)
     if found:
         durable_files.synchronise_folder(folder)
+
+
+def _remove_folder(folder: Path, name: str) -> None:
+    """Remove `name` in `folder` with all that is in it, then make that durable; a link goes, and not what it names."""
+    path = folder / name
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+    else:
+        return
+    durable_files.synchronise_folder(folder)

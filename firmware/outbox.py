@@ -1,7 +1,8 @@
 """The outbox: sealed messages on disk until the receiver's receipt. Disk first, whole or not at all.
 
 SQLite with WAL and synchronous=FULL, so what `put` returned for survives a pulled battery. It takes only SealedRead:
-nothing readable ever lies here. Alerts displace reads and reads displace health messages, never the other way round.
+nothing readable ever lies here. Papers displace alerts, alerts reads and reads health messages, never the other way
+round.
 What is on its way (sent, acknowledged by the broker) is kept in memory only: after a restart everything without a
 receipt goes again, and the receiver counts it once.
 
@@ -48,6 +49,7 @@ _ORDER: Final = {
     MessageClass.HEALTH: "sequence",
     MessageClass.READ: "sequence",
     MessageClass.ALERT: "sequence DESC",  # what happens now is worth more than what happened during the outage
+    MessageClass.PAPER: "sequence",
 }
 
 
@@ -129,7 +131,7 @@ class Outbox:
         return True
 
     def next_unsent(self, limit: int, now_s: float) -> list[Waiting]:
-        """Return up to `limit` messages that should be sent now: alerts, newest first; reads and health, oldest first.
+        """Return up to `limit` messages that should be sent now: papers; alerts, newest first; reads; health.
 
         Raises DeviceFault(STORAGE_REFUSED).
         """
@@ -243,6 +245,11 @@ class Outbox:
         with self._lock, refusals_translated(self._path):
             unacknowledged = self._number("SELECT COUNT(*) FROM flights WHERE due_s IS NULL")
         return unacknowledged > 0 or bool(self.next_unsent(1, now_s))
+
+    def holds(self, sequence: int) -> bool:
+        """Say whether the message of this number waits for its receipt."""
+        with self._lock, refusals_translated(self._path):
+            return self._number("SELECT COUNT(*) FROM messages WHERE sequence = ?", sequence) > 0
 
     def count(self) -> int:
         """Return how many messages wait for their receipt."""

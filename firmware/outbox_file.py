@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from firmware.durable_files import synchronise_folder
+from firmware.durable_files import give_to_owner_of, synchronise_folder
 from firmware.faults import DeviceFault, FaultCode
 
 KEPT_FREE_BYTES: Final = 16_000_000
@@ -52,8 +52,12 @@ def open_file(path: Path) -> sqlite3.Connection:
 
     Raises DeviceFault(STORAGE_REFUSED) for the tables of another version, and what `refusals_translated` translates.
     """
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    path.chmod(0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+        give_to_owner_of(path.parent, descriptor)
+    finally:
+        os.close(descriptor)
     # psow=0: a card may spoil the whole sector that it is writing when the power goes. SQLite then fills up the sector
     # of each commit, so that no later write touches it (sqlite.org/psow.html)
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?psow=0", uri=True, timeout=5.0, check_same_thread=False)

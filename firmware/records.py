@@ -213,6 +213,7 @@ class MessageClass(enum.IntEnum):
     HEALTH = 0
     READ = 1
     ALERT = 2
+    PAPER = 3  # a technician stands beside the unit and waits for it; few and short
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

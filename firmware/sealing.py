@@ -27,11 +27,12 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from firmware import agency_keys, health_report, wire
+from firmware import agency_keys, health_report, papers, wire
 from firmware.agency_keys import AgencyKey, SuiteNumber
 from firmware.config import AGENCY_KEYS_AT_MOST
 from firmware.faults import DocumentRejected, RejectionCause
 from firmware.health_report import Health
+from firmware.papers import Paper
 from firmware.records import MessageClass, Read, Recipient, SealedRead
 from firmware.signed_document import is_signed
 
@@ -270,42 +271,43 @@ class Sealer:
         """Return `read` sealed to the agencies whose keys are valid at the passage's last moment, and signed.
 
         That moment travels in the clear. Raises ValueError for what the receiver would have to reject: another unit's
-        read, a read as a health message, a picture above MAX_PICTURE_BYTES, a text above MAX_TEXT_CHARACTERS.
+        read, a read as health or as a paper, a picture above MAX_PICTURE_BYTES, a text above MAX_TEXT_CHARACTERS.
         """
         if read.device_id != self._device_id:
             raise ValueError("a unit seals only its own reads")
-        if message_class is MessageClass.HEALTH:
-            raise ValueError("a read is no health message")
+        if message_class not in {MessageClass.READ, MessageClass.ALERT}:
+            raise ValueError("a read is no health message and no paper")
         if read.passage.picture is not None and not 0 < len(read.passage.picture.data) <= MAX_PICTURE_BYTES:
             raise ValueError(f"a plate picture has 1 to {MAX_PICTURE_BYTES} bytes")
         texts = (read.site.name, read.passage.region or "", read.model_version)
         if max(map(len, texts)) > MAX_TEXT_CHARACTERS:
             raise ValueError(f"site name, region and model version have at most {MAX_TEXT_CHARACTERS} characters")
-        unsealed = SealedRead(
-            read_id=read.read_id,
-            device_id=read.device_id,
-            sequence=read.sequence,
-            message_class=message_class,
-            created_utc_ms=read.passage.last_utc_ms,
-            recipients=(),
-            ciphertext=b"",
-            signature=b"",
-        )
+        unsealed = self._unsealed(message_class, read.read_id, read.sequence, read.passage.last_utc_ms)
         return self._sealed(unsealed, payload(read), clock_trusted=read.passage.clock_trusted)
 
     def seal_health(self, health: Health, *, read_id: uuid.UUID, sequence: int) -> SealedRead:
         """Return `health` as a message of class HEALTH, sealed and signed as a read is."""
-        unsealed = SealedRead(
+        unsealed = self._unsealed(MessageClass.HEALTH, read_id, sequence, health.made_utc_ms)
+        return self._sealed(unsealed, health_report.payload(health), clock_trusted=health.clock_trusted)
+
+    def seal_paper(self, paper: Paper, *, read_id: uuid.UUID, sequence: int) -> SealedRead:
+        """Return one part of a document as a message of class PAPER, sealed and signed as a read is."""
+        unsealed = self._unsealed(MessageClass.PAPER, read_id, sequence, paper.made_utc_ms)
+        return self._sealed(unsealed, papers.payload(paper), clock_trusted=paper.clock_trusted)
+
+    def _unsealed(
+        self, message_class: MessageClass, read_id: uuid.UUID, sequence: int, created_utc_ms: int
+    ) -> SealedRead:
+        return SealedRead(
             read_id=read_id,
             device_id=self._device_id,
             sequence=sequence,
-            message_class=MessageClass.HEALTH,
-            created_utc_ms=health.made_utc_ms,
+            message_class=message_class,
+            created_utc_ms=created_utc_ms,
             recipients=(),
             ciphertext=b"",
             signature=b"",
         )
-        return self._sealed(unsealed, health_report.payload(health), clock_trusted=health.clock_trusted)
 
     def _sealed(self, unsealed: SealedRead, plaintext: bytes, *, clock_trusted: bool) -> SealedRead:
         """Return `unsealed` with the payload sealed to the keys that are valid at its moment, and signed."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from firmware import app, config, erasure, identity
+from firmware import app, config, erasure, identity, sole_use
 from firmware.app import MODELS_FOLDER, Machine
 from firmware.board import log_output
 from firmware.board.linux import forbid_dumps
@@ -19,7 +19,7 @@ from firmware.board.pkcs11_token import key_store_in
 from firmware.command_line import EXIT_STOPPED, ended
 from firmware.reading import Recogniser
 from firmware.recognition import PlateReader
-from hw_sim import demonstration, fleet_command, link_command
+from hw_sim import demonstration, fleet_command, link_command, office
 from hw_sim.board import open_unit
 from hw_sim.closing_time import ClosingTime
 from hw_sim.grid import Cell, Setting, run_grid, table
@@ -40,6 +40,7 @@ EPILOG = """examples:
   python -m hw_sim picture --mph 75 --light night --out pictures    the frames of one pass, with the truth
   python -m hw_sim link --scenario outage72h --json link.json    three days offline, and how they drain
   python -m hw_sim fleet --cameras 50 --reads-per-minute 50 --minutes 1    a load on broker and receiver
+  python -m hw_sim office FLEET               broker and receiver of a fleet, for units that are provisioned here
 
 exit codes: 0 ended or stopped on request, 1 fault or bug, 2 usage or configuration, 3 the unit is
   retired, 130 a grid, a link or a load that was interrupted"""
@@ -66,7 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _device(options: argparse.Namespace) -> int:
     """Run the service as `python -m firmware` does, on the simulated board, until all has been shown and confirmed."""
-    with app.stop_requests() as request, erasure.unless_retired(options.folder, key_store_in):
+    with (
+        app.stop_requests() as request,
+        erasure.unless_retired(options.folder, key_store_in),
+        sole_use.held(options.folder / identity.OUTBOX_NAME),
+    ):
         settings = config.load(options.folder / identity.CONFIG_NAME)
         unit = open_unit(settings, options.folder, _world(options))
         reader: Recogniser = PlateReader.load(
@@ -195,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_picture(commands)
     link_command.add_to(commands)
     fleet_command.add_to(commands)
+    office.add_to(commands)
     return parser
 
 

@@ -21,13 +21,13 @@ from cloud import fleet_folder
 from cloud.read_rows import StoredRead
 from cloud.store import Outcome, ReadStore
 from firmware import config, identity
-from firmware.app import BYTES_PER_MB, SECONDS_PER_DAY
 from firmware.board.linux import LinuxClock, LinuxSystem
 from firmware.board.mqtt_link import MqttLink
 from firmware.board.pkcs11_token import key_store
 from firmware.config import DeviceConfig, SiteConfig
 from firmware.faults import FaultBook
 from firmware.outbox import Outbox
+from firmware.outgoing import BYTES_PER_MB, SECONDS_PER_DAY
 from firmware.stage import Mailbox
 from firmware.uplink import UplinkStage
 from hw_sim.broker import Broker, free_port
@@ -93,7 +93,7 @@ def run(world: World, folder: Path | None, *, with_view: bool, log_options: list
         sys.stdout.write(f"Open {places.view / 'index.html'} in a browser to watch\n")
     with stop_requests() as stopping, ExitStack() as parts:
         parts.enter_context(Broker(places.fleet, places.folder))
-        receiver = parts.enter_context(receiving(places))
+        receiver = parts.enter_context(receiving(places.fleet, places.folder))
         code = _run_device([*_device_command(places, world, with_view=with_view), *log_options], receiver, stopping)
         _deliver_rest(places)
     after = tally(places)
@@ -133,19 +133,19 @@ def stop_requests() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def receiving(places: Places) -> Iterator[subprocess.Popen[str]]:
-    """Run the receiver, its lines on the terminal, from when it hears the broker to when it has sent its receipts.
+def receiving(fleet_path: Path, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the fleet's receiver, its lines on the terminal, from when it hears the broker until its receipts are sent.
 
-    Raises PartEnded if it ends before it hears.
+    `folder` is where all files are. Raises PartEnded if it ends before it hears.
     """
-    command = [sys.executable, "-m", "cloud", "receive", "--folder", str(places.fleet)]
+    command = [sys.executable, "-m", "cloud", "receive", "--folder", str(fleet_path)]
     with child(command, stdout=subprocess.PIPE) as receiver:
         if receiver.stdout is None:
             raise PartEnded("the receiver has no output")
         first_line = receiver.stdout.readline()
         if not first_line:
             raise PartEnded("the receiver did not start; its own sentence is above")
-        sys.stdout.write(first_line.replace("Ctrl-C ends it", f"Ctrl-C ends it; all files are in {places.folder}"))
+        sys.stdout.write(first_line.replace("Ctrl-C ends it", f"Ctrl-C ends it; all files are in {folder}"))
         sys.stdout.flush()
         forwarding = threading.Thread(target=_forward, args=(receiver.stdout,), name="receiver-lines")
         forwarding.start()

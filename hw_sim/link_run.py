@@ -21,13 +21,13 @@ from cloud import fleet_folder
 from cloud.receiver import Receiver, ReceiverSettings
 from cloud.store import Outcome, ReadStore
 from firmware import agency_keys, identity
-from firmware.app import BYTES_PER_MB, SECONDS_PER_DAY
 from firmware.board.linux import LinuxClock, LinuxSystem
 from firmware.board.mqtt_link import MqttLink
 from firmware.board.pkcs11_token import key_store
 from firmware.config import DeviceConfig, SiteConfig
 from firmware.faults import FaultBook, KestrelError
 from firmware.outbox import Outbox
+from firmware.outgoing import BYTES_PER_MB, SECONDS_PER_DAY
 from firmware.ports import Clock
 from firmware.sealing import Sealer
 from firmware.stage import Mailbox

@@ -1,34 +1,44 @@
 """The technician's command line: fleets, units, and the machine that a unit runs on."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from firmware.command_line import ended
-from provisioning import aim_command, fleet_commands, survey_command, unit_commands
+from provisioning import accept_command, aim_command, fleet_commands, speaking, survey_command, unit_commands
 from provisioning.card import commands as card
 from provisioning.host import addresses
+from provisioning.tongue import Tongue
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0 done, 1 the disk refused, 2 usage or configuration."""
-    options = _parser().parse_args(arguments)
-    return ended("kestrel-provision", lambda: options.command(options))
+    language, rest = speaking.chosen(sys.argv[1:] if arguments is None else arguments, os.environ)
+    tongue = Tongue(language)
+    with speaking.spoken(tongue):
+        options = _parser(tongue).parse_args(rest)
+        return ended("kestrel-provision", lambda: options.command(options))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser(tongue: Tongue) -> argparse.ArgumentParser:
+    parser = speaking.parser_class(tongue)(
         prog="kestrel-provision",
         description="Makes fleets and units: keys, certificates, configuration.",
         epilog="Exit codes: 0 done, 1 the disk refused, 2 usage or configuration.",
     )
-    subjects = parser.add_subparsers(title="what to work on", required=True, metavar="fleet|unit|card|host|aim|survey")
+    speaking.add_option(parser)
+    parser.set_defaults(tongue=tongue)
+    subjects = parser.add_subparsers(
+        title="what to work on", required=True, metavar="fleet|unit|card|host|aim|survey|accept|verify"
+    )
     fleet_commands.add_to(subjects)
     unit_commands.add_to(subjects)
     card.add_to(subjects.add_parser("card", help="make a card a unit's: programs, service, firewall, radios off"))
     _add_host_commands(subjects.add_parser("host", help="what a unit does to itself"))
     aim_command.add_to(subjects)
     survey_command.add_to(subjects)
+    accept_command.add_to(subjects)
     return parser
 
 

@@ -15,7 +15,9 @@ def add_to(subjects: Any) -> None:
     parser.add_argument("--config", type=Path, help="the unit's config.json (default: the one in /var/lib/kestrel)")
     parser.add_argument("--board", choices=["pi", "sim"], default="pi", help="sim: practise on a simulated road")
     parser.add_argument("--page", type=Path, metavar="DIR", help="write a page there that renews itself, for a browser")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the last numbers there")
+    parser.add_argument(
+        "--json", type=Path, metavar="OUT", help="write the last numbers there; the hand-over keeps them anyway"
+    )
     parser.add_argument("--frames", type=int, help="end after so many pictures (default: Ctrl-C)")
     parser.add_argument("--seconds", type=float, help="end after so long (default: Ctrl-C)")
     parser.add_argument("--until-good", action="store_true", help="end as soon as the aim is good")

@@ -13,6 +13,7 @@ import numpy as np
 from firmware.records import Image
 from provisioning.aim_words import Said
 from provisioning.live_page import LOADER, LivePage
+from provisioning.tongue import Tongue
 
 QUALITY = 80
 
@@ -20,9 +21,9 @@ QUALITY = 80
 class AimPage:
     """Shows one aim after the other."""
 
-    def __init__(self, folder: Path) -> None:
-        """Write the page into `folder`. Raises OSError."""
-        self._live = LivePage(folder, _PAGE)
+    def __init__(self, folder: Path, tongue: Tongue) -> None:
+        """Write the page into `folder`, in the tongue's language. Raises OSError."""
+        self._live = LivePage(folder, tongue.said_page(_PAGE))
         self._number = 0
         self._state: dict[str, Any] = {}
 
@@ -34,7 +35,7 @@ class AimPage:
     def show(
         self, words: Said, numbers: list[tuple[str, str]], lane: str, picture: Image | None, *, is_good: bool
     ) -> None:
-        """Renew the page; `picture` is uint8 (h, w, 3) BGR, as `provisioning.aim_watch.drawn` returns it."""
+        """Renew the page with words in its language; `picture` is uint8 (h, w, 3) BGR, as `aim_watch.drawn` has it."""
         self._number += 1
         self._state = {
             "number": self._number, "verdict": words.verdict, "sentence": words.sentence, "good": is_good,

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from cloud.handover import Step
 from firmware import config
 from firmware.app import MODELS_FOLDER
 from firmware.board import pi
@@ -25,7 +26,7 @@ from firmware.board.pi_camera import PiCamera
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
 from firmware.config import CaptureConfig, ModemConfig, MountConfig, ReadingConfig
 from firmware.ports import Camera, Clock, IrLamp, Modem
-from provisioning import aim_terminal, aim_words, durable_files
+from provisioning import aim_terminal, aim_words, durable_files, handover_folder
 from provisioning.aim_advice import Advice
 from provisioning.aim_page import AimPage
 from provisioning.aim_terminal import CLEAR, HOME, PICTURE_COLUMNS, Colours
@@ -33,6 +34,7 @@ from provisioning.aim_watch import AimWatch, drawn
 from provisioning.aiming import Aim
 from provisioning.host.install import UNIT_FOLDER
 from provisioning.signal_log import ModemSignal
+from provisioning.tongue import Tongue
 
 SHOWN_EVERY_S = 0.5
 SIGNAL_EVERY_S = 5.0
@@ -55,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     capture, mount, reading, modem = _settings(options)
     parts = _simulated(options, capture, modem) if options.board == "sim" else _of_the_pi(capture, modem)
     signal = None if parts.modem is None else ModemSignal(parts.modem)
-    page = None if options.page is None else AimPage(options.page)
+    page = None if options.page is None else AimPage(options.page, options.tongue)
     watch = AimWatch(
         parts.camera,
         parts.lamp,
@@ -64,7 +66,8 @@ def run(options: argparse.Namespace) -> int:
         models=options.models or MODELS_FOLDER,
         detection_ratio=reading.detection_score_ratio,
     )
-    out = Showing(capture, page, _colours(sys.stdout, options.colours), sys.stdout, signal)
+    colours = _colours(sys.stdout, options.colours)
+    out = Showing(capture, page, colours, sys.stdout, tongue=options.tongue, signal=signal)
     try:
         watch.start()
         aim = _looked(watch, parts.clock, out.show, options, signal)
@@ -73,8 +76,11 @@ def run(options: argparse.Namespace) -> int:
         if signal is not None:
             signal.close()
         out.end()
+    data = msgspec.json.format(msgspec.json.encode(rounded(aim)), indent=2) + b"\n"
     if options.json is not None:
-        durable_files.write(options.json, msgspec.json.format(msgspec.json.encode(rounded(aim)), indent=2) + b"\n")
+        durable_files.write(options.json, data)
+    if (config_path := _config_path(options)) is not None:
+        handover_folder.keep(config_path.parent, handover_folder.answer_name(Step.AIM), data)
     words = aim_words.said(aim)
     sys.stdout.write(f"{words.verdict}: {words.sentence}\n{aim_words.lane_line(aim)}\n".rstrip("\n") + "\n")
     return EXIT_STOPPED if aim.advised.advice is Advice.GOOD else EXIT_FAULT
@@ -84,9 +90,17 @@ class Showing:
     """One aim after the other, in the terminal and on the page. Without a terminal, a line for each new verdict."""
 
     def __init__(
-        self, capture: CaptureConfig, page: AimPage | None, colours: Colours, out: TextIO, signal: ModemSignal | None
+        self,
+        capture: CaptureConfig,
+        page: AimPage | None,
+        colours: Colours,
+        out: TextIO,
+        *,
+        tongue: Tongue,
+        signal: ModemSignal | None,
     ) -> None:
-        self._capture, self._page, self._colours, self._out, self._signal = capture, page, colours, out, signal
+        self._capture, self._page, self._colours, self._out = capture, page, colours, out
+        self._tongue, self._signal = tongue, signal
         self._is_screen = out.isatty()
         self._before = ""
         if self._is_screen:
@@ -99,14 +113,15 @@ class Showing:
         aim, seen = watch.aim(), watch.newest
         signal = self._signal
         cell = "-" if signal is None else aim_words.signal_value(signal.newest, signal.fault)
-        words, numbers = aim_words.said(aim), aim_words.numbers(aim, cell)
+        words, numbers = aim_words.spoken(aim, cell, self._tongue)
         picture = None if seen is None else drawn(seen, self._capture.lane, PAGE_WIDTH_PX)
         if self._page is not None:
             lane = aim_words.lane_line(aim)
             self._page.show(words, numbers, lane, picture, is_good=aim.advised.advice is Advice.GOOD)
         if self._is_screen:
             small = None if seen is None else drawn(seen, self._capture.lane, 4 * PICTURE_COLUMNS)
-            lines = aim_terminal.screen(words.verdict, words.sentence, small, numbers, FOOT, self._colours)
+            foot = self._tongue.said(FOOT)
+            lines = aim_terminal.screen(words.verdict, words.sentence, small, numbers, foot, self._colours)
             self._out.write(HOME + "\n".join(f"{line}\x1b[K" for line in lines.split("\n")))
         elif words.verdict != self._before:
             self._out.write(f"{words.verdict}: {words.sentence}\n")
@@ -172,10 +187,18 @@ def _looked(
 
 
 def _settings(options: argparse.Namespace) -> tuple[CaptureConfig, MountConfig, ReadingConfig, ModemConfig | None]:
-    if options.config is None and options.board == "sim":
+    path = _config_path(options)
+    if path is None:
         return CaptureConfig(), MountConfig(), ReadingConfig(), ModemConfig()
-    settings = config.load(options.config or Path("/") / UNIT_FOLDER / "config.json")
+    settings = config.load(path)
     return settings.capture, settings.mount, settings.reading, settings.modem
+
+
+def _config_path(options: argparse.Namespace) -> Path | None:
+    """Return the configuration of the unit that is aimed; None if it is none, for practice."""
+    if options.config is None and options.board == "sim":
+        return None
+    return options.config or Path("/") / UNIT_FOLDER / "config.json"
 
 
 def _of_the_pi(capture: CaptureConfig, modem: ModemConfig | None) -> Parts:

@@ -15,6 +15,7 @@ from provisioning.aim_advice import (
 )
 from provisioning.aiming import FRAMES_AT_LEAST, Aim, WidthAt
 from provisioning.signal_log import GOOD_DBM, USABLE_DBM, SignalSample
+from provisioning.tongue import Tongue
 
 BARS_DBM = (-118.0, USABLE_DBM, GOOD_DBM, -90.0)
 """From how strong a cell each bar counts: barely held, usable, good, and better than is needed."""
@@ -79,6 +80,13 @@ _FIXED = {
         "Plates pass outside the lane mask: set capture.lane to the corners below.",
     ),
 }  # fmt: skip
+
+
+def spoken(aim: Aim, signal: str, tongue: Tongue) -> tuple[Said, list[tuple[str, str]]]:
+    """Return verdict, sentence and numbers in the tongue's language."""
+    words = said(aim)
+    pairs = [(tongue.said(name), tongue.said(value)) for name, value in numbers(aim, signal)]
+    return Said(tongue.said(words.verdict), tongue.said(words.sentence)), pairs
 
 
 def said(aim: Aim) -> Said:
@@ -168,7 +176,7 @@ def _width(at: WidthAt) -> str:
 
 
 def _side(right_deg: float) -> str:
-    return f"{abs(right_deg):.1f} {'R' if right_deg > 0 else 'L'}"
+    return f"{abs(right_deg):.1f} R" if right_deg > 0 else f"{abs(right_deg):.1f} L"
 
 
 def _focus(aim: Aim) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 from firmware.durable_files import synchronise_folder, write
 from firmware.faults import ConfigRejected
 
-__all__ = ["PRIVATE_FOLDER", "make_folder", "publish", "refuse_to_replace", "remove", "write"]
+__all__ = ["PRIVATE_FOLDER", "give_folder", "make_folder", "publish", "refuse_to_replace", "remove", "write"]
 
 PRIVATE_FOLDER: Final = 0o700
 READABLE: Final = 0o644
@@ -17,6 +17,13 @@ READABLE: Final = 0o644
 def make_folder(path: Path) -> None:
     """Make `path` for its owner only, and what is above it as usual; what is there is left as it is. Raises OSError."""
     path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+
+
+def give_folder(path: Path) -> None:
+    """Give a folder that root has just made to whom the folder above belongs, such as a unit's service."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def publish(path: Path, data: bytes, *, like: os.stat_result | None = None) -> None:

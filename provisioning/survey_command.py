@@ -42,6 +42,7 @@ def add_to(subjects: Any) -> None:
     parser.add_argument("--board", choices=["pi", "sim"], default="pi", help="sim: a simulated modem, for practice")
     parser.add_argument("--minutes", type=float, default=5.0, help="how long to log the signal (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for survey.json and survey.html")
+    parser.add_argument("--unit", type=Path, metavar="UNIT", help="the unit's folder: keep it for the hand-over too")
     parser.set_defaults(command=_survey)
 
 

@@ -20,7 +20,7 @@ from firmware.board.modem import ManagedModem
 from firmware.config import MountConfig, SiteConfig
 from firmware.faults import ConfigRejected
 from firmware.ports import Modem
-from provisioning import durable_files, survey_page, survey_words, surveying
+from provisioning import durable_files, handover_folder, survey_page, survey_words, surveying
 from provisioning.signal_log import ModemSignal, SignalSample, SignalSource, SignalSummary, summary_of
 from provisioning.sun import Horizon, Place
 from provisioning.surveying import Survey
@@ -65,8 +65,11 @@ def run(options: argparse.Namespace) -> None:
     data = msgspec.json.encode(
         {"kind": "kestrel-survey/v1", **dataclasses.asdict(survey), "site": site, "mount": mount}
     )
-    durable_files.write(options.out / JSON_NAME, msgspec.json.format(data, indent=2) + b"\n")
-    page = survey_page.page(survey, assumptions.utc_offset)
+    answer = msgspec.json.format(data, indent=2) + b"\n"
+    durable_files.write(options.out / JSON_NAME, answer)
+    if options.unit is not None:
+        handover_folder.keep(options.unit, JSON_NAME, answer)
+    page = options.tongue.said_page(survey_page.page(survey, assumptions.utc_offset))
     durable_files.write(options.out / PAGE_NAME, page.encode())
     lines = survey_words.all_lines(survey, assumptions.utc_offset)
     sys.stdout.write("\n".join([*lines, f"To print: {(options.out / PAGE_NAME).resolve().as_uri()}"]) + "\n")

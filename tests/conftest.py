@@ -1,6 +1,7 @@
 """What all tests share: which board the contract tests run against, and a unit's configuration without secrets."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from softhsm import token, token_labels  # noqa: F401  fixtures: one library, so
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=2000)
 settings.load_profile("same")
+
+os.environ["KESTREL_LANGUAGE"] = "en"  # whatever this machine speaks; what is about Spanish asks for it
 
 
 def pytest_addoption(parser):

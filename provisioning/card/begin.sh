@@ -5,7 +5,7 @@ set -eu
 bundle=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 tool=$(mktemp -d -p /var/tmp)
 trap 'rm -rf "$tool"' EXIT
-for name in kestrel_camera msgspec cryptography cffi numpy; do
+for name in kestrel_camera msgspec cryptography cffi numpy polib; do
     python3 -m zipfile -e "$bundle/wheels/$name"-*.whl "$tool"
 done
 PYTHONPATH=$tool PYTHONDONTWRITEBYTECODE=1 python3 -m provisioning.card install --root / --bundle "$bundle" "$@"

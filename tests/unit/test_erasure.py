@@ -33,6 +33,9 @@ def folder(tmp_path):
     for name in FOREIGN[:2]:
         (path / name).write_bytes(b"not ours")
     (path / FOREIGN[2]).mkdir()
+    (path / identity.HANDOVER_FOLDER / "page").mkdir(parents=True)
+    for name in ("aim.json", ".guide.json", "page/state.js"):
+        (path / identity.HANDOVER_FOLDER / name).write_bytes(b"where it hangs")
     return path
 
 
@@ -67,6 +70,17 @@ def test_a_key_that_is_a_link_takes_nothing_else_with_it(folder, tmp_path):
     erasure.erase(folder, Cause.COMMAND)
     assert elsewhere.read_bytes() == b"another's"
     assert identity.KEY_NAME not in names(folder)
+
+
+def test_a_technician_s_folder_that_is_a_link_or_a_file_takes_nothing_else_with_it(folder, tmp_path):
+    handover = folder / identity.HANDOVER_FOLDER
+    handover.rename(tmp_path / "elsewhere")
+    handover.symlink_to(tmp_path / "elsewhere")
+    erasure.erase(folder, Cause.COMMAND)
+    assert len(list((tmp_path / "elsewhere").iterdir())) == 3
+    handover.write_bytes(b"where it hangs")
+    erasure.erase(folder, Cause.COMMAND)
+    assert names(folder) == sorted([*FOREIGN, erasure.MARK_NAME])
 
 
 def test_erasing_again_is_nothing_and_the_first_cause_counts(folder):
@@ -128,7 +142,7 @@ from pathlib import Path
 from firmware import erasure
 from firmware.retirement import Cause
 
-WORDS = {"open", "fsync", "unlink", "write", "chmod", "close", "flush", "listdir", "lstat"}
+WORDS = {"open", "fsync", "unlink", "rmdir", "write", "chmod", "close", "flush", "listdir", "lstat"}
 
 def erase_until(step, folder):
     left = step

@@ -14,7 +14,7 @@ from firmware.faults import DeviceFault, FaultCode
 from firmware.outbox import HEALTH_SHARE, UNRECEIPTED_MAX, Outbox
 from firmware.records import MessageClass
 
-HEALTH, READ, ALERT = MessageClass
+HEALTH, READ, ALERT, PAPER = MessageClass
 DAY_MS = 86_400_000
 SIZE_BYTES = len(sealing.to_wire(sealed(2**40)))
 
@@ -23,6 +23,17 @@ def send(outbox, tokens):
     for token in tokens:
         outbox.mark_sent(token)
         outbox.acked(token, 0.0)
+
+
+def test_papers_go_first_and_in_order(open_outbox):
+    outbox = open_outbox()
+    alerts, papers = put(outbox, 2, ALERT)[::-1], put(outbox, 3, PAPER)
+    assert tokens_to_send(outbox) == papers + alerts
+    send(outbox, papers[1:2])
+    assert tokens_to_send(outbox) == [papers[0], papers[2], *alerts]
+    assert [outbox.holds(number) for number in (*papers, papers[-1] + 1)] == [True, True, True, False]
+    outbox.confirm(receipt((papers[0], papers[1])))
+    assert [outbox.holds(number) for number in papers] == [False, False, True]
 
 
 def test_alerts_go_first_and_newest_first_then_reads_then_health_in_order(open_outbox):

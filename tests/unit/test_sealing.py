@@ -180,7 +180,7 @@ def header_with(**changes):
         {"message_class": True},
         {"message_class": None},
         {"message_class": -1},
-        {"message_class": 3},
+        {"message_class": 4},
     ],
 )
 def test_each_field_of_the_header_has_its_type_and_range(changes):

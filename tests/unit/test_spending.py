@@ -120,14 +120,14 @@ def test_when_the_plan_is_spent_reads_wait_and_alerts_and_health_go(bench):
         bench.outbox.put(sealed(bench.outbox.reserve_sequence(), message_class))
     bench.meter.send(490 * MB)
     bench.step()
-    assert classes(bench) == [MessageClass.ALERT, MessageClass.HEALTH]
+    assert classes(bench) == [MessageClass.PAPER, MessageClass.ALERT, MessageClass.HEALTH]
     bench.meter.traffic = Traffic(boot_id="b", device=1, received_bytes=0, sent_bytes=0)
     bench.clock.now_utc_ms += 20 * 86_400_000
     bench.outbox.listen(bench.stage.wake)
     bench.stage.wake.clear()
     bench.step()
     assert bench.stage.wake.is_set()  # who sends must hear that reads may go again
-    assert classes(bench) == [MessageClass.ALERT, MessageClass.READ, MessageClass.HEALTH]
+    assert classes(bench) == [MessageClass.PAPER, MessageClass.ALERT, MessageClass.READ, MessageClass.HEALTH]
 
 
 def classes(bench):

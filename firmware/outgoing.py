@@ -1,0 +1,80 @@
+"""The way out: from what is sealed over outbox and link to the broker, and back with receipts and commands.
+
+The service builds it as a part of the whole machine, the technician's tool alone, to send one document; so both seal,
+number, send and spend alike, and a command to erase reaches the unit whichever of them hears it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from firmware import agency_keys, identity
+from firmware.config import DeviceConfig
+from firmware.faults import FaultBook
+from firmware.guard import GuardStage
+from firmware.identity import Identity
+from firmware.outbox import Outbox
+from firmware.ports import Board
+from firmware.sealing import Sealer
+from firmware.spending import SpendingStage
+from firmware.uplink import UplinkStage
+
+BYTES_PER_MB: Final = 1_000_000
+SECONDS_PER_DAY: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """What seals and sends. The stages have no thread yet."""
+
+    unit: Identity
+    sealer: Sealer
+    outbox: Outbox
+    spending: SpendingStage
+    guard: GuardStage
+    uplink: UplinkStage
+
+
+def build(board: Board, config: DeviceConfig, folder: Path, faults: FaultBook) -> Outgoing:
+    """Return the way out of the unit in `folder`.
+
+    Raises ConfigRejected (keys and certificates) and DeviceFault (STORAGE_REFUSED), each with a hint.
+    """
+    unit = identity.load(folder, config.device_id, board.keys)
+    sealer = Sealer(config.device_id, unit.device_key, agency_keys.load(config.seal))
+    outbox = Outbox(
+        folder / identity.OUTBOX_NAME,
+        capacity_bytes=config.uplink.outbox_mb * BYTES_PER_MB,
+        retention_s=config.uplink.retention_days * SECONDS_PER_DAY,
+        clock=board.clock,
+        system=board.system,
+    )
+    account = folder / identity.ACCOUNT_NAME
+    guard = GuardStage(
+        folder,
+        board.tamper,
+        board.link,
+        device_id=config.device_id,
+        device_key=unit.device_key,
+        keys=board.keys,
+        retirement_key=identity.retirement_public_key(config.seal),
+        clock=board.clock,
+        faults=faults,
+    )
+    return Outgoing(
+        unit=unit,
+        sealer=sealer,
+        outbox=outbox,
+        spending=SpendingStage(board.meter, outbox, config.budget, account, clock=board.clock, faults=faults),
+        guard=guard,
+        uplink=UplinkStage(
+            board.link,
+            outbox,
+            config.uplink,
+            device_id=config.device_id,
+            receipt_key=identity.receipt_public_key(config.seal),
+            commands=guard.commands,
+            system=board.system,
+            faults=faults,
+        ),
+    )

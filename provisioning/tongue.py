@@ -1,0 +1,208 @@
+"""Says in Spanish what the program says in English: sentences are matched at the edge, after they were made.
+
+The code has its sentences in English, as plain literals and f-strings. A catalogue has a Spanish template for each,
+with named places for what is filled in: "{path}: not a private key in PEM" is found in a whole sentence, whatever the
+path is, and what stands in its places is said in Spanish in turn. What no template fits stays English; nothing is
+refused for it.
+
+The catalogues are gettext's .po files (`provisioning/spanish/`), read when they are needed: no build compiles them, and
+1,500 sentences take 25 ms. Numbers stay as they are, with a point: they are typed in again, as options and in
+configuration files, which know no comma.
+"""
+
+import enum
+import functools
+import html
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+
+FOLDER: Final = "spanish"
+PLACE: Final = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+"""What a template has where a value is filled in."""
+
+_SHOWN: Final = re.compile(r'(?<=>)[^<>]+(?=<)|(?<= alt=")[^"<>]+(?=")')
+"""What a page of HTML shows: text between two tags, and what stands for a picture."""
+
+_OWN_NAMES: Final = re.compile(r"(\w*_)?(bundle|file|folder|host|id|module|name|out|path|root|unit)(_\d)?")
+"""Places of names that people give: one word there is no word of ours."""
+
+_NOT_SHOWN: Final = re.compile(r"(<(style|script)\b.*?(?:</\2>|\Z))", re.DOTALL)
+_LETTER: Final = re.compile(r"[^\W\d_]")
+PROGRAM: Final = "kestrel-provision: "
+_EDGES: Final = re.compile(r"(\s*(?:kestrel-provision(?: [a-z-]+)*: )?)(.*?)(\s*)", re.DOTALL)
+"""Around a sentence: spaces, and before it the program that says it."""
+
+_LINE_END: Final = re.compile(r"([\r\n]+)")
+_SEPARATOR: Final = re.compile(
+    r"( {2,}|: |; |, |(?<=[.!?]) (?=[^\W_a-z])| \(|\)[.;:]? ?|\[|\] ?| and no | and |(?<=[0-9]) (?=[a-z])| \.\.\.|^- )"
+)
+"""Where sentences and lists are put together: columns, after a colon, between sentences, around brackets."""
+
+_PIECES_AT_MOST: Final = 24
+_DEEPEST: Final = 6
+_FEW_LETTERS: Final = 5
+"""A template with fewer of its own, such as "{first} to {last}", takes values of two words at most."""
+
+
+class Language(enum.StrEnum):
+    """What the tool speaks."""
+
+    ENGLISH = "en"
+    SPANISH = "es"
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A sentence with places, and the same in Spanish."""
+
+    english: str
+    spanish: str
+    longest: str  # piece of plain text: what does not have it need not be compared
+    letters: int
+
+    def values(self, text: str) -> dict[str, str] | None:
+        """Return what stands in the places if `text` fits; None if not, or if it fits because so little is fixed."""
+        match = _pattern(self.english).fullmatch(text) if self.longest in text else None
+        if match is None or (self.letters < _FEW_LETTERS and any(one.count(" ") > 1 for one in match.groups())):
+            return None
+        return match.groupdict()
+
+
+class Tongue:
+    """One language."""
+
+    def __init__(self, language: Language, entries: Mapping[str, str] | None = None) -> None:
+        """Speak `language`; `entries` are Spanish templates by English ones (default: those of the catalogues)."""
+        self.language = language
+        given = entries if entries is not None or language is Language.ENGLISH else catalogue()
+        self._fixed = {english: spanish for english, spanish in (given or {}).items() if not PLACE.search(english)}
+        self._templates = sorted(map(_template, _with_places(given or {})), key=lambda one: -one.letters)
+        self._known: dict[str, str] = {}
+
+    def said(self, text: str) -> str:
+        """Return `text`, some lines or a part of one, in this language; unchanged where the catalogues lack it."""
+        if self.language is Language.ENGLISH:
+            return text
+        return "".join(part if _LINE_END.match(part) else self._line(part, _DEEPEST) for part in _LINE_END.split(text))
+
+    def said_page(self, page: str) -> str:
+        """Return a page of HTML in this language: the texts between its tags, and the language that it names."""
+        if self.language is Language.ENGLISH:
+            return page
+        parts = _NOT_SHOWN.split(page.replace('<html lang="en">', f'<html lang="{self.language}">', 1))
+        parts[::3] = [_SHOWN.sub(self._shown, f">{text}<")[1:-1] for text in parts[::3]]
+        return "".join(part for number, part in enumerate(parts) if number % 3 != 2)  # which is an element's name
+
+    def _shown(self, match: re.Match[str]) -> str:
+        plain = _plain(match[0])
+        return html.escape(self.said(plain)) if _LETTER.search(plain) else match[0]
+
+    def _line(self, line: str, depth: int) -> str:
+        match = _EDGES.fullmatch(line)
+        before, text, after = match.groups() if match else ("", line, "")
+        if not depth or not _LETTER.search(text):
+            return line
+        if text not in self._known:
+            if len(self._known) > 4096:  # a session of aiming lasts for hours and its numbers change
+                self._known.clear()
+            whole = self._whole(text, depth)
+            self._known[text] = self._pieces(text, depth) if whole is None else whole
+        return before + self._known[text] + after
+
+    def _whole(self, text: str, depth: int) -> str | None:
+        """Return `text` said by one entry, that with most letters of its own; None if none fits."""
+        if text in self._fixed:
+            return self._fixed[text]
+        for template in self._templates:
+            values = template.values(text)
+            if values is not None:
+                said = {name: self._value(name, value, depth - 1) for name, value in values.items()}
+                return PLACE.sub(lambda place: said[place[1]], template.spanish)  # noqa: B023  used at once
+        return None
+
+    def _value(self, name: str, value: str, depth: int) -> str:
+        """Return what stands in a place; a folder called "units" keeps its name."""
+        return value if _OWN_NAMES.fullmatch(name) and " " not in value else self._line(value, depth)
+
+    def _pieces(self, text: str, depth: int) -> str:
+        """Return `text` said piece by piece, the longest run of pieces that an entry fits first; columns are kept."""
+        parts = _SEPARATOR.split(text)
+        if len(parts) == 1 or len(parts) > 2 * _PIECES_AT_MOST:
+            return text
+        out, start = "", 0
+        while start < len(parts):
+            run, end = self._longest_run(parts, start, depth)
+            out += run
+            if end < len(parts):
+                out += self._gap(parts[end], "".join(parts[start:end]), run)
+            start = end + 1
+        return out
+
+    def _gap(self, gap: str, english: str, said: str) -> str:
+        """Return a separator after a run of pieces: columns stay where they are, "and" between words is said too."""
+        if gap.startswith("  "):
+            return " " * max(2, len(gap) + len(english) - len(said))
+        is_listed = said != english or " " not in english
+        return gap.replace(gap.strip(), self._fixed.get(gap.strip(), gap.strip())) if is_listed else gap
+
+    def _longest_run(self, parts: list[str], start: int, depth: int) -> tuple[str, int]:
+        """Return the longest run of pieces from `start` on as it is said, and where its last separator stands."""
+        for end in range(len(parts) if start else len(parts) - 2, start, -2):
+            whole = self._whole("".join(parts[start:end]), depth)
+            if whole is not None:
+                return whole, end
+        return parts[start], start + 1
+
+
+def catalogue() -> dict[str, str]:
+    """Return the Spanish templates of all catalogues by English ones. Raises OSError."""
+    files = sorted(resources.files("provisioning").joinpath(FOLDER).iterdir(), key=lambda file: file.name)
+    found: dict[str, str] = {}
+    for file in files:
+        if file.name.endswith(".po"):
+            found |= entries_of(file.read_text(encoding="utf-8"))
+    return found
+
+
+def entries_of(text: str) -> dict[str, str]:
+    """Return the entries of one catalogue, a .po file's text; those without Spanish are left out."""
+    import polib  # noqa: PLC0415  English does without
+
+    return {entry.msgid: entry.msgstr for entry in polib.pofile(text) if entry.msgstr and not entry.obsolete}
+
+
+def texts_of(page: str) -> list[str]:
+    """Return the texts of a page of HTML, or of a part of one, as `Tongue.said_page` looks for them."""
+    shown = "".join(part for part in _NOT_SHOWN.split(page)[::3])
+    return [text for text in map(_plain, _SHOWN.findall(shown)) if text]
+
+
+def _plain(text: str) -> str:
+    return " ".join(html.unescape(text).split())
+
+
+def _with_places(entries: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    return ((english, spanish) for english, spanish in entries.items() if PLACE.search(english))
+
+
+def _template(entry: tuple[str, str]) -> _Template:
+    english, spanish = entry
+    pieces = PLACE.split(english)[::2]
+    return _Template(english, spanish, max(pieces, key=len), len(_LETTER.findall("".join(pieces))))
+
+
+@functools.cache
+def _pattern(english: str) -> re.Pattern[str]:
+    """Return what a sentence made from a template looks like; a name that comes again has the same value again."""
+    seen: set[str] = set()
+    out = ""
+    for position, piece in enumerate(PLACE.split(english)):
+        if position % 2 == 0:
+            out += re.escape(piece)
+        else:
+            out += f"(?P={piece})" if piece in seen else f"(?P<{piece}>.*?)"
+            seen.add(piece)
+    return re.compile(out, re.DOTALL)

@@ -14,7 +14,18 @@ from firmware.modem_records import (
     ModemEvent,
     ModemOrder,
 )
-from firmware.records import BoardState, Frame, Grey, Light, LinkEvent, MemoryUse, PowerSample, Traffic, TriggerEdge
+from firmware.records import (
+    BoardState,
+    Frame,
+    Grey,
+    Light,
+    LinkEvent,
+    MemoryUse,
+    PowerSample,
+    Traffic,
+    TriggerEdge,
+    TriggerSource,
+)
 
 
 class Shot(Protocol):
@@ -86,6 +97,18 @@ class TriggerInput(Protocol):
 
     def edges(self) -> list[TriggerEdge]:
         """Return and forget the edges since the last call, oldest first."""
+        ...
+
+    def is_triggered(self) -> bool:
+        """Say whether the line is at this moment as it is while something passes: a line at rest is not.
+
+        Raises DeviceFault(TRIGGER_ABSENT) if it cannot be read.
+        """
+        ...
+
+    @property
+    def source(self) -> TriggerSource:
+        """What hangs on the line."""
         ...
 
     def close(self) -> None:

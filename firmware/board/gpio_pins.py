@@ -82,9 +82,19 @@ class GpioTrigger:
             else:
                 self._line.when_activated = note_edge
         except (GPIOZeroError, OSError) as error:
-            what = f"the {self._source} line, BCM {self._pin}, cannot be opened ({type(error).__name__})"
-            hint = f"{what}; check that python3-lgpio is installed and that no overlay or other program holds the line"
-            raise DeviceFault(FaultCode.TRIGGER_ABSENT, hint) from error
+            raise self._absent(error) from error
+
+    @property
+    def source(self) -> TriggerSource:
+        """What hangs on the line."""
+        return self._source
+
+    def is_triggered(self) -> bool:
+        """Say whether the line is as it is while something passes. Raises DeviceFault(TRIGGER_ABSENT)."""
+        try:
+            return bool(self._line.is_active)  # high, and of a pulled-up line low: the beam is broken
+        except (GPIOZeroError, OSError) as error:
+            raise self._absent(error) from error
 
     def edges(self) -> list[TriggerEdge]:
         """Return and forget the edges since the last call, oldest first."""
@@ -94,6 +104,11 @@ class GpioTrigger:
         """Give the line back."""
         if self._line is not None:
             self._line.close()
+
+    def _absent(self, error: Exception) -> DeviceFault:
+        what = f"the {self._source} line, BCM {self._pin}, cannot be opened ({type(error).__name__})"
+        hint = f"{what}; check that python3-lgpio is installed and that no overlay or other program holds the line"
+        return DeviceFault(FaultCode.TRIGGER_ABSENT, hint)
 
 
 class GpioContact:

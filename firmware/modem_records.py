@@ -47,6 +47,16 @@ class AccessTechnology(enum.StrEnum):
     OTHER = "other"
 
 
+class CardState(enum.StrEnum):
+    """How the SIM card is, as far as the modem tells."""
+
+    UNKNOWN = "unknown"
+    READY = "ready"
+    MISSING = "missing"
+    BAD = "bad"
+    LOCKED = "locked"  # it wants a PIN or PUK
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModemStatus:
     """What a modem said of itself at monotonic `at_s`. None: it does not tell.
@@ -67,6 +77,7 @@ class ModemStatus:
     sent_bytes: int | None  # of the bearer's present connection
     received_bytes: int | None
     network_utc_ms: int | None
+    card: CardState = CardState.UNKNOWN
 
 
 class ModemOrder(enum.StrEnum):

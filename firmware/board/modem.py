@@ -21,6 +21,7 @@ from dbus_fast import Variant
 from firmware.board.system_bus import PROPERTIES, SYSTEM_BUS, CallFailed, CallFlaw, SystemBus, value_of
 from firmware.modem_records import (
     AccessTechnology,
+    CardState,
     ModemDone,
     ModemEvent,
     ModemFlaw,
@@ -91,6 +92,12 @@ _FLAWS: Final = {
     CallFlaw.REFUSED: (ModemFlaw.REFUSED, "check the modem: `mmcli -m any`; leave is given by `card install`"),
     CallFlaw.NONSENSE: (ModemFlaw.NONSENSE, "check that ModemManager is of this Debian release"),
 }
+
+_CARD_FLAWS: Final = {2: CardState.MISSING, 3: CardState.BAD}
+"""MMModemStateFailedReason."""
+
+_CARD_IS_OPEN: Final = frozenset({1, 3, 5})
+"""MMModemLock: none, and those of the second PIN, which guards no data."""
 
 _WEAKEST_DBM: Final = -160.0
 _OPERATOR: Final = re.compile(r"[0-9]{5,6}")
@@ -209,6 +216,7 @@ class ManagedModem:
             sent_bytes=_count(statistics, "tx-bytes"),
             received_bytes=_count(statistics, "rx-bytes"),
             network_utc_ms=network_utc_ms,
+            card=_card(modem),
         )
 
     async def _signal(self, bus: SystemBus, path: str, face: dict[str, Variant] | None) -> dict[str, Variant]:
@@ -285,6 +293,17 @@ def _registration(network: dict[str, Variant]) -> Registration:
     if not network:
         return Registration.UNKNOWN
     return _REGISTRATIONS.get(value_of(network, "RegistrationState", "u"), Registration.UNKNOWN)
+
+
+def _card(modem: dict[str, Variant]) -> CardState:
+    """Return what the modem says of its SIM card; a modem that failed says why, any other which lock it waits for."""
+    flaw = value_of(modem, "StateFailedReason", "u") if "StateFailedReason" in modem else 0
+    if flaw in _CARD_FLAWS:
+        return _CARD_FLAWS[flaw]
+    lock = value_of(modem, "UnlockRequired", "u") if "UnlockRequired" in modem else 0
+    if lock == 0:
+        return CardState.UNKNOWN
+    return CardState.READY if lock in _CARD_IS_OPEN else CardState.LOCKED
 
 
 def _technology(bits: int) -> AccessTechnology:

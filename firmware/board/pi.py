@@ -16,7 +16,19 @@ from firmware.board.pi_camera import PiCamera
 from firmware.board.pkcs11_token import key_store
 from firmware.board.power_meter import HwmonMeter, ReadText, read_hwmon
 from firmware.config import CaptureConfig, DeviceConfig, GuardConfig, ModemConfig, PowerConfig
-from firmware.ports import Board, Clock, IrLamp, PowerMeter, Rail, TamperContact, TriggerInput
+from firmware.ports import (
+    Board,
+    BoardClock,
+    Camera,
+    Clock,
+    IrLamp,
+    KeyStore,
+    Link,
+    PowerMeter,
+    Rail,
+    TamperContact,
+    TriggerInput,
+)
 from firmware.records import TriggerSource
 from firmware.wall_clock import JudgedClock
 
@@ -28,12 +40,18 @@ def open_board(config: DeviceConfig, folder: Path) -> Board:
     that holds the key, and ConfigRejected for keys and certificates.
     """
     clock = JudgedClock(LinuxClock())
-    keys = key_store(config.token, folder)
+    keys, camera = key_store(config.token, folder), PiCamera(clock)
+    link = MqttLink(config.uplink, identity.load(folder, config.device_id, keys))
+    return assembled(config, clock, camera=camera, keys=keys, link=link)
+
+
+def assembled(config: DeviceConfig, clock: BoardClock, *, camera: Camera, keys: KeyStore, link: Link) -> Board:
+    """Return the parts that hang on a Pi's connectors besides those given. No part is started yet."""
     return Board(
-        camera=PiCamera(clock),
+        camera=camera,
         lamp=lamp(config.capture),
         triggers=triggers(config.capture, clock),
-        link=MqttLink(config.uplink, identity.load(folder, config.device_id, keys)),
+        link=link,
         keys=keys,
         clock=clock,
         system=LinuxSystem(os.environ.get("NOTIFY_SOCKET", "")),

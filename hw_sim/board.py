@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpiozero.pins.mock import MockFactory, MockPWMPin
+from gpiozero.pins.mock import MockFactory
 
 from firmware import identity
 from firmware.board import pi
@@ -25,8 +25,10 @@ from firmware.config import CaptureConfig, DeviceConfig, ModemConfig, PowerConfi
 from firmware.ports import Board, Camera, Clock, IrLamp, PowerMeter, Rail, TriggerInput
 from firmware.stage import NEVER_S
 from firmware.wall_clock import JudgedClock
-from hw_sim import imx296
+from hw_sim import amiss_parts, imx296
+from hw_sim.amiss_parts import Faults
 from hw_sim.camera import CameraFaults, Scene, SimCamera
+from hw_sim.driven_pins import DrivenPin
 from hw_sim.host import SimHost
 from hw_sim.lid import ContactPin, SimLid
 from hw_sim.light import draw_sky
@@ -72,21 +74,28 @@ class SimulatedUnit:
     power: SimPower | None
 
 
-def open_unit(config: DeviceConfig, folder: Path, world: World) -> SimulatedUnit:
-    """Return the simulated unit whose folder this is, before the pictures or the road of `world`.
+def open_unit(config: DeviceConfig, folder: Path, world: World, faults: Faults = ()) -> SimulatedUnit:
+    """Return the simulated unit whose folder this is, before the pictures or the road of `world`; `faults` are its.
 
     Raises ConfigRejected: keys and certificates, or no pictures.
     """
-    pausing = PausingClock(LinuxClock())
+    pausing = PausingClock(amiss_parts.clock_of(faults, LinuxClock()))
     clock = JudgedClock(pausing)
     keys = key_store(config.token, folder)
     link = MeteredLink(MqttLink(config.uplink, identity.load(folder, config.device_id, keys)))
     if world.source is not None:
         scene: Scene = open_scene(world.source, hold_s=PHOTOGRAPH_HOLD_S, gap_s=PHOTOGRAPH_GAP_S)
     else:
-        scene = RoadScene(world.road(world.passes))
+        scene = RoadScene(world.road(world.passes, amiss_parts.mount_of(faults)))
     parts = open_parts(
-        config.capture, clock, scene, seed=world.seed, make_timer=pausing.timer, standing=pausing.standing
+        config.capture,
+        clock,
+        amiss_parts.scene_of(faults, scene),
+        seed=world.seed,
+        faults=amiss_parts.camera_faults(faults),
+        pir=amiss_parts.pir_rules(faults),
+        make_timer=pausing.timer,
+        standing=pausing.standing,
     )
     lid_pins = MockFactory(pin_class=ContactPin)
     modem, rail = open_modem(config.modem, clock, make_timer=pausing.timer)
@@ -107,6 +116,7 @@ def open_unit(config: DeviceConfig, folder: Path, world: World) -> SimulatedUnit
     )
     tamper_pin = config.guard.tamper_pin
     lid = None if tamper_pin is None else SimLid(lid_pins, tamper_pin)
+    amiss_parts.befall(faults, camera=parts.world, sensors=parts.sensors, lid=lid, modem=modem, power=power)
     return SimulatedUnit(board=board, camera=parts.world, lid=lid, modem=modem, power=power)
 
 
@@ -127,7 +137,7 @@ def open_parts(
     A road's pictures are of the IMX296's size; recorded ones say theirs, and have no lamp, which would change nothing.
     With `self_paced=False` somebody else owns the time: a `WorldStage` and, for `make_timer`, `VirtualTimers.timer`.
     """
-    pins = MockFactory(pin_class=MockPWMPin)
+    pins = MockFactory(pin_class=DrivenPin)
     powered_at_s = clock.monotonic_s() - WARM_S
     sensors: list[Sensor] = []
     if config.pir_pin is not None:

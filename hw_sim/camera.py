@@ -147,7 +147,7 @@ class SimCamera:
         self._coming: deque[_Coming] = deque()
         self._subjects_until_s = 0.0
         self._newest_ns = 0
-        self._is_frozen = self._heals_by_restart = False
+        self._is_frozen = self._heals_by_restart = self._is_deaf = False
         self._to_drop = self._to_spoil = self._to_misshape = self._kind = 0
         self._changed = threading.Event()
         self._is_closed = False
@@ -244,6 +244,14 @@ class SimCamera:
     def thaw(self) -> None:
         """Deliver again."""
         self._is_frozen = self._heals_by_restart = False
+
+    def deafen(self) -> None:
+        """Pass over every wish for another light from now on; what a start brings with it still holds."""
+        self._is_deaf = True
+
+    def unplug(self) -> None:
+        """Be no longer there for whoever opens it."""
+        self._is_closed = True
 
     def drop_next(self, count: int) -> None:
         """Lose the next `count` frames."""
@@ -349,6 +357,8 @@ class SimCamera:
 
     def _write(self, frame: int, controls: Mapping[str, Any]) -> None:
         """Let controls act from `frame` on. Frames are as short as their limits allow, and cut exposures there."""
+        if self._is_deaf and "FrameDurationLimits" not in controls:
+            return
         changes: dict[str, float] = {}
         if "ExposureTime" in controls:
             changes["exposure_us"] = float(controls["ExposureTime"])

@@ -6,6 +6,7 @@ carried out, and one that was reset or without supply is away for half a minute 
 Nothing here reads a clock but the one that it is given.
 """
 
+import dataclasses
 import enum
 import math
 import threading
@@ -20,6 +21,7 @@ from gpiozero.pins.mock import MockFactory, MockPin
 from firmware.board.gpio_pins import Timer
 from firmware.modem_records import (
     AccessTechnology,
+    CardState,
     ModemDone,
     ModemEvent,
     ModemFlaw,
@@ -75,7 +77,7 @@ class SupplyPin(MockPin):  # type: ignore[misc]  # gpiozero is not typed
 
 
 class SimModem:
-    """A modem whose answers come from timers. World face: `fail`, `passes`, `tell_time`, `reboot_host`."""
+    """A modem whose answers come from timers. World face: `fail`, `passes`, `tell_time`, `answer_with`."""
 
     def __init__(
         self,
@@ -96,6 +98,7 @@ class SimModem:
         self._back_at_s = 0.0  # when it can be asked again
         self._connected_at_s = 0.0
         self._network_offset_ms: float | None = None
+        self._otherwise: dict[str, Any] = {}
         self._is_closed = False
         self._generator = np.random.default_rng([seed, 36])
         self._phase = float(self._generator.uniform(0.0, 2.0 * math.pi))
@@ -135,6 +138,10 @@ class SimModem:
     def tell_time(self, utc_ms: int | None) -> None:
         """Let the network say that it is `utc_ms` now, and go on from there; None: it does not say."""
         self._network_offset_ms = None if utc_ms is None else utc_ms - self._clock.monotonic_s() * 1000
+
+    def answer_with(self, **fields: Any) -> None:
+        """Let it say so of itself from now on, whatever else is true: fields of ModemStatus."""
+        self._otherwise = fields
 
     def supply(self, *, is_on: bool) -> None:
         """Take its supply away or give it back."""
@@ -190,7 +197,7 @@ class SimModem:
         is_connected = now_s >= self._connected_at_s and self.failure is not ModemFailure.NETWORK
         offset_ms = self._network_offset_ms
         rsrp_dbm = self._faded_dbm(now_s)
-        return ModemStatus(
+        status = ModemStatus(
             at_s=now_s,
             state=ModemState.CONNECTED if is_connected else ModemState.SEARCHING,
             registration=Registration.HOME if is_connected else Registration.SEARCHING,
@@ -204,7 +211,9 @@ class SimModem:
             sent_bytes=0 if is_connected else None,
             received_bytes=0 if is_connected else None,
             network_utc_ms=None if offset_ms is None else round(now_s * 1000 + offset_ms),
+            card=CardState.READY,
         )
+        return dataclasses.replace(status, **self._otherwise)
 
     def _faded_dbm(self, now_s: float) -> float:
         """Return the cell's level: it fades slowly as clouds of people move, and quickly as vehicles pass."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from hw_sim.light import Conditions, LightLevel
 from hw_sim.road import Road
 from hw_sim.traffic import DayOfTraffic
+from hw_sim.world import Mount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +24,10 @@ class World:
     rain_ratio: float = 0.0
     hour: float | None = None
 
-    def road(self, passes: int | None) -> Road:
+    def road(self, passes: int | None, mount: Mount | None = None) -> Road:
         """Return the road with so many vehicles, the first of which are the same for any number."""
         schedule = None if self.hour is None else DayOfTraffic(starts_at_hour=self.hour)
-        return Road(self.seed, passes, mph=self.mph, conditions=self.conditions, schedule=schedule)
+        return Road(self.seed, passes, mount=mount, mph=self.mph, conditions=self.conditions, schedule=schedule)
 
     @property
     def conditions(self) -> Conditions:

@@ -6,7 +6,15 @@ import sys
 from collections.abc import Sequence
 
 from firmware.command_line import ended
-from provisioning import accept_command, aim_command, fleet_commands, speaking, survey_command, unit_commands
+from provisioning import (
+    accept_command,
+    aim_command,
+    check_command,
+    fleet_commands,
+    speaking,
+    survey_command,
+    unit_commands,
+)
 from provisioning.card import commands as card
 from provisioning.host import addresses
 from provisioning.tongue import Tongue
@@ -30,7 +38,7 @@ def _parser(tongue: Tongue) -> argparse.ArgumentParser:
     speaking.add_option(parser)
     parser.set_defaults(tongue=tongue)
     subjects = parser.add_subparsers(
-        title="what to work on", required=True, metavar="fleet|unit|card|host|aim|survey|accept|verify"
+        title="what to work on", required=True, metavar="fleet|unit|card|host|aim|survey|check|accept|verify"
     )
     fleet_commands.add_to(subjects)
     unit_commands.add_to(subjects)
@@ -38,6 +46,7 @@ def _parser(tongue: Tongue) -> argparse.ArgumentParser:
     _add_host_commands(subjects.add_parser("host", help="what a unit does to itself"))
     aim_command.add_to(subjects)
     survey_command.add_to(subjects)
+    check_command.add_to(subjects)
     accept_command.add_to(subjects)
     return parser
 

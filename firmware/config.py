@@ -198,18 +198,10 @@ class MeterConfig(_Section, frozen=True, kw_only=True):
     other way round.
     """
 
-    chip: Literal["ina219", "ina220", "ina226", "ina230", "ina231", "ina3221"]
+    chip: Literal["ina219", "ina220", "ina226", "ina230", "ina231"]
     address: Annotated[str, Meta(pattern=r"^0x4[0-9a-f]\Z", description="on the I2C bus, as i2cdetect(8) says it")]
     shunt_mohm: Annotated[float, Meta(ge=0.5, le=1000, description="as printed on it: R100 is 100, R002 is 2")]
-    channel: Annotated[int, Meta(ge=1, le=3, description="of an ina3221; the others have one")] = 1
     is_reversed: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what no single value shows. msgspec makes a ValidationError of it."""
-        if self.chip != "ina3221" and self.channel != 1:
-            raise ValueError(f"channel must be 1, for an {self.chip} has one only")
-        if self.chip == "ina3221" and self.address > "0x43":
-            raise ValueError("address of an ina3221 must be 0x40 to 0x43")
 
 
 METER_PINS = frozenset({2, 3})
@@ -228,10 +220,8 @@ class PowerConfig(_Section, frozen=True, kw_only=True):
         meters = self.meters()
         if not meters:
             raise ValueError("power must name a battery's or a panel's meter; leave it out for a unit without")
-        if len({(meter.address, meter.channel) for meter in meters}) < len(meters):
-            raise ValueError("battery and panel must be measured at different addresses or channels")
-        if len({meter.address for meter in meters}) < len({(meter.address, meter.chip) for meter in meters}):
-            raise ValueError("there is one chip only at an address")
+        if len({meter.address for meter in meters}) < len(meters):
+            raise ValueError("power.battery and power.panel must be measured by chips at different addresses")
 
     def meters(self) -> list[MeterConfig]:
         """Return those that are there."""

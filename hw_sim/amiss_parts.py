@@ -15,7 +15,7 @@ from firmware.modem_records import CardState, ModemState, Registration
 from firmware.ports import Clock
 from firmware.records import Grey, Image, Light
 from firmware.self_check import CertificateFacts, DiskFacts, Facts, KeyFacts, Unseen, WaitingSocket
-from hw_sim.amiss import Amiss, AmissScene, hung
+from hw_sim.amiss import Amiss, hung
 from hw_sim.camera import CameraFaults, Scene, SimCamera
 from hw_sim.lid import SimLid
 from hw_sim.modem import ModemFailure, SimModem
@@ -71,6 +71,7 @@ Faults = Collection[PartFault]
 
 DROPPED_RATIO: Final = 0.25
 FOREVER_S: Final = 1e9
+THROUGH_A_CAP: Final = 1e-7
 NOWHERE: Final = "broker.invalid"  # RFC 2606: a name that nobody will ever have
 
 _SUPPLIES: Final = {
@@ -108,8 +109,6 @@ def mount_of(faults: Faults) -> Mount:
 
 def scene_of(faults: Faults, scene: Scene) -> Scene:
     """Return what the sensor sees of `scene`."""
-    if PartFault.CAMERA_COVERED in faults:
-        scene = AmissScene(scene, Amiss.DARK)
     return OtherwiseSeen(scene, faults) if faults else scene
 
 
@@ -206,7 +205,7 @@ class UnsetClock:
 
 
 class OtherwiseSeen:
-    """A scene before a sensor that shows one picture for ever, or exposes as it likes, or without the lamp's light."""
+    """A scene before a sensor that shows one picture for ever, exposes as it likes, or sees no light or no lamp."""
 
     def __init__(self, inside: Scene, faults: Faults) -> None:
         self._inside, self._faults = inside, faults
@@ -252,6 +251,8 @@ class OtherwiseSeen:
         if PartFault.EXPOSURE_IGNORED in self._faults:
             self._light = self._light or light
             light = dataclasses.replace(self._light, lamp_ratio=light.lamp_ratio)
+        if PartFault.CAMERA_COVERED in self._faults:
+            light = dataclasses.replace(light, exposure_us=light.exposure_us * THROUGH_A_CAP)
         return dataclasses.replace(light, lamp_ratio=0.0) if PartFault.LAMP_DEAD in self._faults else light
 
 

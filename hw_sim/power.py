@@ -1,6 +1,6 @@
 """The simulated supply: panel, charger, battery and load in the light of the world, and the chips that measure them.
 
-Device face: `read`, the files by which the kernel's drivers answer (drivers/hwmon/ina2xx.c, ina3221.c). World face:
+Device face: `read`, the files by which the kernel's driver answers (drivers/hwmon/ina2xx.c). World face:
 `fail`, `charge_ratio`, `energy`. It obeys the parts' own rules: a chip rounds to its steps and ends at its full scale,
 a full battery takes nothing more, an empty one gives nothing, and every watt-hour that comes from the panel is used,
 stored or lost, and counted as such. Seeded; nothing here reads a clock but the one that it is given.
@@ -38,8 +38,8 @@ CELL_OHM: Final = 0.008
 STEP_S: Final = 60.0
 LOW_CHARGE_RATIO: Final = 0.04
 
-BUS_STEP_MV: Final = {"ina219": 4.0, "ina220": 4.0, "ina3221": 8.0}  # else 1.25
-SHUNT_STEP_UV: Final = {"ina219": 10.0, "ina220": 10.0, "ina3221": 40.0}  # else 2.5
+BUS_STEP_MV: Final = {"ina219": 4.0, "ina220": 4.0}  # else 1.25
+SHUNT_STEP_UV: Final = {"ina219": 10.0, "ina220": 10.0}  # else 2.5
 HUNG_MV: Final = 81_919
 """0xFFFF of an INA226: what a bus reads whose data line is stuck high."""
 
@@ -125,7 +125,7 @@ class SimPower:
         for what, meter in meters.items():
             if meter is None or place(meter) != at or self.amiss is PowerAmiss.ABSENT:
                 continue
-            if name not in {f"in{meter.channel}_input", f"curr{meter.channel}_input"}:
+            if name not in {"in1_input", "curr1_input"}:
                 continue
             self.advance()
             volts, amperes = self._battery() if what == "battery" else self._panel()

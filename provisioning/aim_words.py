@@ -176,7 +176,7 @@ def _width(at: WidthAt) -> str:
 
 
 def _side(right_deg: float) -> str:
-    return f"{abs(right_deg):.1f} {'R' if right_deg > 0 else 'L'}"
+    return f"{abs(right_deg):.1f} R" if right_deg > 0 else f"{abs(right_deg):.1f} L"
 
 
 def _focus(aim: Aim) -> str:

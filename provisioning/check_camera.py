@@ -30,6 +30,9 @@ SAME_AT_MOST_RATIO = 0.5
 """Noise makes every picture another one. Few pictures that are alike may be black ones."""
 
 BLACK_LEVEL = 3.0
+BLACKEST_LEVEL = 1.5
+"""With the longest exposure, the largest gain and the lamp: the darkest road is brighter."""
+
 FEWEST_SHOTS = 3
 
 STEP = 4.0
@@ -170,7 +173,19 @@ def _camera(eyes: Eyes, bench: Bench) -> PartReport:
         finding = Finding.CAMERA_NOT_THERE if is_absent else Finding.CAMERA_SILENT
         return said(finding, **halves(fault.hint))
     bench.light_phase = first.phase
+    if first.phase == Phase.NIGHT and (level := _level_by_lamp(eyes)) < BLACKEST_LEVEL:
+        return said(Finding.CAMERA_BLACK, level=level)
     return camera_of(first)
+
+
+def _level_by_lamp(eyes: Eyes) -> float:
+    """Return the mean level of a picture with as much light as can be: a cap on the lens looks like night at first."""
+    try:
+        eyes.ask(DARK_LIGHT)
+        glances = eyes.take(OBEYED_AFTER + 1, look=lambda _shot: _hold_lamp(eyes, is_lit=True))
+    except DeviceFault:
+        return BRIGHTEST  # the camera fell silent meanwhile, which the other parts will say
+    return max((float(np.mean(one.small)) for one in glances[-2:]), default=BRIGHTEST)
 
 
 def _with_pictures(eyes: Eyes, part: PartName, judged: Callable[[FirstLook], PartReport]) -> Look:

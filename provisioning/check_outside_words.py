@@ -32,9 +32,9 @@ OUTSIDE_WORDS: Final[dict[Finding, Words]] = {
         "Switch the unit off for 10 s; if it is the same again, replace the ribbon cable, then the camera.",
     ),
     Finding.CAMERA_BLACK: Words(
-        PartName.CAMERA, _FAIL, "the picture is black by day (brightness {level:.1f} of 255)",
-        "The lens cap is on, the iris is shut, or the window is covered.",
-        "Take the cap off, open the iris, and wipe the window.",
+        PartName.CAMERA, _FAIL, "the picture is black (brightness {level:.1f} of 255)",
+        "The lens cap is on, the iris is shut, or the window is covered; or it is night and the lamp is dark.",
+        "Take the cap off, open the iris, and wipe the window; at night look at the part `lamp` too.",
     ),
     Finding.CAMERA_SLOW: Words(
         PartName.CAMERA, _FAIL, "{rate_hz:.1f} pictures a second in place of {asked_hz:.0f}",

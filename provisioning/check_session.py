@@ -15,6 +15,7 @@ from typing import Protocol
 
 import msgspec
 
+from cloud.handover import Step
 from firmware import config, identity
 from firmware.app import MODELS_FOLDER
 from firmware.board import host_facts
@@ -36,6 +37,7 @@ from provisioning import (
     check_time,
     check_words,
     durable_files,
+    handover_folder,
 )
 from provisioning.check_eyes import Eyes
 from provisioning.check_power import PowerLooks
@@ -43,8 +45,6 @@ from provisioning.check_progress import Progress
 from provisioning.check_words import Finding, halves, said
 from provisioning.checking import Bench, Look, PartName, PartReport, PartState, document, worst
 from provisioning.host.install import UNIT_FOLDER
-
-HANDOVER_FOLDER, RECORD_NAME = "handover", "check.json"
 
 SUMMARIES = {
     PartState.PASS: "GOOD: every part that this unit has does its work.",
@@ -170,12 +170,12 @@ def _keep(options: argparse.Namespace, bench: Bench, reports: list[PartReport]) 
     )
     data = msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n"
     if options.only is None:
-        folder = bench.folder / HANDOVER_FOLDER
         try:
-            durable_files.make_folder(folder)
-            durable_files.write(folder / RECORD_NAME, data)
+            handover_folder.keep(bench.folder, handover_folder.answer_name(Step.CHECK), data)
         except OSError as error:
-            sys.stderr.write(f"{folder}: the record cannot be kept there ({error.strerror}); put `disk` right first\n")
+            sys.stderr.write(
+                f"{bench.folder}: the record cannot be kept there ({error.strerror}); put the part `disk` right first\n"
+            )
     else:
         sys.stderr.write(f"{NOT_KEPT}\n")
     if options.json is not None:
@@ -240,5 +240,5 @@ def _faults(given: list[str], known: list[str]) -> list[str]:
     """Return the faults that were asked for. Raises ConfigRejected for one that nobody knows."""
     for fault in given:
         if fault not in known:
-            raise ConfigRejected(f"--amiss {fault} is not known; there are {', '.join(known)}")
+            raise ConfigRejected(f"--amiss {fault} is no fault that can be practised; there are {', '.join(known)}")
     return given

@@ -81,8 +81,8 @@ UNIT_WORDS: Final[dict[Finding, Words]] = {
     ),
     Finding.OUTBOX_UNUSABLE: Words(
         PartName.DISK, _FAIL, "the outbox cannot be used: {detail}",
-        "The service still runs and holds it, or the file was damaged.",
-        "Stop the service with `sudo systemctl stop kestrel`; if that was it, check again, else {hint}.",
+        "The service or another tool still has it open, or the file was damaged.",
+        "{hint}",
     ),
 
     # What it lives on.

@@ -32,9 +32,16 @@ def said(finding: Finding, part: PartName | None = None, /, **values: Measured) 
         state=words.state,
         found=words.found.format(**values),
         cause=words.cause,
-        next_step=words.next_step.format(**values) if "{" in words.next_step else words.next_step,
+        next_step=_sentence(words.next_step.format(**values) if "{" in words.next_step else words.next_step),
         measured={name: value for name, value in values.items() if name not in _TEXTS_ONLY},
     )
+
+
+def _sentence(text: str) -> str:
+    """Return a hint of the firmware's, which is the end of a sentence there, as a whole one."""
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text.endswith((".", ")", "?")) else ".")
 
 
 def halves(sentence: str) -> dict[str, Measured]:

@@ -173,7 +173,8 @@ def _place_and_people(sheet: _Sheet, record: HandoverRecord) -> None:
 
 
 def _bearing(site: SiteConfig, sheet: _Sheet) -> str:
-    return f"{site.bearing_deg:.0f} deg ({sheet.said(_COMPASS[round(site.bearing_deg / 45.0) % 8])})"
+    side = _COMPASS[round(site.bearing_deg / 45.0) % 8]
+    return sheet.said(f"{site.bearing_deg:.0f} deg ({side})")
 
 
 def _shortcomings(sheet: _Sheet, record: HandoverRecord) -> None:
@@ -233,7 +234,7 @@ def _numbers(sheet: _Sheet, tables: Sequence[tuple[str, Sequence[Number]]]) -> N
             for number, one in enumerate(part):
                 sheet.set_x(MARGIN_MM + column * (column_mm + GUTTER_MM))
                 sheet.row(
-                    ((sheet.said(one.name), 52, False), (sheet.written(one.value), column_mm - 52, True)),
+                    ((sheet.said(one.name), 52, False), (sheet.said(one.value), column_mm - 52, True)),
                     shaded=number % 2 == 0,
                 )
         sheet.set_y(top_mm + ROW_MM * half)

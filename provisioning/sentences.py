@@ -10,21 +10,27 @@ import ast
 import re
 import string
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from provisioning.tongue import PLACE, catalogue, texts_of
+from provisioning.tongue import PLACE, PROGRAM, catalogue, texts_of
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
-SPOKEN: Final = ("provisioning/**/*.py", "cloud/registry.py", "cloud/fleet_folder.py", "cloud/opening_keys.py")
+SPOKEN: Final = (
+    "provisioning/**/*.py",
+    "cloud/registry.py",
+    "cloud/fleet_folder.py",
+    "cloud/opening_keys.py",
+    "cloud/handover.py",
+)
 SPOKEN_FIRMWARE: Final = (
     "agency_keys", "board/gpio_pins", "board/logind", "board/modem", "board/pi_camera", "board/pkcs11_token",
     "board/shot", "board/tls", "command_line", "config", "erasure", "identity", "key_files", "lane", "link_causes",
-    "outbox_file", "presence", "receipts", "recovery", "retirement", "self_check", "signed_document", "strict_json",
-    "tflite", "wire",
+    "outbox_file", "presence", "receipts", "recovery", "retirement", "self_check", "signed_document", "sole_use",
+    "strict_json", "tflite", "wire",
 )  # fmt: skip
 """What a technician can meet of the firmware's: its refusals, and the hints of its faults."""
 
@@ -50,7 +56,13 @@ FOR_PROGRAMS: Final = frozenset({
 })  # fmt: skip
 """Texts that look like sentences and are none."""
 
-TO_BE_TRANSLATED: Final[frozenset[str]] = frozenset()
+TO_BE_TRANSLATED: Final[frozenset[str]] = frozenset(
+    f"provisioning/check_{name}.py"
+    for name in (
+        "camera", "command", "disk", "lines", "machine", "modem", "outside_words", "power", "session", "time",
+        "unit_words", "words",
+    )
+)  # fmt: skip
 """Files without Spanish yet. Empty when a version is made."""
 
 ENUMS: Final = frozenset({"State", "Part"})
@@ -62,9 +74,11 @@ WRITES: Final = frozenset({"write", "add_argument_group"})
 
 _SENTENCE: Final = re.compile(r"[^\W\d_]{2,}[,;:.]? \(?[^\W\d_]{2,}|[^\W\d_]{2,}[,;:]? \(?\{|\}[,;:]? [^\W\d_]{2,}")
 _TAG: Final = re.compile(r"<[a-z!/]|\w=\"")
+_LONG_WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 _CODE: Final = re.compile(
-    r"--\S*$|/\S*$|[a-z]+[-_./=][\w./=-]+$|\.|.*\b(CREATE|BEGIN|INTEGER|REAL|BLOB|PRAGMA|SELECT)\b|.*\\\d"
+    r"--\S*$|/\S*$|\.|[a-z]+[-_./=][\w./=-]+$|\S*[\w}][./_][\w{]\S*$"  # options, paths, names
+    r"|.*\b(CREATE|BEGIN|INTEGER|REAL|BLOB|PRAGMA|SELECT)\b|.*\\[A-Za-z\d]"  # SQL, regular expressions
 )
 
 
@@ -100,16 +114,34 @@ def sentences(source: str, file: str) -> list[Sentence]:
     for text, line, is_said in reader.found:
         is_page = bool(_TAG.search(text))
         for part in texts_of(text) if is_page else (line.strip() for line in re.split(r"[\r\n]+", text)):
-            is_word = (is_said or is_page) and bool(_WORD.search(PLACE.sub("", part)))
-            is_shown = (is_word or bool(_SENTENCE.search(part))) and not _CODE.match(part) and part not in FOR_PROGRAMS
-            found.append(Sentence(template=part, file=file, line=line, is_shown=is_shown))
+            alone = part.removeprefix(PROGRAM)
+            is_shown = _is_shown(alone, is_said=is_said or is_page)
+            found.append(Sentence(template=alone, file=file, line=line, is_shown=is_shown))
     return found
 
 
-def missing(known: dict[str, str], found: Sequence[Sentence]) -> list[Sentence]:
-    """Return what is shown and has no Spanish, each text once."""
-    wanted = {one.template: one for one in reversed(found) if one.is_shown and one.file not in TO_BE_TRANSLATED}
-    return [one for template, one in reversed(wanted.items()) if template not in known]
+def _is_shown(part: str, *, is_said: bool) -> bool:
+    """Return whether a person reads this; `is_said`: by its place in the source, whatever it looks like."""
+    plain = PLACE.sub("", part)
+    if _CODE.match(part) or part in FOR_PROGRAMS or not _WORD.search(plain):
+        return False
+    if is_said and plain == part:
+        return True
+    return bool(_LONG_WORD.search(plain)) and (is_said or bool(_SENTENCE.search(part)))
+
+
+def missing(known: Mapping[str, str], found: Sequence[Sentence]) -> list[Sentence]:
+    """Return what is shown and has no Spanish, each text once, but for files that wait for theirs."""
+    return without_spanish(known, [one for one in found if one.file not in TO_BE_TRANSLATED])
+
+
+def without_spanish(known: Mapping[str, str], found: Sequence[Sentence]) -> list[Sentence]:
+    """Return what is shown and not `known`, each text once."""
+    wanted: dict[str, Sentence] = {}
+    for one in found:
+        if one.is_shown and one.template not in known:
+            wanted.setdefault(one.template, one)
+    return list(wanted.values())
 
 
 def stanza(sentence: Sentence) -> str:
@@ -126,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     found = [one for one in in_the_source() if not options.file or one.file in options.file]
     lacking = missing(catalogue(), found)
-    shown = lacking if options.missing else missing({}, found)
+    shown = lacking if options.missing else without_spanish({}, found)
     sys.stdout.write("\n".join(stanza(one) for one in shown))
     sys.stderr.write(f"{len(shown)} texts, {len(lacking)} without Spanish\n")
     return 1 if lacking else 0
@@ -208,7 +240,7 @@ def template_of(node: ast.JoinedStr) -> str:
     text = ""
     for one in node.values:
         if isinstance(one, ast.FormattedValue) and isinstance(one.value, ast.Constant):
-            text += str(one.value.value)
+            text += format(str(one.value.value), _width(one.format_spec))
         elif isinstance(one, ast.FormattedValue):
             expression = ast.unparse(one.value)
             if expression not in named:
@@ -217,6 +249,12 @@ def template_of(node: ast.JoinedStr) -> str:
         elif isinstance(one, ast.Constant):
             text += _formatted(str(one.value))
     return text
+
+
+def _width(spec: ast.expr | None) -> str:
+    """Return how wide a fixed word is written."""
+    pieces = spec.values if isinstance(spec, ast.JoinedStr) else []
+    return "".join(str(piece.value) for piece in pieces if isinstance(piece, ast.Constant))
 
 
 def name_of(node: ast.AST) -> str:
@@ -229,7 +267,7 @@ def name_of(node: ast.AST) -> str:
 def _inner(node: ast.AST) -> Sequence[ast.AST]:
     """Return the expressions within one of which the first that has a name names it."""
     match node:
-        case ast.Call(func=ast.Attribute(attr="join") | ast.Name(id="abs" | "int" | "len" | "max" | "min" | "str")):
+        case ast.Call(func=ast.Attribute(attr="join") | ast.Name(id="len" | "max" | "min" | "sorted" | "abs" | "int")):
             return node.args  # what these functions are called says nothing of what comes
         case ast.Call(func=ast.Attribute(value=inner)) | ast.Subscript(value=inner, slice=ast.Slice()):
             return [inner]

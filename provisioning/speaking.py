@@ -84,6 +84,11 @@ class Spoken(io.TextIOBase):
         """Return the stream's number. Raises OSError if it has none."""
         return self._stream.fileno()
 
+    @property
+    def plain(self) -> TextIO:
+        """The stream itself, for what has been said in the other language already."""
+        return self._stream
+
 
 def parser_class(tongue: Tongue) -> type[argparse.ArgumentParser]:
     """Return a kind of parser whose help, and that of its subcommands, is in the tongue's language."""
@@ -105,4 +110,14 @@ def parser_class(tongue: Tongue) -> type[argparse.ArgumentParser]:
         def __init__(self, *positional: Any, **named: Any) -> None:
             super().__init__(*positional, **({"formatter_class": _Help} | named))
 
+        def print_help(self, file: Any = None) -> None:
+            super().print_help(_plain(file or sys.stdout))
+
+        def print_usage(self, file: Any = None) -> None:
+            super().print_usage(_plain(file or sys.stdout))
+
     return _Parser
+
+
+def _plain(stream: Any) -> Any:
+    return stream.plain if isinstance(stream, Spoken) else stream

@@ -82,7 +82,10 @@ def _grid(centre_deg: float) -> list[str]:
         ]
     for azimuth, name in _MARKS:
         x = _x(azimuth, centre_deg)
-        lines.append(f'<text x="{x:.1f}" y="{HEIGHT - 10}" text-anchor="middle">{name} {azimuth % 360}&#176;</text>')
+        lines.append(
+            f'<text x="{x:.1f}" y="{HEIGHT - 10}" text-anchor="middle"><tspan>{name}</tspan> '
+            f"{azimuth % 360}&#176;</text>"
+        )
     return lines
 
 

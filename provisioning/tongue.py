@@ -26,15 +26,25 @@ PLACE: Final = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _SHOWN: Final = re.compile(r'(?<=>)[^<>]+(?=<)|(?<= alt=")[^"<>]+(?=")')
 """What a page of HTML shows: text between two tags, and what stands for a picture."""
 
+_OWN_NAMES: Final = re.compile(r"(\w*_)?(bundle|file|folder|host|id|module|name|out|path|root|unit)(_\d)?")
+"""Places of names that people give: one word there is no word of ours."""
+
 _NOT_SHOWN: Final = re.compile(r"(<(style|script)\b.*?(?:</\2>|\Z))", re.DOTALL)
 _LETTER: Final = re.compile(r"[^\W\d_]")
-_EDGES: Final = re.compile(r"(\s*)(.*?)(\s*)", re.DOTALL)
+PROGRAM: Final = "kestrel-provision: "
+_EDGES: Final = re.compile(r"(\s*(?:kestrel-provision(?: [a-z-]+)*: )?)(.*?)(\s*)", re.DOTALL)
+"""Around a sentence: spaces, and before it the program that says it."""
+
 _LINE_END: Final = re.compile(r"([\r\n]+)")
-_SEPARATOR: Final = re.compile(r"( {2,}|: |; |, |(?<=[.!?]) (?=[^\W_a-z])| \(|\)[.;:]? ?|\[|\] ?| and | \.\.\.|^- )")
+_SEPARATOR: Final = re.compile(
+    r"( {2,}|: |; |, |(?<=[.!?]) (?=[^\W_a-z])| \(|\)[.;:]? ?|\[|\] ?| and no | and |(?<=[0-9]) (?=[a-z])| \.\.\.|^- )"
+)
 """Where sentences and lists are put together: columns, after a colon, between sentences, around brackets."""
 
 _PIECES_AT_MOST: Final = 24
 _DEEPEST: Final = 6
+_FEW_LETTERS: Final = 5
+"""A template with fewer of its own, such as "{first} to {last}", takes values of two words at most."""
 
 
 class Language(enum.StrEnum):
@@ -53,9 +63,12 @@ class _Template:
     longest: str  # piece of plain text: what does not have it need not be compared
     letters: int
 
-    def match(self, text: str) -> re.Match[str] | None:
-        """Return how `text` fits."""
-        return _pattern(self.english).fullmatch(text) if self.longest in text else None
+    def values(self, text: str) -> dict[str, str] | None:
+        """Return what stands in the places if `text` fits; None if not, or if it fits because so little is fixed."""
+        match = _pattern(self.english).fullmatch(text) if self.longest in text else None
+        if match is None or (self.letters < _FEW_LETTERS and any(one.count(" ") > 1 for one in match.groups())):
+            return None
+        return match.groupdict()
 
 
 class Tongue:
@@ -104,10 +117,15 @@ class Tongue:
         if text in self._fixed:
             return self._fixed[text]
         for template in self._templates:
-            if match := template.match(text):
-                values = {name: self._line(value, depth - 1) for name, value in match.groupdict().items()}
-                return PLACE.sub(lambda place: values.get(place[1], place[0]), template.spanish)  # noqa: B023
+            values = template.values(text)
+            if values is not None:
+                said = {name: self._value(name, value, depth - 1) for name, value in values.items()}
+                return PLACE.sub(lambda place: said[place[1]], template.spanish)  # noqa: B023  used at once
         return None
+
+    def _value(self, name: str, value: str, depth: int) -> str:
+        """Return what stands in a place; a folder called "units" keeps its name."""
+        return value if _OWN_NAMES.fullmatch(name) and " " not in value else self._line(value, depth)
 
     def _pieces(self, text: str, depth: int) -> str:
         """Return `text` said piece by piece, the longest run of pieces that an entry fits first; columns are kept."""
@@ -127,7 +145,8 @@ class Tongue:
         """Return a separator after a run of pieces: columns stay where they are, "and" between words is said too."""
         if gap.startswith("  "):
             return " " * max(2, len(gap) + len(english) - len(said))
-        return gap.replace(gap.strip(), self._fixed.get(gap.strip(), gap.strip())) if said != english else gap
+        is_listed = said != english or " " not in english
+        return gap.replace(gap.strip(), self._fixed.get(gap.strip(), gap.strip())) if is_listed else gap
 
     def _longest_run(self, parts: list[str], start: int, depth: int) -> tuple[str, int]:
         """Return the longest run of pieces from `start` on as it is said, and where its last separator stands."""
@@ -139,17 +158,20 @@ class Tongue:
 
 
 def catalogue() -> dict[str, str]:
-    """Return the Spanish templates of all catalogues by English ones; an entry without Spanish is left out."""
+    """Return the Spanish templates of all catalogues by English ones. Raises OSError."""
+    files = sorted(resources.files("provisioning").joinpath(FOLDER).iterdir(), key=lambda file: file.name)
+    found: dict[str, str] = {}
+    for file in files:
+        if file.name.endswith(".po"):
+            found |= entries_of(file.read_text(encoding="utf-8"))
+    return found
+
+
+def entries_of(text: str) -> dict[str, str]:
+    """Return the entries of one catalogue, a .po file's text; those without Spanish are left out."""
     import polib  # noqa: PLC0415  English does without
 
-    files = sorted((resources.files("provisioning") / FOLDER).iterdir(), key=lambda file: file.name)
-    return {
-        entry.msgid: entry.msgstr
-        for file in files
-        if file.name.endswith(".po")
-        for entry in polib.pofile(file.read_text(encoding="utf-8"))
-        if entry.msgstr and not entry.obsolete
-    }
+    return {entry.msgid: entry.msgstr for entry in polib.pofile(text) if entry.msgstr and not entry.obsolete}
 
 
 def texts_of(page: str) -> list[str]:
@@ -169,7 +191,7 @@ def _with_places(entries: Mapping[str, str]) -> Iterable[tuple[str, str]]:
 def _template(entry: tuple[str, str]) -> _Template:
     english, spanish = entry
     pieces = PLACE.split(english)[::2]
-    return _Template(english, spanish, max(pieces, key=len), sum(len(piece) for piece in pieces))
+    return _Template(english, spanish, max(pieces, key=len), len(_LETTER.findall("".join(pieces))))
 
 
 @functools.cache

@@ -1,14 +1,14 @@
-"""A tree of files as the kernel's hwmon drivers make it under /sys for power monitors on the I2C bus.
+"""A tree of files as the kernel's hwmon driver makes it under /sys for power monitors on the I2C bus.
 
-Files, names and units are those of drivers/hwmon/ina2xx.c and ina3221.c; numbers are rounded as the chips' registers
-round them (datasheets: INA226 1.25 mV a step of the bus voltage, INA3221 8 mV and 40 uV across the shunt).
+Files, names and units are those of drivers/hwmon/ina2xx.c; numbers are rounded as the chip's registers round them
+(INA226: 1.25 mV a step of the bus voltage).
 """
 
 from pathlib import Path
 
 
 class HwmonTree:
-    """A /sys in a folder. World face: `ina226`, `ina3221`, `write`, `unplug`."""
+    """A /sys in a folder. World face: `ina226`, `write`, `unplug`."""
 
     def __init__(self, sys: Path) -> None:
         self.sys = sys
@@ -28,18 +28,6 @@ class HwmonTree:
                 "update_interval": 35,
             },
         )
-
-    def ina3221(self, at: str, channels: dict[int, tuple[float, float]], *, shunt_uohm: int = 100_000) -> Path:
-        files = {"samples": 1, "update_interval": 7}
-        for channel, (volts, amperes) in channels.items():
-            steps = round(amperes * shunt_uohm / 40)
-            files |= {
-                f"in{channel}_input": round(volts * 1000 / 8) * 8,
-                f"in{channel}_enable": 1,
-                f"curr{channel}_input": round(steps * 40_000 / shunt_uohm),
-                f"shunt{channel}_resistor": shunt_uohm,
-            }
-        return self._chip(at, "ina3221", files)
 
     def write(self, at: str, name: str, text: str) -> None:
         (self._folder(at) / name).write_text(text)

@@ -40,9 +40,9 @@ def open_board(config: DeviceConfig, folder: Path) -> Board:
     that holds the key, and ConfigRejected for keys and certificates.
     """
     clock = JudgedClock(LinuxClock())
-    keys = key_store(config.token, folder)
+    keys, camera = key_store(config.token, folder), PiCamera(clock)
     link = MqttLink(config.uplink, identity.load(folder, config.device_id, keys))
-    return assembled(config, clock, camera=PiCamera(clock), keys=keys, link=link)
+    return assembled(config, clock, camera=camera, keys=keys, link=link)
 
 
 def assembled(config: DeviceConfig, clock: BoardClock, *, camera: Camera, keys: KeyStore, link: Link) -> Board:

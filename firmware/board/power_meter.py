@@ -1,10 +1,10 @@
 """Battery and panel through power monitors on the I2C bus, by the kernel's own drivers (hwmon). It translates only.
 
-Why the kernel's drivers: `ina2xx` and `ina3221` are kept, know each chip's registers, calibrate for the shunt, and
-calibrate again when a supply that dipped has made the chip forget; no library for Python does that last thing. They
-answer in files that every user may read, so the service needs no bus and no device node. `card install` has udev tell
-the kernel which chip sits at which address. Files and units: Documentation/hwmon/ina2xx.rst, ina3221.rst and
-sysfs-interface.rst of Linux.
+Why the kernel's driver: `ina2xx` is kept, knows each chip's registers, calibrates for the shunt, and calibrates again
+when a supply that dipped has made the chip forget; no library for Python does that last thing. It answers in files that
+every user may read, so the service needs no bus and no device node. `card install` has udev tell the kernel which chip
+sits at which address. Raspberry Pi's own kernel has the driver, since 2016 (Debian's has another one for these chips).
+Files and units: Documentation/hwmon/ina2xx.rst and sysfs-interface.rst of Linux.
 """
 
 from collections.abc import Callable
@@ -20,14 +20,12 @@ from firmware.records import PowerSample
 BUS: Final = 1
 """The I2C bus on pins 3 and 5 of the header, on every Pi since 2012."""
 
-FULL_SCALE_MV: Final = {
-    "ina219": 320.0, "ina220": 320.0, "ina226": 81.92, "ina230": 81.92, "ina231": 81.92, "ina3221": 163.8,
-}  # fmt: skip
+FULL_SCALE_MV: Final = {"ina219": 320.0, "ina220": 320.0, "ina226": 81.92, "ina230": 81.92, "ina231": 81.92}
 """The most that each chip can measure across its shunt, by its datasheet (INA219: with the driver's gain)."""
 
 SATURATED_RATIO: Final = 0.998
 HIGHEST_V: Final = 36.0
-"""What the chips bear (INA226; the others 26 V). A bus that hangs reads as 0xFFFF, which would be 82 V."""
+"""What the chips bear (INA226; INA219 26 V). A bus that hangs reads as 0xFFFF, which would be 82 V."""
 
 HIGHEST_CELL_V: Final = 4.2
 """A charger for LiFePO4 ends at 3.65 V a cell; well beyond that it is another battery, or the number is mistaken."""
@@ -84,8 +82,8 @@ class HwmonMeter:
 
     def _measured(self, what: str, meter: MeterConfig) -> tuple[float, float]:
         """Return volts and amperes. Raises DeviceFault(METER_ABSENT, METER_NONSENSE)."""
-        volts = self._number(what, meter, f"in{meter.channel}_input") / 1000.0
-        amperes = self._number(what, meter, f"curr{meter.channel}_input") / 1000.0
+        volts = self._number(what, meter, "in1_input") / 1000.0
+        amperes = self._number(what, meter, "curr1_input") / 1000.0
         if not -0.1 <= volts <= HIGHEST_V:
             raise _nonsense(what, f"{volts:.1f} V is out of its range", "check its wires: `i2cdetect -y 1`")
         if abs(amperes) * meter.shunt_mohm >= SATURATED_RATIO * FULL_SCALE_MV[meter.chip]:

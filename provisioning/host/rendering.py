@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from firmware.board.power_meter import BUS, place
-from firmware.config import DeviceConfig, MeterConfig
+from firmware.config import DeviceConfig
 from provisioning.host.addresses import KEPT_DAYS, SET_SIZE, Called, called_places, element
 
 TEMPLATE_SUFFIX: Final = ".in"
@@ -83,21 +83,16 @@ def _meters(settings: DeviceConfig | None) -> dict[str, str]:
     meters = [] if settings is None or settings.power is None else settings.power.meters()
     if not meters:
         return {"meters": "# This unit has no such chips."}
-    chips = sorted({(int(meter.address, 16), meter.chip) for meter in meters})
     added = [
-        f'ACTION=="add", SUBSYSTEM=="i2c", KERNEL=="i2c-{BUS}", ATTR{{new_device}}="{chip} {address:#04x}"'
-        for address, chip in chips
+        f'ACTION=="add", SUBSYSTEM=="i2c", KERNEL=="i2c-{BUS}", ATTR{{new_device}}="{meter.chip} {meter.address}"'
+        for meter in meters
     ]
     shunts = [
         f'ACTION=="add", SUBSYSTEM=="hwmon", KERNELS=="{place(meter)}", '
-        f'ATTR{{{_shunt_file(meter)}}}="{round(meter.shunt_mohm * 1000)}"'
+        f'ATTR{{shunt_resistor}}="{round(meter.shunt_mohm * 1000)}"'
         for meter in meters
     ]
     return {"meters": "\n".join([*added, *shunts])}
-
-
-def _shunt_file(meter: MeterConfig) -> str:
-    return f"shunt{meter.channel}_resistor" if meter.chip == "ina3221" else "shunt_resistor"
 
 
 def _elements(places: tuple[Called, ...], version: int) -> str:

@@ -278,6 +278,7 @@ def test_a_trigger_wakes_tells_its_edge_once_and_closes(parts):
     wake = threading.Event()
     for trigger in parts.triggers:
         trigger.listen(wake)
+    assert not any(trigger.is_triggered() for trigger in parts.triggers)  # nothing passes
     before_s = parts.clock.monotonic_s()
     parts.provoke()
     assert wake.wait(PATIENCE_S)
@@ -286,6 +287,7 @@ def test_a_trigger_wakes_tells_its_edge_once_and_closes(parts):
     assert all(edge.source in set(TriggerSource) - {TriggerSource.MOTION} for edge in edges)
     assert all(before_s <= edge.at_s <= parts.clock.monotonic_s() for edge in edges)
     assert [edge for trigger in parts.triggers for edge in trigger.edges()] == []
+    assert {edge.source for edge in edges} <= {trigger.source for trigger in parts.triggers}
     for trigger in parts.triggers:
         trigger.close()
 

@@ -4,13 +4,11 @@ import json
 
 import pytest
 
-from firmware import config
+from firmware import config, sole_use
 from hw_sim.amiss_parts import PartFault
 from provisioning.__main__ import main
 from provisioning.check_words import WORDS, Finding
 from provisioning.checking import PartName
-
-CAMERA = {PartName.CAMERA, PartName.FOCUS, PartName.EXPOSURE, PartName.LAMP}
 
 TABLE = {
     "what is not there": {
@@ -42,7 +40,6 @@ TABLE = {
     "what is covered": {
         PartFault.CAMERA_COVERED: Finding.CAMERA_BLACK,
         PartFault.SIM_LOCKED: Finding.SIM_LOCKED,
-        PartFault.PANEL_DARK: Finding.PANEL_DARK,
         PartFault.TIME_UNSET: Finding.TIME_UNSET,
     },
     "what does not obey": {
@@ -52,6 +49,7 @@ TABLE = {
         PartFault.MODEM_DENIED: Finding.MODEM_DENIED,
     },
     "what does not listen": {
+        PartFault.PANEL_DARK: Finding.PANEL_DARK,
         PartFault.EXPOSURE_UNHEARD: Finding.EXPOSURE_NOT_TAKEN,
         PartFault.MODEM_WEAK: Finding.MODEM_WEAK,
     },
@@ -138,10 +136,23 @@ def test_the_record_stays_with_the_unit_and_says_no_place(make_unit, tmp_path, c
         assert secret not in text + capsys.readouterr().out
 
 
+def test_a_unit_that_another_program_works_as_is_left_alone(make_unit, tmp_path):
+    make_unit().close()
+    with sole_use.held(tmp_path / "unit" / "outbox.db"):
+        code, reports = checked(tmp_path, str(tmp_path / "unit"), "--only", "disk,broker")
+    assert code == 1
+    assert {report["state"] for report in reports.values()} == {"fail"}
+    assert "another program works as this unit" in reports["disk"]["found"]
+    assert reports["disk"]["next_step"].startswith("Stop its service with `sudo systemctl stop kestrel`")
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--board", "sim", "--amiss", "camera=gone"], "--amiss camera=gone is not known; there are camera=absent"),
+        (
+            ["--board", "sim", "--amiss", "camera=gone"],
+            "--amiss camera=gone is no fault that can be practised; there are camera=absent",
+        ),
         (["--amiss", "camera=absent"], "--amiss belongs to --board sim"),
         (["nowhere", "--board", "sim"], "cannot be read"),
         (["unit", "--board", "sim", "--amiss", "broker=away"], "leave UNIT out"),

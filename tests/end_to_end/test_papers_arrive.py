@@ -2,16 +2,21 @@
 
 import os
 
+import msgspec
 import pytest
 from loopback_fleet import NOW, SITE
 
 from cloud.store import ReadStore
 from firmware import config, identity, sole_use
+from firmware.__main__ import main as service
+from firmware.command_line import EXIT_FAULT
+from firmware.config import GuardConfig
 from firmware.faults import DeviceFault, Retired
 from firmware.papers import MAX_PART_BYTES, PaperKind
+from hw_sim.__main__ import main as simulated_service
 from hw_sim.board import open_unit
 from hw_sim.surroundings import World
-from provisioning import retiring, round_trip, unit
+from provisioning import handover_folder, retiring, round_trip, unit
 
 
 @pytest.fixture
@@ -101,6 +106,44 @@ def test_without_a_receiver_the_broker_has_it_and_the_hint_asks_for_the_office(b
 def test_while_the_service_runs_nothing_is_sent(send, unit_folder):
     with sole_use.held(unit_folder / identity.OUTBOX_NAME), pytest.raises(DeviceFault, match="stop its service"):
         send(b"a test")
+
+
+def test_while_the_tool_works_the_service_says_so_and_ends(unit_folder, capsys):
+    with sole_use.held(unit_folder / identity.OUTBOX_NAME):
+        assert service(["--folder", str(unit_folder)]) == EXIT_FAULT
+        assert simulated_service(["device", "--folder", str(unit_folder), "--passes", "1"]) == EXIT_FAULT
+    assert capsys.readouterr().err.count("another program works as this unit; stop its service") == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a folder away")
+def test_what_a_tool_under_sudo_leaves_belongs_to_the_service(unit_folder):
+    service_user = 54_321
+    for path in (unit_folder, *unit_folder.iterdir()):
+        os.chown(path, service_user, service_user)
+    settings = config.load(unit_folder / identity.CONFIG_NAME)
+    opened = open_unit(settings, unit_folder, World(passes=1))
+    round_trip.send(
+        unit_folder, opened.board, settings, b"a test", PaperKind.TEST, timeout_s=0.5, on_progress=lambda _: None
+    )
+    handover_folder.keep(unit_folder, "aim.json", b"{}")
+    assert {path.stat().st_uid for path in unit_folder.rglob("*")} == {service_user}
+    assert (unit_folder / identity.OUTBOX_NAME).exists()
+    for line in opened.board.triggers:
+        line.close()
+
+
+def test_a_lid_that_is_open_while_somebody_works_at_the_unit_erases_nothing(unit_folder):
+    path = unit_folder / identity.CONFIG_NAME
+    settings = msgspec.structs.replace(config.load(path), guard=GuardConfig(tamper_pin=5))
+    path.write_bytes(config.encode(settings))
+    opened = open_unit(settings, unit_folder, World(passes=1))
+    opened.lid.open()
+    round_trip.send(
+        unit_folder, opened.board, settings, b"a test", PaperKind.TEST, timeout_s=1.0, on_progress=lambda _: None
+    )
+    assert (unit_folder / "device.key").exists()
+    for line in opened.board.triggers:
+        line.close()
 
 
 def test_a_unit_that_is_told_to_erase_itself_does_so_here_too(broker, start_receiver, send, unit_folder, fleet_path):

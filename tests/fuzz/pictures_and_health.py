@@ -1,8 +1,12 @@
-"""What a receiver finds inside a seal that a stolen unit has made: pictures of plates, health, and papers."""
+"""What a receiver finds inside a seal that a stolen unit has made: pictures of plates, health, papers, records."""
+
+import functools
 
 import cv2
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from cloud import handover
 from cloud.plate_pictures import unpacked
 from firmware import health_report, papers
 from firmware.evidence import FULL_PICTURE, packed
@@ -11,6 +15,7 @@ from firmware.health_report import FaultWord, Spent, Thrift
 from firmware.papers import PaperKind
 from firmware.records import Picture, PictureCoding
 from tests.fuzz.judging import Target
+from tests.made_handovers import DEVICE, made_document
 from tests.made_health import made_health
 
 
@@ -58,9 +63,30 @@ def _paper(data: bytes) -> None:
         raise AssertionError("a paper with two spellings")
 
 
+@functools.cache
+def _unit_key() -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.generate()
+
+
+def _handover_seeds() -> list[bytes]:
+    return [made_document(_unit_key()), made_document(_unit_key(), checks=(), despite=("The unit was not checked",))]
+
+
+def _handover(data: bytes) -> None:
+    """Take `data` as the document of a unit that has cut and sealed it well."""
+    handover.opened(data, DEVICE, _unit_key().public_key())
+
+
+def _record(data: bytes) -> None:
+    if handover.encode(handover.decode(data)) != data:
+        raise AssertionError("a hand-over record with two spellings")
+
+
 PICTURES_AND_HEALTH = (
     Target("avif", lambda data: _unpack(PictureCoding.AVIF, data), (DocumentRejected,), _avif_seeds, 32_768),
     Target("jpeg", lambda data: _unpack(PictureCoding.JPEG, data), (DocumentRejected,), _jpeg_seeds, 32_768),
     Target("health", _health, (DocumentRejected,), _health_seeds),
     Target("paper", _paper, (DocumentRejected,), _paper_seeds),
+    Target("handover", _handover, (DocumentRejected,), _handover_seeds),
+    Target("record", _record, (DocumentRejected,), lambda: [handover.unpacked(one)[0] for one in _handover_seeds()]),
 )

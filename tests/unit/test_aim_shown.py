@@ -80,6 +80,30 @@ def test_a_terminal_gets_the_colours_that_it_says_it_has():
     assert of({"COLORTERM": "truecolor", "NO_COLOR": "1"}) is Colours.NONE
 
 
+def test_the_page_and_the_screens_words_are_in_the_language_that_was_asked_for(tmp_path):
+    spanish = Tongue(Language.SPANISH)
+    page = AimPage(tmp_path / "aim", spanish).page.read_text(encoding="utf-8")
+    assert '<html lang="es">' in page
+    assert ">ESPERE<" in page
+    assert 'alt="Lo que ve la cámara' in page
+    assert page.count("getElementById") == AimPage(tmp_path / "en", Tongue(Language.ENGLISH)).page.read_text().count(
+        "getElementById"
+    )
+    words, numbers = aim_words.spoken(AIM, CELL, spanish)
+    assert (words.verdict, numbers[0]) == ("DERECHA 12°", ("visto", "12 vehíc., 140 placas"))
+    assert dict(numbers)["giro"] == "12.3 I (plan 12.3 I)"
+    assert dict(numbers)["obturador"] == "192 us, gan. 15.6, noche"
+
+
+def test_spanish_capitals_keep_their_accents_in_large_letters():
+    for accented, plain in zip("ÁÉÍÑÓÚ", "AEINOU", strict=True):
+        assert dots_of(accented).shape[1] == dots_of(plain).shape[1]
+        assert dots_of(accented)[0].any()
+        assert not np.array_equal(dots_of(accented), dots_of(plain))
+    assert np.array_equal(dots_of("Å"), dots_of("A"))
+    assert dots_of("9°").shape[1] == 11
+
+
 def test_every_plate_that_was_found_is_covered_in_what_is_shown():
     quad = np.array([[100, 80], [230, 80], [230, 145], [100, 145]], np.float32)
     shown = drawn(Seen(PICTURE, (quad,)), ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)), PICTURE.shape[1])

@@ -94,7 +94,7 @@ METER = {"chip": "ina226", "address": "0x40", "shunt_mohm": 2}
 def test_a_unit_has_no_meters_unless_its_configuration_says_so(device_config):
     assert config.decode(config.encode(device_config), "test").power is None
     power = config.decode(as_json(device_config, power={"battery": METER}), "test").power
-    assert (power.battery.channel, power.battery.is_reversed, power.battery_cells, power.panel) == (1, False, 4, None)
+    assert (power.battery.is_reversed, power.battery_cells, power.panel) == (False, 4, None)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,7 @@ def test_a_unit_has_no_meters_unless_its_configuration_says_so(device_config):
         {},
         {"battery": METER, "panel": METER},
         {"battery": METER, "panel": METER | {"chip": "ina219"}},
-        {"battery": METER | {"chip": "ina3221"}, "panel": METER | {"chip": "ina226"}},
-        {"battery": METER | {"channel": 2}},
-        {"battery": METER | {"chip": "ina3221", "address": "0x44"}},
+        {"battery": METER | {"chip": "ina3221"}},
         {"battery": METER | {"address": "64"}},
         {"battery": METER | {"address": "0x76"}},
         {"battery": METER | {"shunt_mohm": 0}},

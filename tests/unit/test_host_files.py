@@ -176,7 +176,7 @@ def test_the_lamp_s_pin_is_held_low_from_the_start_and_is_the_unit_s(device_conf
 
 METER_RULES = PurePosixPath("etc/udev/rules.d/86-kestrel-meters.rules")
 BATTERY = MeterConfig(chip="ina226", address="0x4a", shunt_mohm=2)
-PANEL = MeterConfig(chip="ina3221", address="0x41", shunt_mohm=100, channel=3)
+PANEL = MeterConfig(chip="ina219", address="0x41", shunt_mohm=100)
 
 
 def rules_of(device_config, power):
@@ -186,20 +186,11 @@ def rules_of(device_config, power):
 
 def test_the_kernel_is_told_which_meter_sits_where_and_of_its_shunt(device_config):
     assert rules_of(device_config, PowerConfig(battery=BATTERY, panel=PANEL)) == [
-        'ACTION=="add", SUBSYSTEM=="i2c", KERNEL=="i2c-1", ATTR{new_device}="ina3221 0x41"',
         'ACTION=="add", SUBSYSTEM=="i2c", KERNEL=="i2c-1", ATTR{new_device}="ina226 0x4a"',
+        'ACTION=="add", SUBSYSTEM=="i2c", KERNEL=="i2c-1", ATTR{new_device}="ina219 0x41"',
         'ACTION=="add", SUBSYSTEM=="hwmon", KERNELS=="1-004a", ATTR{shunt_resistor}="2000"',
-        'ACTION=="add", SUBSYSTEM=="hwmon", KERNELS=="1-0041", ATTR{shunt3_resistor}="100000"',
+        'ACTION=="add", SUBSYSTEM=="hwmon", KERNELS=="1-0041", ATTR{shunt_resistor}="100000"',
     ]
-
-
-def test_a_chip_with_two_channels_is_told_of_once(device_config):
-    one, three = (msgspec.structs.replace(PANEL, channel=number) for number in (1, 3))
-    told = rules_of(device_config, PowerConfig(battery=one, panel=three))
-    assert [line for line in told if "new_device" in line] == [
-        'ACTION=="add", SUBSYSTEM=="i2c", KERNEL=="i2c-1", ATTR{new_device}="ina3221 0x41"'
-    ]
-    assert len(told) == 3
 
 
 def test_a_unit_without_meters_leaves_the_bus_alone(root, device_config):

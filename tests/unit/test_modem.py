@@ -14,6 +14,7 @@ from firmware.board.modem import BEARER, MODEM, MODEM_3GPP, ROOT, SIGNAL, Manage
 from firmware.faults import DeviceFault, FaultCode
 from firmware.modem_records import (
     AccessTechnology,
+    CardState,
     ModemDone,
     ModemFlaw,
     ModemOrder,
@@ -106,6 +107,30 @@ def test_numbers_of_modem_manager_become_words(manager, asked, said, expected):
     status = asked(ModemOrder.LOOK)
     assert (status.state, status.registration, status.technology) == expected
     assert status.operator_code == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ((11, 0, 1), CardState.READY),
+        ((11, 0, 3), CardState.READY),  # the second PIN guards no data
+        ((2, 0, 2), CardState.LOCKED),
+        ((2, 0, 4), CardState.LOCKED),  # PUK
+        ((-1, 2, 0), CardState.MISSING),
+        ((-1, 3, 0), CardState.BAD),
+        ((-1, 1, 0), CardState.UNKNOWN),
+    ],
+)
+def test_how_the_card_is_comes_of_why_the_modem_failed_and_of_its_lock(manager, asked, said, expected):
+    state, reason, lock = said
+    manager.changed = {
+        MODEM: {
+            "State": Variant("i", state),
+            "StateFailedReason": Variant("u", reason),
+            "UnlockRequired": Variant("u", lock),
+        }
+    }
+    assert asked(ModemOrder.LOOK).card is expected
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2027-01-15T08:00:00"])

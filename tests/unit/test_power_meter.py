@@ -59,14 +59,6 @@ def test_what_has_no_meter_is_none(tree):
     assert sample.panel_w == pytest.approx(13.35, abs=0.01)
 
 
-def test_two_channels_of_one_chip_are_battery_and_panel(tree):
-    tree.ina3221("1-0042", {1: (13.2, -0.2), 3: (18.0, 1.2)})
-    one, three = (MeterConfig(chip="ina3221", address="0x42", shunt_mohm=100.0, channel=number) for number in (1, 3))
-    sample = metered(tree, PowerConfig(battery=one, panel=three)).sample()
-    assert (sample.battery_v, sample.battery_a, sample.panel_v) == (13.2, -0.2, 18.0)
-    assert sample.panel_w == pytest.approx(21.6)
-
-
 def test_the_device_is_found_whatever_its_number(tree):
     for at in ("1-0045", "1-0044", "1-0040", "1-0041"):
         tree.ina226(at, 10.0 if at < "1-0042" else 5.0, 0.0)

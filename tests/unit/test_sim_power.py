@@ -111,18 +111,14 @@ def test_the_panel_stands_in_the_light_of_the_pictures(clock, light):
     assert watts == pytest.approx(53.0 * 0.9 * at_panel / 1000.0, abs=0.1) if light is LightLevel.DAY else watts == 0.0
 
 
-@pytest.mark.parametrize(
-    ("chip", "step_mv", "most_ma"), [("ina226", 1.25, 819), ("ina219", 4, 3200), ("ina3221", 8, 1638)]
-)
+@pytest.mark.parametrize(("chip", "step_mv", "most_ma"), [("ina226", 1.25, 819), ("ina219", 4, 3200)])
 def test_a_chip_rounds_to_its_steps_and_ends_at_its_full_scale(clock, chip, step_mv, most_ma):
     config = PowerConfig(panel=MeterConfig(chip=chip, address="0x40", shunt_mohm=100))
-    power, meter = supply(clock, lambda at_s: 400.0, config, begins_at_ratio=0.2)
+    power, meter = supply(clock, lambda at_s: 200.0, config, begins_at_ratio=0.2)
     millivolts = int(power.read("1-0040", "in1_input"))
     assert abs(millivolts - round(round(millivolts / step_mv) * step_mv)) == 0
-    assert int(power.read("1-0040", "curr1_input")) <= most_ma
-    assert meter.sample().panel_w > 1.0 if most_ma > 1200 else most_ma == 819
-    clock.now_s += 60.0
-    power, meter = supply(clock, lambda at_s: 2000.0 if most_ma < 3000 else 4000.0, config, begins_at_ratio=0.2)
+    assert meter.sample().panel_w == pytest.approx(53.0 * 0.9 * 0.2, abs=0.1)
+    power, meter = supply(clock, lambda at_s: 1500.0, config, begins_at_ratio=0.2)
     assert int(power.read("1-0040", "curr1_input")) == most_ma
     with pytest.raises(DeviceFault, match=r"^meter-nonsense: .*shunt_mohm"):
         meter.sample()

@@ -1,6 +1,7 @@
 """The tool in two languages: how a sentence finds its Spanish, which language is spoken, and what the edge does."""
 
 import io
+import re
 import sys
 import time
 
@@ -8,7 +9,7 @@ import pytest
 
 from provisioning import speaking
 from provisioning.__main__ import main
-from provisioning.tongue import Language, Tongue
+from provisioning.tongue import Language, Tongue, entries_of, texts_of
 
 ENTRIES = {
     "{path}: cannot be read ({why}); {hint}": "No se puede leer {path} ({why}); {hint}",
@@ -34,6 +35,8 @@ SPANISH = Tongue(Language.SPANISH, ENTRIES)
     ("english", "spanish"),
     [
         ("revoked", "revocada"),
+        ("revoked: not a key", "revoked: no es una clave"),  # a file of that name
+        ("revoked: cannot be read (fail); lens", "No se puede leer revoked (mal); lente"),
         ("/a b/c.key: not a key", "/a b/c.key: no es una clave"),
         ("/x: cannot be read (No such file); bring the file", "No se puede leer /x (No existe); traiga el archivo"),
         ("tool: the unit is revoked", "tool: la unidad está revocada"),
@@ -67,14 +70,16 @@ def test_a_page_is_said_between_its_tags_and_names_its_language():
     assert Tongue(Language.ENGLISH).said_page(page) == page
 
 
-def test_1500_templates_are_ready_and_a_sentence_is_found_in_50_ms():
-    entries = {
-        f"{{path}}: cannot do number {n} ({{why}}); {{hint}}": f"{{path}}: {n} {{hint}} {{why}}" for n in range(1500)
-    }
-    begun_s = time.process_time()
-    said = Tongue(Language.SPANISH, entries).said("/x: cannot do number 777 (full); wait")
-    assert said == "/x: 777 wait full"
-    assert time.process_time() - begun_s < 0.05
+def test_1500_templates_are_read_and_a_sentence_is_found_in_50_ms():
+    texts = (f"{{path}}: cannot do number {n} ({{why}}); {{hint}}" for n in range(1500))
+    text = "".join(f'msgid "{one}"\nmsgstr "{{hint}} {one[8:]}"\n\n' for one in texts)
+    took_s = []
+    for _ in range(5):  # other work on this machine makes some slower
+        begun_s = time.process_time()
+        said = Tongue(Language.SPANISH, entries_of(text)).said("/x: cannot do number 777 (full); wait")
+        took_s.append(time.process_time() - begun_s)
+        assert said == "wait cannot do number 777 (full); wait"
+    assert min(took_s) < 0.05
 
 
 @pytest.mark.parametrize(
@@ -101,6 +106,71 @@ def test_a_language_that_is_not_spoken_is_refused(capsys):
         main(["--language", "fr", "fleet"])
     assert ended.value.code == 2
     assert "choose from" in capsys.readouterr().err
+
+
+def test_help_is_said_once_and_names_of_commands_stay(capsys):
+    for arguments, lines in (
+        (["--language", "es", "--help"], ("opciones:", "    unit                crea y retira unidades")),
+        (
+            ["fleet", "revoke", "-h", "--language", "es"],
+            ("argumentos:", "  unit             nombre de la unidad, k-..."),
+        ),
+        (["--language", "es", "aim", "-h"], ("con --board sim:", "                        por defecto: day")),
+    ):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        shown = capsys.readouterr().out
+        assert shown.startswith("uso: kestrel-provision")
+        assert set(lines) <= set(shown.split("\n"))
+
+
+def test_a_failure_is_said_in_spanish_with_the_program_before_it(tmp_path, capsys):
+    assert main(["fleet", "list", str(tmp_path), "--language", "es"]) == 2
+    assert capsys.readouterr().err == (
+        f"kestrel-provision: no se puede leer {tmp_path}/fleet.json (no existe ese archivo o carpeta); "
+        "cree una flota con `kestrel-provision fleet init`\n"
+    )
+    with pytest.raises(SystemExit):
+        main(["--language", "es", "fleet", "init", str(tmp_path), "--host", "h", "--port", "x"])
+    assert capsys.readouterr().err.endswith(
+        "kestrel-provision fleet init: error: argumento --port: 'x' no es un valor válido (int)\n"
+    )
+
+
+def test_what_is_out_of_bounds_is_said_in_spanish(tmp_path, capsys):
+    survey = [
+        "survey",
+        "--language",
+        "es",
+        "--name",
+        "x",
+        "--longitude",
+        "-122",
+        "--bearing",
+        "5",
+        "--out",
+        str(tmp_path),
+    ]
+    assert main([*survey, "--latitude", "37", "--days", "99"]) == 2
+    assert capsys.readouterr().err == (
+        "kestrel-provision: se esperaba `float` de 30.0 o menos, en `$.days`; corrija esa opción\n"
+    )
+
+
+def test_a_survey_is_spanish_from_its_first_line_to_its_page(tmp_path, capsys):
+    options = ["--name", "Puerta norte", "--latitude", "37.8", "--longitude", "-122.4", "--bearing", "225"]
+    assert main(["survey", *options, "--out", str(tmp_path), "--language", "es"]) == 0
+    english = {"the", "and", "or", "of", "is", "with", "sun", "lens", "from", "Panel", "Worst"}
+    shown, _, last = capsys.readouterr().out.rstrip().rpartition("\n")
+    assert shown.startswith("La línea de vista es buena: ")
+    assert last.startswith("Para imprimir: file:///")
+    page = (tmp_path / "survey.html").read_text(encoding="utf-8")
+    assert '<html lang="es">' in page
+    texts = " ".join([shown, *texts_of(page)])
+    assert english & set(re.findall(r"[A-Za-z]+", texts)) <= {"Panel"}  # which is Spanish too
+    for word in ("diciembre", "21 jun", "ago", "horas de sol por día", "Puerta norte"):
+        assert word in texts
+    assert "<tspan>O</tspan> 270" in page
 
 
 def test_what_is_written_is_said_but_for_screens_and_loses_accents_that_a_terminal_lacks(monkeypatch):

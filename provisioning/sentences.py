@@ -162,6 +162,10 @@ class _Reader(ast.NodeVisitor):
         if not isinstance(node.value, ast.Constant):  # a docstring
             self.generic_visit(node)
 
+    def visit_Assign(self, node: ast.Assign) -> None:
+        if "__all__" not in map(ast.unparse, node.targets):
+            self.visit(node.value)
+
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
             self.visit(node.value)
@@ -182,6 +186,13 @@ class _Reader(ast.NodeVisitor):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         for one in [*node.args.defaults, *(one for one in node.args.kw_defaults if one), *node.body]:
             self.visit(one)
+
+    def visit_Dict(self, node: ast.Dict) -> None:
+        for one in node.values:  # what is looked up is not what is said
+            self.visit(one)
+
+    def visit_Set(self, node: ast.Set) -> None:
+        """Leave out what is only looked for."""
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         self.visit(node.value)
@@ -266,14 +277,19 @@ def _inner(node: ast.AST) -> Sequence[ast.AST]:
 
 
 def _formatted(text: str) -> str:
-    """Return a text for str.format as a template: {km:,.0f} becomes {km}; any other text as it is."""
+    """Return a text for str.format as a template: {km:,.0f} becomes {km}, {:.1f} {value}; any other text as it is."""
     try:
         pieces = list(string.Formatter().parse(text))
     except ValueError:
         return text
-    if not all(name is None or PLACE.fullmatch(f"{{{name.lower()}}}") for _, name, _, _ in pieces):
-        return text
-    return "".join(plain + ("" if name is None else f"{{{name}}}") for plain, name, _, _ in pieces)
+    found, names = "", set[str]()
+    for plain, name, _, _ in pieces:
+        place = _unused("value", names) if name == "" else (name or "").lower()
+        if name is not None and not PLACE.fullmatch(f"{{{place}}}"):
+            return text
+        names.add(place)
+        found += plain if name is None else f"{plain}{{{place}}}"
+    return found
 
 
 def _unused(name: str, taken: set[str]) -> str:

@@ -188,11 +188,14 @@ class _Reader(ast.NodeVisitor):
             self.visit(one)
 
     def visit_Dict(self, node: ast.Dict) -> None:
-        for one in node.values:  # what is looked up is not what is said
+        for one in node.keys:
+            self._looked_up(one)
+        for one in node.values:
             self.visit(one)
 
     def visit_Set(self, node: ast.Set) -> None:
-        """Leave out what is only looked for."""
+        for one in node.elts:
+            self._looked_up(one)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         self.visit(node.value)
@@ -227,7 +230,14 @@ class _Reader(ast.NodeVisitor):
         self._is_said = before
 
     def _said(self, node: ast.AST) -> None:
-        before, self._is_said = self._is_said, True
+        self._visit_as(node, is_said=True)
+
+    def _looked_up(self, node: ast.AST | None) -> None:
+        if node is not None:  # None stands for a dict that is spread into this one
+            self._visit_as(node, is_said=False)
+
+    def _visit_as(self, node: ast.AST, *, is_said: bool) -> None:
+        before, self._is_said = self._is_said, is_said
         self.visit(node)
         self._is_said = before
 

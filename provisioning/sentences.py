@@ -175,6 +175,10 @@ class _Reader(ast.NodeVisitor):
         if not isinstance(node.value, ast.Constant):  # a docstring
             self.generic_visit(node)
 
+    def visit_Assign(self, node: ast.Assign) -> None:
+        if "__all__" not in map(ast.unparse, node.targets):
+            self.visit(node.value)
+
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
             self.visit(node.value)
@@ -195,6 +199,16 @@ class _Reader(ast.NodeVisitor):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         for one in [*node.args.defaults, *(one for one in node.args.kw_defaults if one), *node.body]:
             self.visit(one)
+
+    def visit_Dict(self, node: ast.Dict) -> None:
+        for one in node.keys:
+            self._looked_up(one)
+        for one in node.values:
+            self.visit(one)
+
+    def visit_Set(self, node: ast.Set) -> None:
+        for one in node.elts:
+            self._looked_up(one)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         self.visit(node.value)
@@ -229,7 +243,14 @@ class _Reader(ast.NodeVisitor):
         self._is_said = before
 
     def _said(self, node: ast.AST) -> None:
-        before, self._is_said = self._is_said, True
+        self._visit_as(node, is_said=True)
+
+    def _looked_up(self, node: ast.AST | None) -> None:
+        if node is not None:  # None stands for a dict that is spread into this one
+            self._visit_as(node, is_said=False)
+
+    def _visit_as(self, node: ast.AST, *, is_said: bool) -> None:
+        before, self._is_said = self._is_said, is_said
         self.visit(node)
         self._is_said = before
 
@@ -279,14 +300,19 @@ def _inner(node: ast.AST) -> Sequence[ast.AST]:
 
 
 def _formatted(text: str) -> str:
-    """Return a text for str.format as a template: {km:,.0f} becomes {km}; any other text as it is."""
+    """Return a text for str.format as a template: {km:,.0f} becomes {km}, {:.1f} {value}; any other text as it is."""
     try:
         pieces = list(string.Formatter().parse(text))
     except ValueError:
         return text
-    if not all(name is None or PLACE.fullmatch(f"{{{name.lower()}}}") for _, name, _, _ in pieces):
-        return text
-    return "".join(plain + ("" if name is None else f"{{{name}}}") for plain, name, _, _ in pieces)
+    found, names = "", set[str]()
+    for plain, name, _, _ in pieces:
+        place = _unused("value", names) if name == "" else (name or "").lower()
+        if name is not None and not PLACE.fullmatch(f"{{{place}}}"):
+            return text
+        names.add(place)
+        found += plain if name is None else f"{plain}{{{place}}}"
+    return found
 
 
 def _unused(name: str, taken: set[str]) -> str:

@@ -61,14 +61,17 @@ class _Template:
     english: str
     spanish: str
     longest: str  # piece of plain text: what does not have it need not be compared
-    letters: int
+    fixed: int  # characters outside of its places
 
     def values(self, text: str) -> dict[str, str] | None:
         """Return what stands in the places if `text` fits; None if not, or if it fits because so little is fixed."""
         match = _pattern(self.english).fullmatch(text) if self.longest in text else None
-        if match is None or (self.letters < _FEW_LETTERS and any(one.count(" ") > 1 for one in match.groups())):
+        if match is None or (self._is_mostly_places() and any(one.count(" ") > 1 for one in match.groups())):
             return None
         return match.groupdict()
+
+    def _is_mostly_places(self) -> bool:
+        return len(_LETTER.findall(PLACE.sub("", self.english))) < _FEW_LETTERS
 
 
 class Tongue:
@@ -79,7 +82,7 @@ class Tongue:
         self.language = language
         given = entries if entries is not None or language is Language.ENGLISH else catalogue()
         self._fixed = {english: spanish for english, spanish in (given or {}).items() if not PLACE.search(english)}
-        self._templates = sorted(map(_template, _with_places(given or {})), key=lambda one: -one.letters)
+        self._templates = sorted(map(_template, _with_places(given or {})), key=lambda one: -one.fixed)
         self._known: dict[str, str] = {}
 
     def said(self, text: str) -> str:
@@ -113,7 +116,7 @@ class Tongue:
         return before + self._known[text] + after
 
     def _whole(self, text: str, depth: int) -> str | None:
-        """Return `text` said by one entry, that with most letters of its own; None if none fits."""
+        """Return `text` said by one entry, that with most text of its own; None if none fits."""
         if text in self._fixed:
             return self._fixed[text]
         for template in self._templates:
@@ -191,7 +194,7 @@ def _with_places(entries: Mapping[str, str]) -> Iterable[tuple[str, str]]:
 def _template(entry: tuple[str, str]) -> _Template:
     english, spanish = entry
     pieces = PLACE.split(english)[::2]
-    return _Template(english, spanish, max(pieces, key=len), len(_LETTER.findall("".join(pieces))))
+    return _Template(english, spanish, max(pieces, key=len), sum(map(len, pieces)))
 
 
 @functools.cache

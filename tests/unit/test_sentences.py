@@ -131,6 +131,7 @@ def test_what_to_do_fits_two_lines_of_the_screen_in_both_languages():
 
 def test_a_source_gives_its_texts_and_what_is_filled_in_has_a_name():
     source = '''
+__all__ = ["a sentence here"]
 """A docstring is not said."""
 def f(options, error, units):
     """Nor this one."""
@@ -139,12 +140,12 @@ def f(options, error, units):
     sys.stdout.write(f"{len(units)} {'unit' if len(units) == 1 else 'units'}\\\\nAll is well.\\\\n")
     parser.add_argument("--out", help="folder", metavar="DIR OUT")
     page = f"<p>Hello &amp; {options.name}</p><style>p small {{}}</style>"
-    return "{km:,.0f} km too far", re.compile("no words here"), "key", f"{a} {b}"
+    return "{km:,.0f} km too far", "from {:.1f} V to {:.1f} V", re.compile("no words here"), "key", f"{a} {b}"
 '''
     found = sentences.sentences(source.replace("\\\\", "\\"), "provisioning/x.py")
     assert [one.template for one in found if one.is_shown] == [
         "{folder}: cannot be read ({strerror})", "All is well.", "unit", "units", "folder", "Hello & {name}",
-        "{km} km too far",
+        "{km} km too far", "from {value} V to {value_2} V",
     ]  # fmt: skip
 
 

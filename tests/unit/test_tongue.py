@@ -74,7 +74,7 @@ def test_1500_templates_are_read_and_a_sentence_is_found_in_50_ms():
     texts = (f"{{path}}: cannot do number {n} ({{why}}); {{hint}}" for n in range(1500))
     text = "".join(f'msgid "{one}"\nmsgstr "{{hint}} {one[8:]}"\n\n' for one in texts)
     took_s = []
-    for _ in range(5):  # other work on this machine makes some slower
+    for _ in range(20):  # other work on this machine makes some slower
         begun_s = time.process_time()
         said = Tongue(Language.SPANISH, entries_of(text)).said("/x: cannot do number 777 (full); wait")
         took_s.append(time.process_time() - begun_s)

@@ -174,7 +174,7 @@ def test_an_answer_for_another_key_is_not_installed(fleet_path, tmp_path):
 def test_a_unit_needs_no_clock_to_ask_and_a_right_one_to_install(fleet_path, tmp_path):
     request = unit.request_new(tmp_path / "unit")
     answer = signing.sign(fleet_path, request, NOW, plan=PLAN)
-    with pytest.raises(ConfigRejected, match="clock says 01 January 1970, .* the clock is behind; let it have a network"):
+    with pytest.raises(ConfigRejected, match=r"clock says 01 January 1970, .* the clock is behind; let it"):
         unit.install(tmp_path / "unit", answer, dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
     assert not (tmp_path / "unit" / "device.crt").exists()
     for _ in range(2):  # once more does no harm

@@ -86,7 +86,7 @@ def opening_keys(folder: Path) -> OpeningKeys:
     paths = sorted((folder / OPENING_FOLDER).glob("*.key"))
     if not paths:
         raise ConfigRejected(f"{folder / OPENING_FOLDER}: there is no opening key; bring the fleet's own files")
-    return OpeningKeys(_opening_key(path) for path in paths)
+    return OpeningKeys(opening_key(path) for path in paths)
 
 
 def opening_key_path(key: OpeningKey) -> Path:
@@ -94,7 +94,8 @@ def opening_key_path(key: OpeningKey) -> Path:
     return OPENING_FOLDER / f"{key.key_id.hex()}.key"
 
 
-def _opening_key(path: Path) -> OpeningKey:
+def opening_key(path: Path) -> OpeningKey:
+    """Return the key at `path` that opens reads. Raises ConfigRejected."""
     try:
         return OpeningKey.from_pem(path.read_bytes())
     except OSError as error:

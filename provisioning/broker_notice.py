@@ -1,11 +1,12 @@
 """How a broker gets to know that a unit has been shut out: told at once where it runs here, else said what to copy."""
 
 import argparse
+import datetime as dt
 import sys
 from pathlib import Path
 
 from cloud import broker_files, fleet_folder
-from provisioning import fleet, installed_broker
+from provisioning import fleet, installed_broker, revocation
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -31,3 +32,10 @@ def renew(fleet_path: Path, broker: Path | None) -> None:
         f"{folder / broker_files.ACCESS_NAME} to {fleet.INSTALLED_FOLDER} on its machine, owned by mosquitto, and run "
         "`systemctl reload mosquitto` there.\n"
     )
+
+
+def warn(fleet_path: Path, now: dt.datetime) -> None:
+    """Say on standard error if the broker will soon let nobody in any more. Raises ConfigRejected."""
+    warning = revocation.warning(fleet_path, now)
+    if warning:
+        sys.stderr.write(f"kestrel-provision: {warning}\n")

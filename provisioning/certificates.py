@@ -64,12 +64,12 @@ def revocation_list_pem(revoked: x509.CertificateRevocationList) -> bytes:
     return revoked.public_bytes(Encoding.PEM)
 
 
-def new_authority(now: dt.datetime) -> Authority:
-    """Return a new self-signed authority that can sign leaf certificates and nothing deeper."""
-    key = new_tls_key()
+def new_authority(now: dt.datetime, key: ec.EllipticCurvePrivateKey | None = None) -> Authority:
+    """Return a new self-signed authority, of `key` or a new one, that can sign leaf certificates and nothing deeper."""
+    key = key or new_tls_key()
     name = name_of("Kestrel fleet authority")
     builder = (
-        _builder(name, name, key.public_key(), now, AUTHORITY_DAYS)
+        _builder(name, name, key.public_key(), now, now + dt.timedelta(days=AUTHORITY_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(is_authority=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -163,8 +163,10 @@ def _leaf(
     purpose: x509.ObjectIdentifier,
 ) -> x509.CertificateBuilder:
     public_key = request.public_key()
+    # what outlives its authority is refused with it (RFC 5280, section 6.1), and the registry must know when
+    until = min(now + dt.timedelta(days=days), authority.certificate.not_valid_after_utc)
     return (
-        _builder(request.subject, authority.certificate.subject, public_key, now, days)
+        _builder(request.subject, authority.certificate.subject, public_key, now, until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(is_authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
@@ -178,7 +180,7 @@ def _builder(
     issuer: x509.Name,
     public_key: CertificatePublicKeyTypes,
     now: dt.datetime,
-    days: int,
+    until: dt.datetime,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -187,7 +189,7 @@ def _builder(
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - CLOCK_SLACK)
-        .not_valid_after(now + dt.timedelta(days=days))
+        .not_valid_after(until)
     )
 
 

@@ -96,9 +96,7 @@ def _list(options: argparse.Namespace) -> None:
         ended = f"  ({entry.ended_utc}: {entry.reason})" if entry.ended_utc else ""
         sys.stdout.write(f"{entry.device_id:<12} {entry.state:<8} {entry.enrolled_utc}  {entry.site_name}{ended}\n")
     sys.stdout.write(f"{len(units)} {'unit' if len(units) == 1 else 'units'}\n")
-    warning = revocation.warning(options.folder, present())
-    if warning:
-        sys.stderr.write(f"kestrel-provision: {warning}\n")
+    broker_notice.warn(options.folder, present())
 
 
 def _revoke(options: argparse.Namespace) -> None:

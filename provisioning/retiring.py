@@ -83,7 +83,7 @@ def by_hand(fleet_path: Path, unit_folder: Path, reason: str, now: dt.datetime) 
 @contextlib.contextmanager
 def _operator(fleet_path: Path, now: dt.datetime) -> Iterator[ssl.SSLContext]:
     """Yield TLS as the operator. Its key lies in a private folder, which is where OpenSSL reads it, until the end."""
-    authority = fleet.load_authority(fleet_path)
+    authority = fleet.signing_authority(fleet_path, now)
     key = certificates.new_tls_key()
     request = certificates.signing_request(key, OPERATOR_USER)
     certificate = certificates.client_certificate(authority, request, OPERATOR_USER, now, days=1)

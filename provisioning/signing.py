@@ -44,7 +44,7 @@ def sign(fleet_path: Path, request: UnitRequest, now: dt.datetime, *, site: Site
     elif known is not None and known.public_key != base64_of(asked[-1]):
         raise _taken(request.device_id)
     settings = None if site is None else settings_of(fleet_path, request.device_id, site, request.token)
-    authority = fleet.load_authority(fleet_path)
+    authority = fleet.signing_authority(fleet_path, now)
     made = [
         certificates.client_certificate(authority, one, request.device_id, now, certificates.UNIT_DAYS) for one in asked
     ]

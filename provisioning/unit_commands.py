@@ -63,6 +63,7 @@ def _new(options: argparse.Namespace) -> None:
         f"{made.device_id} made in {options.unit_folder}; move it to /var/lib/kestrel on the unit's card, "
         "and leave no copy of it here: its key is the unit.\n"
     )
+    broker_notice.warn(options.fleet_folder, present())
 
 
 def _request(options: argparse.Namespace) -> None:
@@ -91,6 +92,7 @@ def _sign(options: argparse.Namespace) -> None:
         f"{answer.device_id} is registered with its new key; take {options.out}, which holds no secret, to the unit: "
         "`kestrel-provision unit install`.\n"
     )
+    broker_notice.warn(options.fleet_folder, present())
 
 
 def _install(options: argparse.Namespace) -> None:

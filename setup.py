@@ -52,6 +52,7 @@ setup(
         "gpiozero>=2.0.1",
         "dbus-fast>=5",  # ModemManager and logind; wheels for x86-64 and arm64
         "msgspec>=0.19",
+        "tuf>=7,<8",  # signed updates: root keys, roles and their documents
         "tqdm>=4.66",
     ],
     extras_require={

@@ -10,6 +10,9 @@ One folder, for the office and not for the road:
     receiver/   receiver.key receiver.crt fleet-ca.crt (reads.db)                  the receiver's identity and store
     receiver-2/ ...   the same files of each further receiver, but for the store
     registry/   one JSON file a unit
+    update/     root.json: whose word a unit takes for an update; there once the holders of the root keys have met
+                metadata/ targets/     what a web server shows (The Update Framework)
+                online/ holders.json holders/     keys of the other roles; who holds the root keys
 """
 
 import re
@@ -38,6 +41,8 @@ RECEIVER_KEY: Final = RECEIVER_FOLDER / "receiver.key"
 RECEIVER_CERTIFICATE: Final = RECEIVER_FOLDER / "receiver.crt"
 RECEIVER_AUTHORITY: Final = RECEIVER_FOLDER / "fleet-ca.crt"
 REGISTRY_FOLDER: Final = Path("registry")
+UPDATE_FOLDER: Final = Path("update")
+UPDATE_ROOT: Final = UPDATE_FOLDER / "root.json"
 
 STORE: Final = RECEIVER_FOLDER / "reads.db"
 

@@ -10,7 +10,7 @@ from cloud import broker_files, fleet_folder
 from cloud.registry import Registry, State
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
 from firmware.config import SuiteName
-from provisioning import broker_notice, fleet, receivers, retiring, revocation
+from provisioning import broker_notice, fleet, receivers, retiring, revocation, root_commands
 from provisioning.certificates import present
 
 
@@ -18,13 +18,16 @@ def add_to(subjects: Any) -> None:
     """Add the commands to the parser's subjects."""
     parser = subjects.add_parser("fleet", help="make and list fleets, take units out")
     commands = parser.add_subparsers(
-        title="command", required=True, metavar="init|add-key|add-receiver|list|revoke|retire"
+        title="command", required=True, metavar="init|root|add-key|add-receiver|list|revoke|retire"
     )
     init = commands.add_parser("init", help="make a fleet: authority, agency keys, broker and receiver files")
     init.add_argument("folder", type=Path, help="where; the office keeps it, no unit ever sees it")
     init.add_argument("--host", required=True, help="name or address of the broker, as the units can reach it")
     init.add_argument("--port", type=int, default=8883, help="the broker's port (default: %(default)s)")
+    root_commands.add_options(init)
+    init.add_argument("--no-update-keys", action="store_true", help="do not ask who holds the root keys, even here")
     init.set_defaults(command=_init)
+    root_commands.add_to(commands)
     add_key = commands.add_parser("add-key", help="make one more key that opens reads, beside or in place of another")
     add_key.add_argument("folder", type=Path, help="the fleet's folder")
     add_key.add_argument("--replaces", metavar="KEY_ID", help="the key that shall end (default: none)")
@@ -60,13 +63,27 @@ def add_to(subjects: Any) -> None:
 
 
 def _init(options: argparse.Namespace) -> None:
-    made = fleet.init(options.folder, host=options.host, port=options.port, now=present(), suite=options.suite)
+    folder, now = options.folder, present()
+    # killed while the holders met: the same command goes on there
+    if options.root_holders and (folder / fleet_folder.FLEET_NAME).exists():
+        root_commands.hold(folder, options)
+        return
+    made = fleet.init(folder, host=options.host, port=options.port, now=now, suite=options.suite)
     sys.stdout.write(
-        f"Fleet made in {options.folder}; its units will call {made.host} port {made.port}.\n"
-        f"Copy {options.folder / fleet_folder.BROKER_FOLDER} to {fleet.INSTALLED_FOLDER} on the broker's machine, "
+        f"Fleet made in {folder}; its units will call {made.host} port {made.port}.\n"
+        f"Copy {folder / fleet_folder.BROKER_FOLDER} to {fleet.INSTALLED_FOLDER} on the broker's machine, "
         "owned by mosquitto.\n"
-        f"Keep {options.folder / fleet_folder.OPENING_FOLDER} safe: its key opens every read, and nothing else does.\n"
+        f"Keep {folder / fleet_folder.OPENING_FOLDER} safe: its key opens every read, and nothing else does.\n"
     )
+    if not (options.root_holders or options.no_update_keys) and sys.stdin.isatty() and sys.stdout.isatty():
+        options.root_holders = root_commands.asked_names()
+    if options.root_holders:
+        root_commands.hold(folder, options)
+    else:
+        sys.stdout.write(
+            "Nobody vouches for updates yet: with the three people here who shall, do "
+            f"`kestrel-provision fleet root begin {folder} --root-holders A,B,C`.\n"
+        )
 
 
 def _add_key(options: argparse.Namespace) -> None:

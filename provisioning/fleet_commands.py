@@ -8,7 +8,7 @@ from typing import Any
 
 from cloud import broker_files, fleet_folder
 from cloud.registry import Registry, State
-from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
+from firmware.command_line import EXIT_FAULT
 from firmware.config import SuiteName
 from provisioning import broker_notice, fleet, receivers, retiring, revocation, root_commands
 from provisioning.certificates import present
@@ -116,21 +116,22 @@ def _list(options: argparse.Namespace) -> None:
     broker_notice.warn(options.folder, present())
 
 
-def _revoke(options: argparse.Namespace) -> None:
-    revocation.end(options.folder, options.unit, State.REVOKED, options.reason, present())
+def _revoke(options: argparse.Namespace) -> int:
+    now = present()
+    revocation.end(options.folder, options.unit, State.REVOKED, options.reason, now)
     sys.stdout.write(f"{options.unit} is revoked: the receiver rejects whatever it sends from now on.\n")
-    broker_notice.renew(options.folder, options.broker)
+    return broker_notice.shut_out(options.folder, options.unit, options, now)
 
 
 def _retire(options: argparse.Namespace) -> int:
-    notice = retiring.command(options.folder, options.unit, present(), wait_s=options.wait)
+    now = present()
+    notice = retiring.command(options.folder, options.unit, now, wait_s=options.wait)
     if notice is None:
         sys.stderr.write(
             f"kestrel-provision: {options.unit} has not answered in {options.wait:g} s; it hears the command when it "
             "comes back within a day of its last connection, else do this again, or revoke it\n"
         )
         return EXIT_FAULT
-    revocation.end(options.folder, options.unit, State.RETIRED, options.reason, present())
+    revocation.end(options.folder, options.unit, State.RETIRED, options.reason, now)
     sys.stdout.write(f"{options.unit} erases itself and is out of the fleet.\n")
-    broker_notice.renew(options.folder, options.broker)
-    return EXIT_STOPPED
+    return broker_notice.shut_out(options.folder, options.unit, options, now)

@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
-from firmware import identity
+from cloud import fleet_folder
+from cloud.registry import Registry
+from firmware import config, identity
 from firmware.config import SiteConfig, TokenConfig
 from firmware.faults import ConfigRejected
-from provisioning import broker_notice, durable_files, requests, retiring, signing, unit
+from provisioning import broker_notice, broker_proof, durable_files, requests, retiring, signing, unit
 from provisioning.certificates import present
 
 
@@ -42,6 +44,7 @@ def add_to(subjects: Any) -> None:
     rotate = commands.add_parser("rotate", help="give a unit a new key, where both folders are: request, sign, install")
     rotate.add_argument("fleet_folder", type=Path, help="the fleet's folder")
     rotate.add_argument("unit_folder", type=Path, help="the unit's folder")
+    broker_notice.add_proof_to(rotate)
     rotate.set_defaults(command=_rotate)
     retire = commands.add_parser("retire", help="erase a unit whose folder is here, and take it out of the fleet")
     retire.add_argument("fleet_folder", type=Path, help="the fleet's folder")
@@ -102,16 +105,34 @@ def _install(options: argparse.Namespace) -> None:
 
 
 def _rotate(options: argparse.Namespace) -> None:
+    units = Registry(options.fleet_folder / fleet_folder.REGISTRY_FOLDER)
+    device_id = config.load(options.unit_folder / identity.CONFIG_NAME).device_id
+    before = units.unit(device_id)
     unit.rotate(options.fleet_folder, options.unit_folder, present())
+    after = units.unit(device_id)
     sys.stdout.write(
-        f"The unit in {options.unit_folder} has a new key; restart its service. What it signed before is still taken.\n"
+        f"The unit in {options.unit_folder} has a new key, good until {after.certificate_until_utc[:10]}; restart its "
+        f"service. The old certificate ends on {before.certificate_until_utc[:10]}; what its key signed is taken until "
+        f"{next((one.accepted_until_utc[:10] for one in after.earlier_keys), before.certificate_until_utc[:10])}.\n"
     )
+    if options.prove:
+        sys.stdout.flush()
+        broker_proof.admitted(options.fleet_folder, device_id, retiring.unit_tls(options.unit_folder))
+        sys.stdout.write(f"Proven: the broker lets {device_id} in with its new certificate.\n")
 
 
-def _retire(options: argparse.Namespace) -> None:
-    device_id = retiring.by_hand(options.fleet_folder, options.unit_folder, options.reason, present())
-    sys.stdout.write(f"{device_id} is erased and out of the fleet.\n")
-    broker_notice.renew(options.fleet_folder, options.broker)
+def _retire(options: argparse.Namespace) -> int:
+    now = present()
+    retired = retiring.by_hand(options.fleet_folder, options.unit_folder, options.reason, now)
+    erased = retired.erased
+    sys.stdout.write(
+        f"{retired.device_id} is erased and out of the fleet.\n"
+        f"{erased.overwritten_bytes} bytes of its keys are zeros now, {erased.removed_files} files are gone, and no "
+        f"piece of a key is in the {erased.searched_files} files that are left in {options.unit_folder}.\n"
+    )
+    if erased.token_keys is not None:
+        sys.stdout.write(f"Keys destroyed in its token: {erased.token_keys}; none is left there.\n")
+    return broker_notice.shut_out(options.fleet_folder, retired.device_id, options, now, retired.own)
 
 
 def _site(options: argparse.Namespace) -> SiteConfig:

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from cloud import broker_files, fleet_folder
-from firmware.command_line import EXIT_STOPPED
 from provisioning import broker_proof, fleet, installed_broker, revocation
 
 
@@ -29,10 +28,10 @@ def add_proof_to(parser: argparse.ArgumentParser) -> None:
 
 def shut_out(
     fleet_path: Path, device_id: str, options: argparse.Namespace, now: dt.datetime, own: ssl.SSLContext | None = None
-) -> int:
+) -> None:
     """Let the broker on this machine know, or say how the one on another gets to know; then ask it, where it can be.
 
-    `own` is TLS as the unit had it. Returns the exit code. Raises ConfigRejected, NotProven and OSError.
+    `own` is TLS as the unit had it. Raises ConfigRejected, NotProven and OSError.
     """
     if options.broker is not None:
         installed_broker.renew(fleet_path, options.broker)
@@ -43,10 +42,18 @@ def shut_out(
         sys.stdout.write(
             f"The broker does not know yet: copy {folder / broker_files.REVOKED_NAME} and "
             f"{folder / broker_files.ACCESS_NAME} to {fleet.INSTALLED_FOLDER} on its machine, owned by mosquitto, run "
-            "`systemctl reload mosquitto` there, and do this again with --prove.\n"
+            f"`systemctl reload mosquitto` there, and then `kestrel-provision fleet prove {fleet_path} {device_id}`.\n"
         )
-        return EXIT_STOPPED
-    sys.stdout.flush()
+        return
+    prove(fleet_path, device_id, now, own)
+
+
+def prove(fleet_path: Path, device_id: str, now: dt.datetime, own: ssl.SSLContext | None = None) -> None:
+    """Knock at the fleet's broker for a unit that is out, and say how it refuses. `own` is TLS as the unit had it.
+
+    Raises ConfigRejected, NotProven and OSError.
+    """
+    sys.stdout.flush()  # what was done is said before the broker is waited for
     refusal = broker_proof.refused(fleet_path, device_id, now, own)
     serials, words = refusal.serials, refusal.words
     if refusal.with_own_key:
@@ -59,7 +66,6 @@ def shut_out(
             f"Proven: the broker let the office in and refused {device_id} ({words}), called with its serial numbers "
             f"({serials}).\n"
         )
-    return EXIT_STOPPED
 
 
 def warn(fleet_path: Path, now: dt.datetime) -> None:

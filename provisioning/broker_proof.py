@@ -21,10 +21,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from cloud import fleet_folder
 from cloud.broker_files import OPERATOR_USER
-from cloud.registry import Registry
+from cloud.registry import Registry, State
 from firmware.board.mqtt_session import SESSION_EXPIRY_S
 from firmware.board.tls import unreachable
-from firmware.faults import KestrelError
+from firmware.faults import ConfigRejected, KestrelError
 from provisioning.office_tls import tls_as
 
 ANSWER_LIMIT_S: Final = 10.0
@@ -72,6 +72,11 @@ def refused(fleet_path: Path, device_id: str, now: dt.datetime, own: ssl.SSLCont
     shared = fleet_folder.load(fleet_path)
     unit = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER).unit(device_id)
     at = (shared.host, shared.port)
+    if unit.state is State.ACTIVE:
+        raise ConfigRejected(
+            f"{device_id} is active, and the broker lets it in as it should; to shut it out, do `kestrel-provision "
+            "fleet revoke`"
+        )
     _office_gets_in(fleet_path, at, now)
     knocks: list[Callable[[], Answer]] = [] if own is None else [lambda: knock(*at, own, device_id)]
     for serial in unit.certificate_serials:
@@ -82,8 +87,8 @@ def refused(fleet_path: Path, device_id: str, now: dt.datetime, own: ssl.SSLCont
     if any(answer.is_in for answer in answers):
         raise NotProven(
             f"the broker at {at[0]} port {at[1]} still lets {device_id} in; bring it the lists of "
-            f"{fleet_path / fleet_folder.BROKER_FOLDER}, let it read them with `systemctl reload mosquitto`, and do "
-            "this again"
+            f"{fleet_path / fleet_folder.BROKER_FOLDER}, let it read them with `systemctl reload mosquitto`, and then "
+            f"do `kestrel-provision fleet prove {fleet_path} {device_id}`"
         )
     _office_gets_in(fleet_path, at, now)
     return Refusal(

@@ -2,13 +2,16 @@
 
 import argparse
 import datetime as dt
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from cloud import broker_files, fleet_folder
-from cloud.registry import Registry, State
-from firmware.command_line import EXIT_FAULT
+from cloud.registry import State
+from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
 from firmware.config import SuiteName
 from provisioning import broker_notice, fleet, receivers, retiring, revocation, root_commands
 from provisioning.certificates import present
@@ -18,7 +21,7 @@ def add_to(subjects: Any) -> None:
     """Add the commands to the parser's subjects."""
     parser = subjects.add_parser("fleet", help="make and list fleets, take units out")
     commands = parser.add_subparsers(
-        title="command", required=True, metavar="init|root|add-key|add-receiver|list|revoke|retire"
+        title="command", required=True, metavar="init|root|add-key|add-receiver|list|revoke|retire|prove"
     )
     init = commands.add_parser("init", help="make a fleet: authority, agency keys, broker and receiver files")
     init.add_argument("folder", type=Path, help="where; the office keeps it, no unit ever sees it")
@@ -50,15 +53,19 @@ def add_to(subjects: Any) -> None:
     add_receiver.set_defaults(command=_add_receiver)
     listing = commands.add_parser("list", help="list the units of a fleet")
     listing.add_argument("folder", type=Path, help="the fleet's folder")
+    listing.add_argument("--json", action="store_true", help="all that is known, for programs")
     listing.set_defaults(command=_list)
+    prove = commands.add_parser("prove", help="knock at the broker for a unit that is out, and say what it does")
+    prove.set_defaults(command=_prove)
     revoke = commands.add_parser("revoke", help="shut a unit out that is lost or stolen; it need not be reachable")
     revoke.set_defaults(command=_revoke)
     retire = commands.add_parser("retire", help="tell a unit to erase itself, and shut it out when it has said that")
     retire.add_argument("--wait", type=float, default=60.0, help="seconds for its answer (default: %(default)s)")
     retire.set_defaults(command=_retire)
-    for command in (revoke, retire):
+    for command in (revoke, retire, prove):
         command.add_argument("folder", type=Path, help="the fleet's folder")
         command.add_argument("unit", help="the unit's name, k-...")
+    for command in (revoke, retire):
         broker_notice.add_to(command)
 
 
@@ -107,20 +114,29 @@ def _add_receiver(options: argparse.Namespace) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    fleet_folder.load(options.folder)
-    units = Registry(options.folder / fleet_folder.REGISTRY_FOLDER).units()
-    for entry in units:
-        ended = f"  ({entry.ended_utc}: {entry.reason})" if entry.ended_utc else ""
-        sys.stdout.write(f"{entry.device_id:<12} {entry.state:<8} {entry.enrolled_utc}  {entry.site_name}{ended}\n")
-    sys.stdout.write(f"{len(units)} {'unit' if len(units) == 1 else 'units'}\n")
-    broker_notice.warn(options.folder, present())
+    from provisioning import fleet_listing  # noqa: PLC0415  brings the receiver's store with it
+
+    now = present()
+    found = fleet_listing.listing(options.folder, now)
+    if options.json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
+        return
+    count = len(found.units)
+    columns = shutil.get_terminal_size((fleet_listing.COLUMNS, 24)).columns
+    sys.stdout.write(f"{fleet_listing.table(found.units, now, columns)}{count} {'unit' if count == 1 else 'units'}\n")
+    for warning in found.warnings:
+        sys.stderr.write(f"kestrel-provision: {warning}\n")
 
 
-def _revoke(options: argparse.Namespace) -> int:
+def _prove(options: argparse.Namespace) -> None:
+    broker_notice.prove(options.folder, options.unit, present())
+
+
+def _revoke(options: argparse.Namespace) -> None:
     now = present()
     revocation.end(options.folder, options.unit, State.REVOKED, options.reason, now)
     sys.stdout.write(f"{options.unit} is revoked: the receiver rejects whatever it sends from now on.\n")
-    return broker_notice.shut_out(options.folder, options.unit, options, now)
+    broker_notice.shut_out(options.folder, options.unit, options, now)
 
 
 def _retire(options: argparse.Namespace) -> int:
@@ -134,4 +150,5 @@ def _retire(options: argparse.Namespace) -> int:
         return EXIT_FAULT
     revocation.end(options.folder, options.unit, State.RETIRED, options.reason, now)
     sys.stdout.write(f"{options.unit} erases itself and is out of the fleet.\n")
-    return broker_notice.shut_out(options.folder, options.unit, options, now)
+    broker_notice.shut_out(options.folder, options.unit, options, now)
+    return EXIT_STOPPED

@@ -88,6 +88,11 @@ def warning(fleet_path: Path, now: dt.datetime) -> str:
     ends = revoked.next_update_utc
     if ends is None or ends - now > dt.timedelta(days=WARN_DAYS):
         return ""
+    if ends < now:
+        return (
+            f"the fleet's authority and its list of revoked certificates ran out on {ends:%Y-%m-%d}, and the broker "
+            "lets nobody in; make a new fleet and move the units to it"
+        )
     return (
         f"the fleet's authority and its list of revoked certificates run out on {ends:%Y-%m-%d}, and then the broker "
         "lets nobody in; make a new fleet before that and move the units to it"

@@ -121,7 +121,7 @@ def _rotate(options: argparse.Namespace) -> None:
         sys.stdout.write(f"Proven: the broker lets {device_id} in with its new certificate.\n")
 
 
-def _retire(options: argparse.Namespace) -> int:
+def _retire(options: argparse.Namespace) -> None:
     now = present()
     retired = retiring.by_hand(options.fleet_folder, options.unit_folder, options.reason, now)
     erased = retired.erased
@@ -132,7 +132,7 @@ def _retire(options: argparse.Namespace) -> int:
     )
     if erased.token_keys is not None:
         sys.stdout.write(f"Keys destroyed in its token: {erased.token_keys}; none is left there.\n")
-    return broker_notice.shut_out(options.fleet_folder, retired.device_id, options, now, retired.own)
+    broker_notice.shut_out(options.fleet_folder, retired.device_id, options, now, retired.own)
 
 
 def _site(options: argparse.Namespace) -> SiteConfig:

@@ -16,7 +16,7 @@ from cloud.registry import Registry, State
 from firmware import erasure, identity
 from firmware.board.pkcs11_token import TokenKeys
 from firmware.config import TokenConfig
-from firmware.faults import ConfigRejected, DeviceFault, FaultCode
+from firmware.faults import ConfigRejected, DeviceFault
 from firmware.outbox import Outbox
 from firmware.retirement import Cause
 from provisioning import broker_proof, installed_broker, retiring, revocation, unit

@@ -112,6 +112,7 @@ def test_a_fleet_whose_list_runs_out_is_warned_two_years_before(fleet_path):
     assert f"run out on {ends:%Y-%m-%d}" in revocation.warning(
         fleet_path, ends - dt.timedelta(days=revocation.WARN_DAYS - 1)
     )
+    assert "ran out on" in revocation.warning(fleet_path, ends + dt.timedelta(days=1))
     (fleet_path / "broker" / broker_files.REVOKED_NAME).unlink()
     assert "is missing" in revocation.warning(fleet_path, NOW)
 
@@ -134,9 +135,9 @@ def test_the_command_line_revokes_and_lists(fleet_path, capsys):
     assert "systemctl reload mosquitto" in capsys.readouterr().out
     assert main(["fleet", "list", str(fleet_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "active" in lines[0]
-    assert "revoked" in lines[1]
-    assert lines[1].endswith(": stolen)")
+    assert "active" in lines[1]
+    assert "revoked" in lines[2]
+    assert lines[3].endswith(": stolen")
     assert main(["fleet", "revoke", str(fleet_path), "k-none0001", "--reason", "stolen"]) == 2
     assert "fleet list" in capsys.readouterr().err
 

@@ -53,7 +53,7 @@ def prove(fleet_path: Path, device_id: str, now: dt.datetime, own: ssl.SSLContex
 
     Raises ConfigRejected, NotProven and OSError.
     """
-    sys.stdout.flush()  # what was done is said before the broker is waited for
+    announce(fleet_path)
     refusal = broker_proof.refused(fleet_path, device_id, now, own)
     serials, words = refusal.serials, refusal.words
     if refusal.with_own_key:
@@ -66,6 +66,13 @@ def prove(fleet_path: Path, device_id: str, now: dt.datetime, own: ssl.SSLContex
             f"Proven: the broker let the office in and refused {device_id} ({words}), called with its serial numbers "
             f"({serials}).\n"
         )
+
+
+def announce(fleet_path: Path) -> None:
+    """Say that the broker is asked, which may take a while, after all that was said before. Raises ConfigRejected."""
+    shared = fleet_folder.load(fleet_path)
+    sys.stdout.write(f"Asking the broker at {shared.host} port {shared.port} ...\n")
+    sys.stdout.flush()
 
 
 def warn(fleet_path: Path, now: dt.datetime) -> None:

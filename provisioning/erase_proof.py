@@ -47,6 +47,7 @@ class Witness:
         self._windows: set[bytes] = set()
         for path in folder.iterdir():
             if any(name in path.name for name in (KEY_NAME, NEXT_KEY_NAME)) and stat.S_ISREG(path.lstat().st_mode):
+                path.chmod(0o600)  # one that its owner may not read must not save the unit
                 self._held.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
                 self._windows |= _windows(path.read_bytes())
 

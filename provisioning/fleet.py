@@ -158,9 +158,11 @@ def add_key(
     """Give the fleet one more opening key; return the fleet as it is now, and the key.
 
     Units made from now on seal to it too. The key with the id `replaces` ends after `overlap`; keys that have ended
-    leave fleet.json, and their opening keys stay. Raises ConfigRejected (no such key, too many keys), and OSError.
+    leave fleet.json, and their opening keys stay. Raises ConfigRejected (no such key, too many keys, an impossible clock),
+    and OSError.
     """
     shared = fleet_folder.load(folder)
+    signing_authority(folder, now)  # the ends of keys are counted from now
     key = OpeningKey.generate(SUITES[suite])
     known = {agency_keys.key_id(key_bytes(entry.key)).hex(): entry for entry in shared.agency_keys}
     if replaces is not None and replaces not in known:

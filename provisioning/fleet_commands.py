@@ -141,6 +141,8 @@ def _revoke(options: argparse.Namespace) -> None:
 
 def _retire(options: argparse.Namespace) -> int:
     now = present()
+    sys.stdout.write(f"Telling {options.unit} to erase itself; its answer may take {options.wait:g} s ...\n")
+    sys.stdout.flush()
     notice = retiring.command(options.folder, options.unit, now, wait_s=options.wait)
     if notice is None:
         sys.stderr.write(

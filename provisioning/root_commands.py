@@ -125,7 +125,7 @@ def _tell(fleet_path: Path, progress: "Progress") -> None:
     if progress.is_in_use:
         sys.stdout.write(
             f"Root {progress.version} is in use until {progress.expires:%Y-%m-%d}, signed by "
-            f"{_listed(progress.signed)}; new units get {fleet_path / fleet_folder.UPDATE_ROOT}.\n"
+            f"{_listed(progress.signed)}; units begin with {fleet_path / fleet_folder.UPDATE_ROOT}.\n"
         )
     else:
         sys.stdout.write(

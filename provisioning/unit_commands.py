@@ -116,7 +116,7 @@ def _rotate(options: argparse.Namespace) -> None:
         f"{next((one.accepted_until_utc[:10] for one in after.earlier_keys), before.certificate_until_utc[:10])}.\n"
     )
     if options.prove:
-        sys.stdout.flush()
+        broker_notice.announce(options.fleet_folder)
         broker_proof.admitted(options.fleet_folder, device_id, retiring.unit_tls(options.unit_folder))
         sys.stdout.write(f"Proven: the broker lets {device_id} in with its new certificate.\n")
 

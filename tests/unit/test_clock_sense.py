@@ -8,9 +8,9 @@ from cryptography import x509
 from made_reads import START_UTC_MS
 
 from cloud.registry import State
-from firmware.config import SiteConfig
+from firmware.config import SiteConfig, SuiteName
 from firmware.faults import ConfigRejected
-from provisioning import certificates, clock_sense, fleet, receivers, retiring, revocation, unit
+from provisioning import certificates, clock_sense, fleet, receivers, retiring, revocation, root_ceremony, unit
 from provisioning.__main__ import main
 
 NOW = dt.datetime.fromtimestamp(START_UTC_MS / 1000, tz=dt.UTC)
@@ -40,12 +40,27 @@ def place(made, tmp_path):
     return shutil.copytree(made, tmp_path / "place")
 
 
+class Said:
+    def known(self, holder):
+        return f"the passphrase of {holder}"
+
+    chosen = known
+
+
 SIGNING = {
     "unit new": lambda place, now: unit.enrol(place / "fleet", place / "second", SITE, now),
     "unit rotate": lambda place, now: unit.rotate(place / "fleet", place / "unit", now),
     "unit retire": lambda place, now: retiring.by_hand(place / "fleet", place / "unit", "worn out", now),
     "fleet revoke": lambda place, now: revocation.end(place / "fleet", NAME, State.REVOKED, "stolen", now),
     "fleet retire": lambda place, now: retiring.command(place / "fleet", NAME, now, wait_s=0.0),
+    "fleet add-key": lambda place, now: fleet.add_key(
+        place / "fleet", SuiteName.X25519, now, overlap=dt.timedelta(days=60)
+    ),
+    "fleet root begin": lambda place, now: root_ceremony.begin(place / "fleet", ("Ann Lee",), None, now, Said()),
+    "fleet root rotate": lambda place, now: root_ceremony.rotate(
+        place / "fleet", now, Said(), leaver=None, newcomer=None, online=False
+    ),
+    "fleet root refresh": lambda place, now: root_ceremony.refresh(place / "fleet", now),
     "fleet add-receiver": lambda place, now: receivers.add(place / "fleet", now),
 }
 

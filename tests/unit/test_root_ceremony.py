@@ -307,3 +307,57 @@ def test_a_key_file_is_never_overwritten_and_has_a_passphrase_that_takes_time(tm
     )
     assert "PBES2, PBKDF2, AES-256-CBC, Iteration 600000, PRF hmacWithSHA256" in said.stderr
     assert "friendlyName: Ann Lee" in said.stdout
+
+
+def test_a_rotation_that_was_broken_off_makes_no_second_key_for_who_joins(begun):
+    def rotate(said):
+        return root_ceremony.rotate(begun, NOW, said, leaver="Bo Kim", newcomer="Di Fox", online=False)
+
+    with pytest.raises(KeyboardInterrupt):
+        rotate(Said(away=("Di Fox",)))
+    assert not (begun / "update" / "waiting-root.json").exists()
+    rotate(Said())
+    (begun / "update" / "waiting-root.json").unlink()  # given up, or killed before it was written
+    made, said = key_file(begun, 4).read_bytes(), Said()
+    rotate(said)
+    assert said.asked == []
+    assert key_file(begun, 4).read_bytes() == made
+    assert not key_file(begun, 5).exists()
+
+
+@pytest.mark.parametrize(
+    ("leaver", "newcomer", "sentence"),
+    [
+        ("Bo Kim", None, "name both who leaves and who takes the key over"),
+        ("Eve", "Di Fox", "Eve holds no root key; those who do are Ann Lee, Bo Kim, Cy Roy"),
+        ("Bo Kim", "Cy Roy", "Cy Roy holds a root key already"),
+    ],
+)
+def test_a_change_of_holders_that_cannot_be_is_refused(begun, leaver, newcomer, sentence):
+    with pytest.raises(ConfigRejected, match=sentence):
+        root_ceremony.rotate(begun, NOW, Said(), leaver=leaver, newcomer=newcomer, online=False)
+    assert not (begun / "update" / "waiting-root.json").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"signatures": [], "signed": {"_type": "root"}}'])
+def test_a_root_or_a_list_of_holders_that_is_spoilt_is_one_sentence(begun, content):
+    holders = begun / "update" / "holders.json"
+    whole = holders.read_bytes()
+    holders.write_bytes(content)
+    with pytest.raises(ConfigRejected, match="bring the fleet's own file"):
+        root_ceremony.rotate(begun, NOW, Said(), leaver=None, newcomer=None, online=False)
+    holders.write_bytes(whole)
+    (begun / "update" / "root.json").write_bytes(content)
+    with pytest.raises(ConfigRejected, match="not a document of the update repository"):
+        root_ceremony.refresh(begun, NOW)
+
+
+def test_an_office_key_that_is_gone_is_said_and_replaced_by_the_holders(begun, client):
+    client()
+    (begun / "update" / "online" / "1" / "timestamp.key").unlink()
+    with pytest.raises(ConfigRejected, match=r"the key of timestamp is gone; .*--new-online-keys"):
+        root_ceremony.refresh(begun, NOW)
+    root_ceremony.rotate(begun, NOW, Said(), leaver=None, newcomer=None, online=True)
+    root_ceremony.sign(begun, key_file(begun, 2), NOW, Said())
+    root_ceremony.sign(begun, key_file(begun, 3), NOW, Said())
+    assert client().version == 2

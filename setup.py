@@ -53,6 +53,7 @@ setup(
         "dbus-fast>=5",  # ModemManager and logind; wheels for x86-64 and arm64
         "msgspec>=0.19",
         "segno>=1.6",  # labels: QR codes, pure Python
+        "tuf>=7,<8",  # signed updates: root keys, roles and their documents
         "tqdm>=4.66",
     ],
     extras_require={

@@ -169,7 +169,7 @@ def _certified(
     site_name: str | None,
 ) -> UnitAnswer:
     """Return the certificates of `request`, which has been checked, after registering them. None: the name as it is."""
-    authority = fleet.load_authority(fleet_path)
+    authority = fleet.signing_authority(fleet_path, now)
     made = [
         certificates.client_certificate(authority, one, request.device_id, now, certificates.UNIT_DAYS) for one in asked
     ]

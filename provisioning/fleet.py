@@ -158,7 +158,7 @@ def add_key(
     """Give the fleet one more opening key; return the fleet as it is now, and the key.
 
     Units made from now on seal to it too. The key with the id `replaces` ends after `overlap`; keys that have ended
-    leave fleet.json, and their opening keys stay. Raises ConfigRejected (no such key, too many keys, an impossible clock),
+    leave fleet.json, and their opening keys stay. Raises ConfigRejected (no such key, too many keys, a wrong clock),
     and OSError.
     """
     shared = fleet_folder.load(folder)

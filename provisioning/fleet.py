@@ -158,8 +158,8 @@ def add_key(
     """Give the fleet one more opening key; return the fleet as it is now, and the key.
 
     Units made from now on seal to it too. The key with the id `replaces` ends after `overlap`; keys that have ended
-    leave fleet.json, and their opening keys stay. Raises ConfigRejected (no such key, too many keys, an impossible
-    clock), and OSError.
+    leave fleet.json, and their opening keys stay. Raises ConfigRejected (no such key, too many keys, a wrong clock),
+    and OSError.
     """
     shared = fleet_folder.load(folder)
     signing_authority(folder, now)  # the ends of keys are counted from now

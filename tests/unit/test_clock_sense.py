@@ -78,7 +78,7 @@ def test_whatever_signs_refuses_and_neither_fleet_nor_unit_is_changed(place, nam
     assert "timedatectl" in str(refused.value)
     changed = {path for path, content in contents(place).items() if before.get(path) != content}
     # a key that waits for its certificate is made before anybody signs, and is used the next time
-    assert {path.name for path in changed} <= {"device.next.key"}
+    assert {path.name for path in changed} <= {"device.next.key", "request.json"}
 
 
 def test_a_fleet_is_not_made_in_1970(tmp_path):
@@ -104,7 +104,7 @@ def test_nothing_outlives_the_authority_that_signed_it(place):
 def test_the_office_is_told_when_it_certifies_with_an_authority_that_ends_soon(place, capsys, monkeypatch):
     late = NOW + dt.timedelta(days=certificates.AUTHORITY_DAYS - 30)
     monkeypatch.setattr("provisioning.unit_commands.present", lambda: late)
-    words = ["--name", "North gate", "--latitude", "1", "--longitude", "2"]
+    words = ["--name", "North gate", "--latitude", "37", "--longitude", "-122"]
     assert main(["unit", "new", str(place / "fleet"), str(place / "late"), *words]) == 0
     said = capsys.readouterr()
     assert said.out.startswith("k-")

@@ -55,6 +55,7 @@ setup(
         "dbus-fast>=5",  # ModemManager and logind; wheels for x86-64 and arm64
         "msgspec>=0.19",
         "segno>=1.6",  # labels: QR codes, pure Python
+        "tuf>=7,<8",  # signed updates: root keys, roles and their documents
         "tqdm>=4.66",
         "textual>=8,<9",  # the technician's full screen
         "polib>=1.2",  # the Spanish of the technician's tool: gettext's .po, read without a step of a build

@@ -12,6 +12,9 @@ One folder, for the office and not for the road:
     registry/   one JSON file a unit
     configurations/   what each unit was last given, one JSON file a unit; so where it hangs, which the registry hides
     labels/     the label of each unit, to be printed
+    update/     root.json: whose word a unit takes for an update; there once the holders of the root keys have met
+                metadata/ targets/     what a web server shows (The Update Framework)
+                online/ holders.json holders/     keys of the other roles; who holds the root keys
 """
 
 import re
@@ -92,7 +95,7 @@ def opening_keys(folder: Path) -> OpeningKeys:
     paths = sorted((folder / OPENING_FOLDER).glob("*.key"))
     if not paths:
         raise ConfigRejected(f"{folder / OPENING_FOLDER}: there is no opening key; bring the fleet's own files")
-    return OpeningKeys(_opening_key(path) for path in paths)
+    return OpeningKeys(opening_key(path) for path in paths)
 
 
 def opening_key_path(key: OpeningKey) -> Path:
@@ -100,7 +103,8 @@ def opening_key_path(key: OpeningKey) -> Path:
     return OPENING_FOLDER / f"{key.key_id.hex()}.key"
 
 
-def _opening_key(path: Path) -> OpeningKey:
+def opening_key(path: Path) -> OpeningKey:
+    """Return the key at `path` that opens reads. Raises ConfigRejected."""
     try:
         return OpeningKey.from_pem(path.read_bytes())
     except OSError as error:

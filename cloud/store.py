@@ -265,6 +265,11 @@ class ReadStore:
             rows = self._connection.execute("SELECT device_id FROM newest WHERE taken_utc_ms >= ?", (utc_ms,))
             return [device_id for (device_id,) in rows]
 
+    def newest_utc_ms(self) -> dict[str, int]:
+        """Return of each unit when the newest of what it said was taken (ms since 1970). Raises StoreRefused."""
+        with self._translated():
+            return dict(self._connection.execute("SELECT device_id, taken_utc_ms FROM newest").fetchall())
+
     def reads(self, limit: int) -> list[StoredRead]:
         """Return the newest `limit` reads, oldest first. Raises StoreRefused."""
         try:

@@ -45,7 +45,7 @@ def make(
     update_root = _update_root(fleet_path)
     issued = signing.issue(fleet_path, request, now, plan=plan, is_far_meant=is_far_meant)
     contents = Contents(answer=issued.answer, settings=issued.settings, region=issued.region, update_root=update_root)
-    return bundles.sealed(contents, request.device_id, request.bundle_key, fleet.load_authority(fleet_path))
+    return bundles.sealed(contents, request.device_id, request.bundle_key, fleet.signing_authority(fleet_path, now))
 
 
 def apply(

@@ -64,12 +64,12 @@ def revocation_list_pem(revoked: x509.CertificateRevocationList) -> bytes:
     return revoked.public_bytes(Encoding.PEM)
 
 
-def new_authority(now: dt.datetime) -> Authority:
-    """Return a new self-signed authority that can sign leaf certificates and nothing deeper."""
-    key = new_tls_key()
+def new_authority(now: dt.datetime, key: ec.EllipticCurvePrivateKey | None = None) -> Authority:
+    """Return a new self-signed authority, of `key` or a new one, that can sign leaf certificates and nothing deeper."""
+    key = key or new_tls_key()
     name = name_of("Kestrel fleet authority")
     builder = (
-        _builder(name, name, key.public_key(), now, AUTHORITY_DAYS)
+        _builder(name, name, key.public_key(), now, now + dt.timedelta(days=AUTHORITY_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(is_authority=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -99,15 +99,22 @@ def check_issued(certificate: x509.Certificate, authority_pem: bytes) -> None:
 
 
 def client_certificate(
-    authority: Authority, request: x509.CertificateSigningRequest, common_name: str, now: dt.datetime, days: int
+    authority: Authority,
+    request: x509.CertificateSigningRequest,
+    common_name: str,
+    now: dt.datetime,
+    days: int,
+    *,
+    serial: int | None = None,
 ) -> x509.Certificate:
-    """Return a certificate with which a client may connect.
+    """Return a certificate with which a client may connect, with a new serial number unless one is given.
 
     Raises ValueError if the request is not signed by its own key or asks for another name than `common_name`.
     """
     if not request.is_signature_valid or request.subject != name_of(common_name):
         raise ValueError("the signing request is not what it should be")
-    return _leaf(authority, request, now, days, ExtendedKeyUsageOID.CLIENT_AUTH).sign(authority.key, hashes.SHA256())
+    builder = _leaf(authority, request, now, days, ExtendedKeyUsageOID.CLIENT_AUTH, serial=serial)
+    return builder.sign(authority.key, hashes.SHA256())
 
 
 def server_certificate(
@@ -161,10 +168,14 @@ def _leaf(
     now: dt.datetime,
     days: int,
     purpose: x509.ObjectIdentifier,
+    *,
+    serial: int | None = None,
 ) -> x509.CertificateBuilder:
     public_key = request.public_key()
+    # what outlives its authority is refused with it (RFC 5280, section 6.1), and the registry must know when
+    until = min(now + dt.timedelta(days=days), authority.certificate.not_valid_after_utc)
     return (
-        _builder(request.subject, authority.certificate.subject, public_key, now, days)
+        _builder(request.subject, authority.certificate.subject, public_key, now, until, serial=serial)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(is_authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
@@ -178,16 +189,18 @@ def _builder(
     issuer: x509.Name,
     public_key: CertificatePublicKeyTypes,
     now: dt.datetime,
-    days: int,
+    until: dt.datetime,
+    *,
+    serial: int | None = None,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(public_key)
-        .serial_number(x509.random_serial_number())
+        .serial_number(x509.random_serial_number() if serial is None else serial)
         .not_valid_before(now - CLOCK_SLACK)
-        .not_valid_after(now + dt.timedelta(days=days))
+        .not_valid_after(until)
     )
 
 

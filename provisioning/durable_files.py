@@ -1,17 +1,27 @@
 """The technician's files: firmware.durable_files writes them, and what is there already is left alone."""
 
 import os
-from collections.abc import Iterable
+import re
 from pathlib import Path
 from typing import Final
 
-from firmware.durable_files import synchronise_folder, write
-from firmware.faults import ConfigRejected
+from firmware.durable_files import erase, synchronise_folder, write
 
-__all__ = ["PRIVATE_FOLDER", "give_folder", "make_folder", "publish", "refuse_to_replace", "remove", "write"]
+__all__ = [
+    "PRIVATE_FOLDER",
+    "erase",
+    "erase_unfinished",
+    "give_folder",
+    "make_folder",
+    "publish",
+    "remove",
+    "write",
+]
 
 PRIVATE_FOLDER: Final = 0o700
 READABLE: Final = 0o644
+UNFINISHED: Final = re.compile(r"\..+\.[a-z0-9_]{8}")
+"""What `write` calls a file that is not yet in its place: its name, and eight characters of `tempfile`."""
 
 
 def make_folder(path: Path) -> None:
@@ -40,14 +50,14 @@ def publish(path: Path, data: bytes, *, like: os.stat_result | None = None) -> N
     synchronise_folder(path.parent)
 
 
+def erase_unfinished(folder: Path) -> None:
+    """Overwrite and remove what a `write` that was killed has left in `folder`: it may be a key. Raises OSError."""
+    for path in sorted(folder.glob(".*")):
+        if UNFINISHED.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            erase(path)
+
+
 def remove(path: Path) -> None:
     """Remove the file at `path` durably. Raises OSError."""
     path.unlink()
     synchronise_folder(path.parent)
-
-
-def refuse_to_replace(paths: Iterable[Path]) -> None:
-    """Return if none of `paths` is there. Raises ConfigRejected: a key that is overwritten is gone for ever."""
-    for path in paths:
-        if path.exists():
-            raise ConfigRejected(f"{path} is there already, from an earlier attempt; move it away first")

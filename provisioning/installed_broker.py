@@ -9,9 +9,12 @@ import signal
 from pathlib import Path
 from typing import Final
 
+from cryptography import x509
+
 from cloud import broker_files, fleet_folder
+from cloud.registry import Registry
 from firmware.faults import ConfigRejected
-from provisioning import durable_files
+from provisioning import durable_files, fleet
 
 PROC: Final = Path("/proc")
 RENEWED: Final = {"crlfile": broker_files.REVOKED_NAME, "acl_file": broker_files.ACCESS_NAME}
@@ -32,6 +35,29 @@ def renew(fleet_path: Path, configuration: Path) -> None:
             durable_files.write(installed, made.read_bytes())
             os.chown(installed, owner.st_uid, owner.st_gid)
     os.kill(number, signal.SIGHUP)
+
+
+def check_shut_out(fleet_path: Path, configuration: Path, device_id: str) -> None:
+    """Return if the lists that `configuration` names shut this unit out: every serial number of it, and its topics.
+
+    Raises ConfigRejected with what they lack, and OSError.
+    """
+    places = _places(configuration)
+    unit = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER).unit(device_id)
+    revoked_path, access_path = Path(places["crlfile"]), Path(places["acl_file"])
+    hint = "let the broker have the fleet's own lists, and do this again"
+    try:
+        revoked = x509.load_pem_x509_crl(revoked_path.read_bytes())
+    except ValueError:
+        raise ConfigRejected(f"{revoked_path}: not a list of revoked certificates; {hint}") from None
+    if not revoked.is_signature_valid(fleet.load_authority(fleet_path).key.public_key()):
+        raise ConfigRejected(f"{revoked_path}: not signed by this fleet's authority; {hint}")
+    if any(
+        revoked.get_revoked_certificate_by_serial_number(int(serial, 16)) is None for serial in unit.certificate_serials
+    ):
+        raise ConfigRejected(f"{revoked_path}: does not name every certificate of {device_id}; {hint}")
+    if f"\nuser {device_id}\ntopic deny kestrel/v1/#\n" not in access_path.read_text(encoding="utf-8"):
+        raise ConfigRejected(f"{access_path}: does not deny {device_id} its topics; {hint}")
 
 
 def _places(configuration: Path) -> dict[str, str]:

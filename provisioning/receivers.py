@@ -14,12 +14,12 @@ def add(folder: Path, now: dt.datetime) -> str:
     A half-made one, without its certificate, is made again. Raises ConfigRejected and OSError.
     """
     fleet_folder.load(folder)
-    authority = fleet.load_authority(folder)
+    authority = fleet.signing_authority(folder, now)
     taken = fleet_folder.receivers(folder)
     numbers = [int(name.rpartition("-")[2]) for name in taken if name != RECEIVER_USER]
     name = f"{RECEIVER_USER}-{max(numbers, default=1) + 1}"
     durable_files.make_folder(folder / name)
-    for path, content in fleet.receiver_files(authority, name, now).items():
+    for path, content in fleet.receiver_files(folder, authority, name, now).items():
         durable_files.write(folder / path, content)
     revocation.renew(folder, now)
     return name

@@ -1,15 +1,15 @@
 """Retiring a unit: from afar by the fleet's signed command, or by hand with the unit's folder before one.
 
-The office calls the broker as `operator`, with a certificate that lives for one command and a key that no disk keeps
-any longer. A unit that is off line hears the command when it comes back, if that is within a day.
+The office calls the broker as `operator`, with a certificate that lives for one command. A unit that is off line hears
+the command when it comes back, if that is within a day.
 """
 
 import contextlib
 import datetime as dt
 import ssl
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +30,9 @@ from firmware.board.tls import tls_context, unreachable
 from firmware.faults import ConfigRejected, DocumentRejected, KestrelError
 from firmware.retirement import Cause, RetireCommand, RetiredNotice, key_hash, sign_command, verify_notice
 from firmware.topics import command_topic, retired_topic
-from provisioning import certificates, durable_files, fleet, revocation
+from provisioning import revocation
+from provisioning.erase_proof import Erasure, Witness
+from provisioning.office_tls import tls_as
 
 CONNECT_LIMIT_S: Final = 15.0
 COMMAND_EXPIRY_S: Final = 7 * 86_400
@@ -40,6 +42,15 @@ PACKET_BYTES_MAX: Final = 4096  # a notice is below 512 bytes, and nothing else 
 
 class BrokerDeaf(KestrelError):
     """The broker cannot be called, or does not take the command. The message says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetiredByHand:
+    """A unit that was erased here: what was found afterwards, and TLS as it had it, to knock at the broker with."""
+
+    device_id: str
+    erased: Erasure
+    own: ssl.SSLContext | None = field(repr=False)
 
 
 def command(fleet_path: Path, device_id: str, now: dt.datetime, *, wait_s: float) -> RetiredNotice | None:
@@ -59,46 +70,43 @@ def command(fleet_path: Path, device_id: str, now: dt.datetime, *, wait_s: float
         )
         for key in unit_keys
     ]
-    with _operator(fleet_path, now) as tls:
-        return _Call(shared, tls, device_id, unit_keys).make(documents, wait_s)
+    tls = tls_as(fleet_path, OPERATOR_USER, now)
+    return _Call(shared, tls, device_id, unit_keys).make(documents, wait_s)
 
 
-def by_hand(fleet_path: Path, unit_folder: Path, reason: str, now: dt.datetime) -> str:
-    """Take the unit in `unit_folder` out of the fleet and erase it; return its name.
+def by_hand(fleet_path: Path, unit_folder: Path, reason: str, now: dt.datetime) -> RetiredByHand:
+    """Take the unit in `unit_folder` out of the fleet, erase it, and look that nothing of its key is left.
 
     The fleet's side comes first: a power cut leaves a unit that nobody listens to, and the same command goes on.
-    Raises ConfigRejected if it is no unit of this fleet, Retired if it is one no more, DeviceFault(STORAGE_REFUSED),
-    and OSError.
+    Raises ConfigRejected if it is no unit of this fleet, Retired if it is one no more, DeviceFault (STORAGE_REFUSED,
+    also if something is left; KEY_UNUSABLE), and OSError.
     """
     with erasure.unless_retired(unit_folder, key_store_in):  # its first lines go on with what a power cut left
         settings = config.load(unit_folder / identity.CONFIG_NAME)
         keys = key_store(settings.token, unit_folder)
     if settings.seal.retirement_key != fleet_folder.load(fleet_path).retirement_key:
         raise ConfigRejected(f"{unit_folder}: the unit is of another fleet; name the fleet's own folder")
+    own = None
+    with contextlib.suppress(ConfigRejected):  # half of a unit is erased all the same
+        own = unit_tls(unit_folder)
     revocation.end(fleet_path, settings.device_id, State.RETIRED, reason, now)
-    erasure.erase(unit_folder, Cause.TECHNICIAN, keys)
-    return settings.device_id
+    with Witness(unit_folder, settings.token) as witness:
+        erasure.erase(unit_folder, Cause.TECHNICIAN, keys)
+        erased = witness.look()
+    return RetiredByHand(device_id=settings.device_id, erased=erased, own=own)
 
 
-@contextlib.contextmanager
-def _operator(fleet_path: Path, now: dt.datetime) -> Iterator[ssl.SSLContext]:
-    """Yield TLS as the operator. Its key lies in a private folder, which is where OpenSSL reads it, until the end."""
-    authority = fleet.load_authority(fleet_path)
-    key = certificates.new_tls_key()
-    request = certificates.signing_request(key, OPERATOR_USER)
-    certificate = certificates.client_certificate(authority, request, OPERATOR_USER, now, days=1)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)  # mode 0700
-        durable_files.write(folder / key_files.KEY_NAME, certificates.key_pem(key))
-        durable_files.write(folder / identity.CERTIFICATE_NAME, certificates.certificate_pem(certificate))
-        try:
-            yield tls_context(
-                fleet_path / fleet_folder.AUTHORITY_CERTIFICATE,
-                folder / identity.CERTIFICATE_NAME,
-                folder / key_files.KEY_NAME,
-            )
-        finally:
-            erasure.destroy_key(folder)
+def unit_tls(unit_folder: Path) -> ssl.SSLContext:
+    """Return TLS with the certificate and key of the unit in `unit_folder`.
+
+    It lives in memory: whoever has it can knock as the unit after its files are gone. Raises ConfigRejected if they are
+    not whole.
+    """
+    certificate = identity.load_certificate(unit_folder / identity.CERTIFICATE_NAME)
+    key_path = key_files.KeyFiles(unit_folder).path_of(identity.public_key_of(certificate))
+    if key_path is None:
+        raise ConfigRejected(f"{unit_folder / identity.CERTIFICATE_NAME}: its key is gone; {key_files.MAKE_AGAIN}")
+    return tls_context(unit_folder / identity.AUTHORITY_NAME, unit_folder / identity.CERTIFICATE_NAME, key_path)
 
 
 class _Call:

@@ -30,6 +30,7 @@ def end(fleet_path: Path, device_id: str, state: State, reason: str, now: dt.dat
     fleet_folder.load(fleet_path)
     units = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER)
     unit = units.unit(device_id)
+    fleet.signing_authority(fleet_path, now)  # before anything is marked: the lists are signed last
     if unit.state is State.ACTIVE:
         unit = msgspec.structs.replace(unit, state=state, ended_utc=now.strftime(UTC_FORMAT), reason=reason)
     elif state is State.RETIRED:
@@ -44,7 +45,7 @@ def renew(fleet_path: Path, now: dt.datetime) -> x509.CertificateRevocationList:
 
     Raises ConfigRejected and OSError.
     """
-    authority = fleet.load_authority(fleet_path)
+    authority = fleet.signing_authority(fleet_path, now)
     ended = [
         unit for unit in Registry(fleet_path / fleet_folder.REGISTRY_FOLDER).units() if unit.state is not State.ACTIVE
     ]
@@ -87,6 +88,11 @@ def warning(fleet_path: Path, now: dt.datetime) -> str:
     ends = revoked.next_update_utc
     if ends is None or ends - now > dt.timedelta(days=WARN_DAYS):
         return ""
+    if ends < now:
+        return (
+            f"the fleet's authority and its list of revoked certificates ran out on {ends:%Y-%m-%d}, and the broker "
+            "lets nobody in; make a new fleet and move the units to it"
+        )
     return (
         f"the fleet's authority and its list of revoked certificates run out on {ends:%Y-%m-%d}, and then the broker "
         "lets nobody in; make a new fleet before that and move the units to it"

@@ -169,7 +169,7 @@ def _certified(
     site_name: str | None,
 ) -> UnitAnswer:
     """Return the certificates of `request`, which has been checked, after registering them. None: the name as it is."""
-    authority = fleet.load_authority(fleet_path)
+    authority = fleet.signing_authority(fleet_path, now)
     made = [
         certificates.client_certificate(authority, one, request.device_id, now, certificates.UNIT_DAYS) for one in asked
     ]
@@ -240,7 +240,9 @@ def _refuse_registered(units: Registry, device_id: str, asked: list[x509.Certifi
 def _vouched_for(known: Unit | None, request: UnitRequest, asked: list[x509.CertificateSigningRequest]) -> Unit:
     """Return `known`, whose registered key stands behind the request. Raises ConfigRejected."""
     if known is None:
-        raise ConfigRejected(f"{request.device_id}: not a unit of this fleet; a new one is signed with its site's name")
+        raise ConfigRejected(
+            f"{request.device_id}: not a unit of this fleet; if it is a new one, give its site with --site FILE"
+        )
     is_same_key = known.public_key == base64_of(asked[-1])  # an answer that was lost on its way
     if is_same_key:
         return known

@@ -91,6 +91,7 @@ def request_new(unit_folder: Path, *, device_id: str | None = None, token: Token
     _refuse_unit(unit_folder)
     name = _name(unit_folder, device_id)
     durable_files.make_folder(unit_folder)
+    durable_files.erase_unfinished(unit_folder)
     keys = [store.prepare(None) for store in stores(unit_folder, token)]
     request = _request(name, token, keys, None)
     durable_files.write(unit_folder / REQUEST_NAME, requests.encode(request))
@@ -171,9 +172,13 @@ def take(unit_folder: Path, answer: UnitAnswer, now: dt.datetime) -> None:
 
 
 def _settle(unit_folder: Path, places: list[KeyStore], certified: Iterable[x509.Certificate]) -> None:
-    """End the keys that those of `certified` replace, and then what was asked. Raises OSError."""
+    """End the keys that those of `certified` replace, what was killed while it was written, and what was asked.
+
+    Raises OSError.
+    """
     for store, certificate in zip(places, certified, strict=True):
         store.settle(identity.public_key_of(certificate))
+    durable_files.erase_unfinished(unit_folder)
     if (unit_folder / REQUEST_NAME).exists():
         durable_files.remove(unit_folder / REQUEST_NAME)
 

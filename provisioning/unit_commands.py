@@ -7,11 +7,14 @@ from typing import Any
 
 import msgspec
 
+from cloud import fleet_folder
+from cloud.registry import Registry
 from firmware import config, identity
 from firmware.config import TokenConfig
 from firmware.faults import ConfigRejected
 from provisioning import (
     broker_notice,
+    broker_proof,
     bundling,
     durable_files,
     label_drawing,
@@ -52,6 +55,7 @@ def add_to(subjects: Any) -> None:
     label.set_defaults(command=_draw_label)
     rotate = commands.add_parser("rotate", help="give a unit a new key, where both folders are: request, sign, install")
     _add_folders(rotate, "fleet_folder", "unit_folder")
+    broker_notice.add_proof_to(rotate)
     rotate.set_defaults(command=_rotate)
     retire = commands.add_parser("retire", help="erase a unit whose folder is here, and take it out of the fleet")
     _add_folders(retire, "fleet_folder", "unit_folder")
@@ -124,6 +128,7 @@ def _new(options: argparse.Namespace) -> None:
         "and leave no copy of it here: its key is the unit.\n"
     )
     sys.stdout.write(f"Print its label {signing.label_path(options.fleet_folder, made.device_id)}, 50 x 25 mm.\n")
+    broker_notice.warn(options.fleet_folder, present())
 
 
 def _request(options: argparse.Namespace) -> None:
@@ -151,6 +156,7 @@ def _sign(options: argparse.Namespace) -> None:
         f"{answer.device_id} is registered with its new key; take {options.out}, which holds no secret, to the unit: "
         "`kestrel-provision unit install`.\n"
     )
+    broker_notice.warn(options.fleet_folder, present())
 
 
 def _install(options: argparse.Namespace) -> None:
@@ -172,6 +178,7 @@ def _bundle(options: argparse.Namespace) -> None:
         f"{request.device_id} is registered; {options.out} can be opened by this unit only: take it there, "
         "`kestrel-provision unit apply`.\n"
     )
+    broker_notice.warn(options.fleet_folder, present())
 
 
 def _apply(options: argparse.Namespace) -> None:
@@ -219,16 +226,34 @@ def _asked(options: argparse.Namespace) -> UnitRequest:
 
 
 def _rotate(options: argparse.Namespace) -> None:
+    units = Registry(options.fleet_folder / fleet_folder.REGISTRY_FOLDER)
+    device_id = config.load(options.unit_folder / identity.CONFIG_NAME).device_id
+    before = units.unit(device_id)
     unit.rotate(options.fleet_folder, options.unit_folder, present())
+    after = units.unit(device_id)
     sys.stdout.write(
-        f"The unit in {options.unit_folder} has a new key; restart its service. What it signed before is still taken.\n"
+        f"The unit in {options.unit_folder} has a new key, good until {after.certificate_until_utc[:10]}; restart its "
+        f"service. The old certificate ends on {before.certificate_until_utc[:10]}; what its key signed is taken until "
+        f"{next((one.accepted_until_utc[:10] for one in after.earlier_keys), before.certificate_until_utc[:10])}.\n"
     )
+    if options.prove:
+        broker_notice.announce(options.fleet_folder)
+        broker_proof.admitted(options.fleet_folder, device_id, retiring.unit_tls(options.unit_folder))
+        sys.stdout.write(f"Proven: the broker lets {device_id} in with its new certificate.\n")
 
 
 def _retire(options: argparse.Namespace) -> None:
-    device_id = retiring.by_hand(options.fleet_folder, options.unit_folder, options.reason, present())
-    sys.stdout.write(f"{device_id} is erased and out of the fleet.\n")
-    broker_notice.renew(options.fleet_folder, options.broker)
+    now = present()
+    retired = retiring.by_hand(options.fleet_folder, options.unit_folder, options.reason, now)
+    erased = retired.erased
+    sys.stdout.write(
+        f"{retired.device_id} is erased and out of the fleet.\n"
+        f"{erased.overwritten_bytes} bytes of its keys are zeros now, {erased.removed_files} files are gone, and no "
+        f"piece of a key is in the {erased.searched_files} files that are left in {options.unit_folder}.\n"
+    )
+    if erased.token_keys is not None:
+        sys.stdout.write(f"Keys destroyed in its token: {erased.token_keys}; none is left there.\n")
+    broker_notice.shut_out(options.fleet_folder, retired.device_id, options, now, retired.own)
 
 
 def _token(options: argparse.Namespace) -> TokenConfig | None:

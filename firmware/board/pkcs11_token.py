@@ -149,6 +149,11 @@ class TokenKeys:
             for pair in self._pairs(session):
                 pair.end()
 
+    def count(self) -> int:
+        """Return how many private keys of the unit the token has. Raises as `session`."""
+        with self.session() as session:
+            return len(self._pairs(session))
+
     def describe(self) -> str:
         """Return what kind of store this is."""
         return f"pkcs11: {self._config.token_label}"

@@ -57,7 +57,7 @@ def again(way, fleet, work):
     """Do it to the end; return what there is then."""
     way(fleet, work)
     folder = work / "unit"
-    left = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    left = sorted(path.name for path in folder.iterdir())
     units = Registry(fleet / fleet_folder.REGISTRY_FOLDER).units()
     labels = len(list((fleet / fleet_folder.LABELS_FOLDER).glob("k-*.svg")))
     return state(fleet, folder) | {"keys": keys_left(folder), "files": left, "units": len(units), "labels": labels}

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from loopback_fleet import CLOCK, NOW, SITE, Unit
 
 from cloud import broker_files, fleet_folder
+from cloud.broker_files import OPERATOR_USER
 from cloud.registry import Registry, State
 from firmware import erasure, identity
 from firmware.command_line import EXIT_RETIRED
@@ -28,6 +29,7 @@ from firmware.retirement import (
 from firmware.topics import command_topic, retired_topic
 from provisioning import retiring, unit
 from provisioning.__main__ import main
+from provisioning.office_tls import tls_as
 
 LIMIT_S = 60
 WINDOW_BYTES = 8
@@ -123,10 +125,10 @@ def test_forged_foreign_replayed_and_old_commands_are_refused_and_counted(broker
         sign_command(dataclasses.replace(good, issued_utc_ms=good.issued_utc_ms - COMMAND_LIFE_MS - 60_000), fleet_key),
     ]
     shared = fleet_folder.load(fleet_path)
-    with retiring._operator(fleet_path, NOW) as tls:
-        for number, document in enumerate(bad, start=1):
-            assert retiring._Call(shared, tls, device_id, [own_key]).make([document], 0.0) is None
-            assert made.run_until(lambda number=number: made.guard.rejected_commands == number)
+    tls = tls_as(fleet_path, OPERATOR_USER, NOW)
+    for number, document in enumerate(bad, start=1):
+        assert retiring._Call(shared, tls, device_id, [own_key]).make([document], 0.0) is None
+        assert made.run_until(lambda number=number: made.guard.rejected_commands == number)
     assert not made.guard.is_over.is_set()
     assert identity.load(tmp_path / "unit", device_id).device_id == device_id
 

@@ -174,9 +174,7 @@ def test_an_answer_for_another_key_is_not_installed(fleet_path, tmp_path):
 def test_a_unit_needs_no_clock_to_ask_and_a_right_one_to_install(fleet_path, tmp_path):
     request = unit.request_new(tmp_path / "unit")
     answer = signing.sign(fleet_path, request, NOW, plan=PLAN)
-    with pytest.raises(
-        ConfigRejected, match="clock says 01 January 1970, .* the clock is behind; let it have a network"
-    ):
+    with pytest.raises(ConfigRejected, match=r"clock says 01 January 1970, .* the clock is behind; let it"):
         unit.install(tmp_path / "unit", answer, dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
     assert not (tmp_path / "unit" / "device.crt").exists()
     for _ in range(2):  # once more does no harm
@@ -199,9 +197,10 @@ def test_a_unit_with_a_token_has_two_certificates_of_one_name(fleet_path, tmp_pa
 
 
 def test_the_self_check_judges_the_certificate_in_the_token_too(fleet_path, tmp_path, token):
-    settings = unit.enrol(fleet_path, tmp_path / "unit", SITE, NOW, device_id=DEVICE, token=token)
+    later = NOW + dt.timedelta(days=100)
+    settings = unit.enrol(fleet_path, tmp_path / "unit", SITE, later, device_id=DEVICE, token=token)
     both = host_facts.certificate(settings, tmp_path / "unit")
-    unit.enrol(fleet_path, tmp_path / "older", SITE, NOW - dt.timedelta(days=100), device_id="k-older")
+    unit.enrol(fleet_path, tmp_path / "older", SITE, NOW, device_id="k-older")
     shutil.copy(tmp_path / "older" / "device.crt", tmp_path / "unit" / "signing.crt")
     older = host_facts.certificate(settings, tmp_path / "unit")
     assert both.until_utc_ms - older.until_utc_ms == 100 * 86_400_000

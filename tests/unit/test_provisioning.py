@@ -295,12 +295,42 @@ def test_a_fleet_file_that_is_spoilt_is_refused(fleet_path, content):
         fleet_folder.load(fleet_path)
 
 
-def test_keys_that_are_there_are_never_replaced(fleet_path):
-    before = files(fleet_path / "agency")
+def test_a_fleet_that_was_half_made_goes_on_with_the_keys_that_it_has(fleet_path):
+    keys = {name: content for name, content in files(fleet_path).items() if name.suffix == ".key"}
+    assert len(keys) == 6
+    shared = fleet_folder.load(fleet_path)
     (fleet_path / "fleet.json").unlink()
-    with pytest.raises(ConfigRejected, match="move it away first"):
+    for name in (fleet_folder.RECEIPT_KEY, fleet_folder.RECEIVER_CERTIFICATE, fleet_folder.AUTHORITY_CERTIFICATE):
+        (fleet_path / name).unlink()
+    (fleet_path / "authority" / ".fleet-ca.key.k3x9_abc").write_bytes(keys[fleet_folder.AUTHORITY_KEY])
+    again = fleet.init(fleet_path, host="other.example", port=8884, now=NOW)
+    after = files(fleet_path)
+    assert {name for name in keys if after[name] != keys[name]} == {fleet_folder.RECEIPT_KEY}
+    assert (again.host, again.agency_keys, again.retirement_key) == (
+        "other.example",
+        shared.agency_keys,
+        shared.retirement_key,
+    )
+    assert [name for name in after if name.name.startswith(".")] == []
+    unit.enrol(fleet_path, fleet_path.parent / "unit", SITE, NOW)
+
+
+def test_a_fleet_that_has_lost_its_file_and_not_its_units_is_not_made_again(fleet_path, unit_path):
+    (fleet_path / "fleet.json").unlink()
+    before = files(fleet_path)
+    with pytest.raises(ConfigRejected, match="bring that file back from a copy"):
         fleet.init(fleet_path, host="broker.example", port=8883, now=NOW)
-    assert files(fleet_path / "agency") == before
+    assert files(fleet_path) == before
+
+
+def test_an_authority_whose_key_is_gone_gets_no_other(fleet_path):
+    (fleet_path / "fleet.json").unlink()
+    (fleet_path / fleet_folder.AUTHORITY_KEY).unlink()
+    with pytest.raises(ConfigRejected, match="bring the key"):
+        fleet.init(fleet_path, host="broker.example", port=8883, now=NOW)
+    (fleet_path / fleet_folder.AUTHORITY_KEY).write_bytes(certificates.key_pem(certificates.new_tls_key()))
+    with pytest.raises(ConfigRejected, match="not the key of its certificate"):
+        fleet.init(fleet_path, host="broker.example", port=8883, now=NOW)
 
 
 def test_a_unit_whose_entry_is_removed_is_unknown_at_once(fleet_path, unit_path):

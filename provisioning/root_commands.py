@@ -62,6 +62,8 @@ def hold(fleet_path: Path, options: argparse.Namespace) -> None:
 
     Raises ConfigRejected and OSError.
     """
+    sys.stdout.write("Making the root keys ...\n")
+    sys.stdout.flush()
     from provisioning import root_ceremony  # noqa: PLC0415  slow to load
 
     names = options.root_holders or ()

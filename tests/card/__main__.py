@@ -143,10 +143,8 @@ def look_at_machine(answers):
     must(answers["kernel"].split()[2] == "aarch64", f"a whole machine: {answers['kernel'].strip()}")
     print("".join(f"       {line}\n" for line in answers["as-installed"].splitlines()), end="")
     before = dict(line.split("=", 1) for line in answers["as-installed"].splitlines())
-    must(
-        before["ExecMainStatus"] == "1" and "camera-absent" in answers["journal"],
-        "kestrel.service as installed: without a camera it ends, says so, and is started again",
-    )
+    must(before["ExecMainStatus"] == "1", "kestrel.service as installed: without a camera it ends")
+    must("camera-absent" in answers["journal"], "and says that the camera is absent")
     must(before["NRestarts"] != "0", f"and is started again: {before['NRestarts']} times so far")
     must(
         answers["sockets-as-installed"] == answers["sockets"] == "",

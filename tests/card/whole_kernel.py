@@ -16,9 +16,7 @@ from tests.card.card_roots import FOLDER
 
 PACKAGE = "linux-image-arm64"
 BUSYBOX = "busybox-static"
-MODULES = ("virtio_pci", "virtio_blk", "ext4", "i6300esb")
-"""Disk, file system, and the watchdog, which must be there when systemd starts; Raspberry Pi's kernel has its own."""
-
+MODULES = ("virtio_pci", "virtio_blk", "ext4")
 DISK = "/dev/vda2"
 
 INIT = f"""#!/bin/busybox sh

@@ -141,15 +141,9 @@ def look_at_files(root):
 def look_at_machine(answers):
     """Look at what a whole machine said; return the self-check's answer. Raises Wrong."""
     must(answers["kernel"].split()[2] == "aarch64", f"a whole machine: {answers['kernel'].strip()}")
-    print("".join(f"       {line}\n" for line in answers["as-installed"].splitlines()), end="")
-    before = dict(line.split("=", 1) for line in answers["as-installed"].splitlines())
-    must(before["ExecMainStatus"] == "1", "kestrel.service as installed: without a camera it ends")
-    must("camera-absent" in answers["journal"], "and says that the camera is absent")
-    must(before["NRestarts"] != "0", f"and is started again: {before['NRestarts']} times so far")
-    must(
-        answers["sockets-as-installed"] == answers["sockets"] == "",
-        "ss -lntu: nothing listens, with the network up and the service running",
-    )
+    must("camera-absent" in answers["journal"], "kestrel.service as installed: it says that the camera is absent")
+    must("NRestarts=0" not in answers["as-installed"], "ends, and is started again")
+    must(answers["sockets-as-installed"] == answers["sockets"] == "", "ss -lntu: nothing listens, then and later")
     return json.loads(answers["self-check.json"])
 
 

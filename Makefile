@@ -75,9 +75,9 @@ audit: .venv-product/.made .venv-audit/.made
 arm64: $(VENV)/.base emulator
 	@$(BIN)/python -m tests.arm64 $(ARM64_OPTIONS)
 
-# The card's installer on real Debian roots, killed on the way, booted and asked; CARD=bookworm-amd64, trixie-amd64 or
-# bookworm-arm64 for one of them. Needs root, half an hour and more, and 4 GB in build/card.
-card-test: $(VENV)/.base tools emulator
+# The card's installer on real Debian roots, killed on the way, booted and asked, that of arm64 in a whole emulated
+# machine; CARD=bookworm-amd64, trixie-amd64 or bookworm-arm64 for one of them. Needs root, an hour, and 6 GB in build/card.
+card-test: $(VENV)/.base tools emulator machine
 	@$(SUDO) nice $(BIN)/python -m tests.card $(if $(CARD),--card $(CARD))
 
 # The venv is made once and renewed when setup.py changes. A half-made one has no marker and is made again.
@@ -120,7 +120,7 @@ $(VENV)/.train: $(VENV)/.dev
 	@$(PIP) --editable '.[train]'
 	@touch $@
 
-.PHONY: mosquitto tools softhsm compiler message-bus emulator python3-venv fonts
+.PHONY: mosquitto tools softhsm compiler message-bus emulator machine python3-venv fonts
 # Debian starts a broker of its own when it installs one; nobody here asked for that one.
 mosquitto:
 	@command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || { \
@@ -162,6 +162,14 @@ emulator:
 	@command -v qemu-aarch64-static >/dev/null && command -v mmdebstrap >/dev/null && command -v arch-test >/dev/null || { \
 	    echo "Installing Debian's qemu-user-static, mmdebstrap and arch-test (needs root, this once) ..."; \
 	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends qemu-user-static mmdebstrap arch-test; \
+	}
+
+# A whole arm64 machine, and what writes a card for it as an image.
+MACHINE_PACKAGES := qemu-system-arm fdisk dosfstools mtools e2fsprogs kmod
+machine:
+	@dpkg -s $(MACHINE_PACKAGES) >/dev/null 2>&1 || { \
+	    echo "Installing Debian's $(MACHINE_PACKAGES) (for tests only) ..."; \
+	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends $(MACHINE_PACKAGES); \
 	}
 
 python3-venv:

@@ -82,9 +82,10 @@ def _bundle(options: argparse.Namespace) -> None:
 def _install(options: argparse.Namespace) -> None:
     mounted.require_superuser()
     progress = Progress()
-    card = mounted.look(options.root)
+    with mounted.answering(options.root):
+        card = mounted.look(options.root)
     given = bundle.load_for(options.bundle, card) if options.bundle else None
-    with locked(card.root) as lock:
+    with mounted.answering(card.root), locked(card.root) as lock:
         inside = InsideRoot(card=card, bundle_folder=given.folder if given else None, lock=lock, tick=progress.tick)
         wishes = Wishes(is_read_only=options.read_only, kept_account=options.log_in)
         table = installing.steps(card, given, inside, wishes)
@@ -94,7 +95,7 @@ def _install(options: argparse.Namespace) -> None:
             lambda part: progress.begun(_title(part)),
             lambda _, count: progress.ended(f"{count} done" if count else "as it should be"),
         )
-    _say_end(card, mended)
+        _say_end(card, mended)
 
 
 def _say_end(card: mounted.Card, mended: int) -> None:
@@ -113,7 +114,11 @@ def _say_end(card: mounted.Card, mended: int) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    card = mounted.look(options.root)
+    with mounted.answering(options.root):
+        return _check_on(mounted.look(options.root))
+
+
+def _check_on(card: mounted.Card) -> int:
     with locked(card.root) as lock:
         inside = InsideRoot(card=card, bundle_folder=None, lock=lock, tick=lambda: None)
         found = installing.examine(installing.steps(card, None, inside, Wishes()))

@@ -4,17 +4,21 @@ Started by `inside` in namespaces of its own, so whatever is mounted here is gon
 until the program has ended.
 """
 
+import errno
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from provisioning.card.inside import BUNDLE_INSIDE, CANNOT_EXECUTE, ENVIRONMENT
+from provisioning.card.inside import BUNDLE_INSIDE, CANNOT_EXECUTE, ENVIRONMENT, NOT_STARTED
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Mount, change the root, run; return the program's exit code, CANNOT_EXECUTE if it is another machine's."""
+    """Mount, change the root, run; return the program's exit code.
+
+    CANNOT_EXECUTE if it is another machine's, NOT_STARTED if it cannot be started for another reason.
+    """
     lock, root, bundle, *words = arguments
     _mount(Path(root), bundle)
     os.chroot(root)
@@ -25,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         ).returncode
     except OSError as error:
         sys.stderr.write(f"{words[0]}: {error.strerror}\n")
-        return CANNOT_EXECUTE
+        return CANNOT_EXECUTE if error.errno == errno.ENOEXEC else NOT_STARTED
 
 
 def _mount(root: Path, bundle: str) -> None:

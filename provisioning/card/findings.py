@@ -37,6 +37,7 @@ class Refusal(enum.StrEnum):
     """Why a command cannot go on."""
 
     NO_ROOT = "no-root"
+    CARD_SILENT = "card-silent"
     HALF_WRITTEN = "half-written"
     NOT_DEBIAN = "not-debian"
     OTHER_SUITE = "other-suite"

@@ -34,6 +34,9 @@ TAIL_CHARACTERS: Final = 300
 CANNOT_EXECUTE: Final = 126
 """What `entering` ends with when the kernel does not know the program's format (ENOEXEC)."""
 
+NOT_STARTED: Final = 127
+"""And when the program is missing or cannot be read, as shells do."""
+
 
 class Inside(Protocol):
     """What runs the card's programs. There is one more behind it: the tests' fake of a card."""

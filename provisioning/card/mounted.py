@@ -1,8 +1,12 @@
 """A card's system as it lies mounted somewhere: what it is, and whether it is one that can become a unit's."""
 
+import errno
 import os
 import shutil
 import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +26,12 @@ ELF_HEADER: Final = struct.Struct("<4sB13xH")  # magic, class (1: 32 bits), then
 PROBE: Final = "usr/bin/dpkg"
 NEEDED: Final = ("etc/os-release", PROBE, "var/lib/dpkg/status", "etc/passwd", "etc/shadow")
 MB: Final = 1_000_000
+SILENT: Final = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EROFS, errno.ENODEV, errno.ENXIO})
+"""What the kernel says of a disk that is gone, of a file system that is not whole, and of one that was made read-only
+for that (errno(3); ext4's EFSCORRUPTED is EUCLEAN, its EFSBADCRC is EBADMSG)."""
+
+OF_PROGRAMS: Final = frozenset({Refusal.COMMAND_FAILED, Refusal.CANNOT_RUN})
+"""What is refused where one of the card's programs did not end well, for whatever reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +63,51 @@ def look(root: Path) -> Card:
     if not root.is_dir():
         raise CardRefused(Refusal.NO_ROOT, root=str(root))
     for name in NEEDED:
-        if not (root / name).is_file() or not (root / name).stat().st_size:
-            raise CardRefused(Refusal.HALF_WRITTEN, root=str(root), what=name)
+        if not (root / name).is_file() or not _is_written(root / name):
+            raise CardRefused(Refusal.HALF_WRITTEN, root=str(root), what=f"whole {name}")
     return Card(root=root, suite=_suite(root), architecture=_architecture(root))
+
+
+@contextmanager
+def answering(root: Path) -> Iterator[None]:
+    """Say of work on the card at `root` that fails because the card no longer answers that it does not.
+
+    Raises CardRefused (CARD_SILENT) in place of what the work raised, which may be a program of the card that failed.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in SILENT:
+            raise
+        raise CardRefused(Refusal.CARD_SILENT, root=str(root), tail=os.strerror(error.errno)) from error
+    except CardRefused as refused:
+        if refused.refusal in OF_PROGRAMS and (why := _silence(root)):
+            raise CardRefused(Refusal.CARD_SILENT, root=str(root), tail=why) from refused
+        raise
+
+
+def _silence(root: Path) -> str:
+    """Return why nothing can be kept on the card, or an empty string. Memory still has what was read: so it writes."""
+    try:
+        with tempfile.TemporaryFile(dir=root) as file:
+            file.write(bytes(1))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno in SILENT else ""
+    return ""
 
 
 def is_overlaid(mounts: str) -> bool:
     """Return whether the running system's root is an overlay, by the text of /proc/mounts (proc_pid_mounts(5))."""
     kinds = [line.split()[2] for line in mounts.splitlines() if line.split()[1:2] == ["/"]]
     return kinds[-1:] == ["overlay"]
+
+
+def _is_written(path: Path) -> bool:
+    """Return whether the file begins with something: what was not written to the card's end is empty or zeros."""
+    with path.open("rb") as file:
+        return file.read(1) not in {b"", b"\0"}
 
 
 def _suite(root: Path) -> str:

@@ -8,6 +8,9 @@ from provisioning.card.findings import Finding, Flaw, Part, Refusal
 
 REFUSALS: Final[Mapping[Refusal, str]] = {
     Refusal.NO_ROOT: "{root} is no folder; mount the card's big partition and give its folder as --root",
+    Refusal.CARD_SILENT: "nothing can be read from the card at {root} or kept on it ({tail}): it was taken out, locked "
+    "by its switch, half written or is worn out; put it in again, mount it and do this again, and if this comes again, "
+    "write Raspberry Pi OS Lite (64-bit) to another card",
     Refusal.HALF_WRITTEN: "{root} has no {what}: the card is half written, or this is not its system partition; "
     "write Raspberry Pi OS Lite (64-bit) to it again",
     Refusal.NOT_DEBIAN: "{root} holds {what}; write Raspberry Pi OS Lite (64-bit) to the card",

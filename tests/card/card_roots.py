@@ -14,11 +14,14 @@ from pathlib import Path
 
 from provisioning.card.fetching import Wanted, apt_folder
 from tests.arm64.emulated_pi import ROOT, UNPACKER, NoEmulation, once
+from tests.card.card_image import BOOT_PARTITION, SYSTEM_PARTITION
 
 FOLDER = ROOT / "build" / "card"
 EMULATOR_SUITE = "trixie"  # Debian 12's emulator crashes in the networks' runtime
 EMULATOR = FOLDER / "emulator" / "usr" / "bin" / "qemu-aarch64"
-INCLUDED = "systemd,systemd-sysv,dbus,udev"
+INCLUDED = "systemd,systemd-sysv,dbus,udev,kmod,iproute2"
+"""What Raspberry Pi OS has beside Debian's least to start a machine, load its modules and look at its sockets."""
+
 IDS = 65536
 
 # binfmt-misc.rst of Linux: magic and mask of an ELF header for 64-bit little-endian AArch64; F opens the emulator now,
@@ -34,14 +37,16 @@ shift
 exec "$@" </dev/null
 """
 
+COMMAND_LINE = f"console=serial0,115200 console=tty1 root={SYSTEM_PARTITION} rootfstype=ext4 rootwait\n"
 PASSWORD = "$y$j9T$made.for.this.test$nobodys"  # noqa: S105  no digest of anything
 BOOT_FILES = {
     "boot/firmware/config.txt": "dtparam=audio=on\ncamera_auto_detect=1\n",
-    "boot/firmware/cmdline.txt": "console=serial0,115200 console=tty1 root=PARTUUID=1-02 rootfstype=ext4 rootwait\n",
+    "boot/firmware/cmdline.txt": COMMAND_LINE,
     "boot/firmware/userconf.txt": f"pi:{PASSWORD}\n",
     "boot/firmware/ssh": "",
     "etc/sudoers.d/010_pi-nopasswd": "pi ALL=(ALL) NOPASSWD: ALL\n",
-    "etc/fstab": "PARTUUID=1-01 /boot/firmware vfat defaults 0 2\n/var/swap none swap sw 0 0\n",
+    "etc/fstab": f"{BOOT_PARTITION} /boot/firmware vfat defaults 0 2\n{SYSTEM_PARTITION} / ext4 defaults,noatime 0 1\n"
+    "/var/swap none swap sw 0 0\n",
 }
 
 

@@ -1,4 +1,4 @@
-"""What a unit on an installed card says of itself: booted in a container by systemd, or in its root alone."""
+"""What a unit on an installed card says of itself, booted in a container by its systemd; and programs in its root."""
 
 import json
 import subprocess
@@ -60,20 +60,7 @@ def booted(root):
     return json.loads((root / ANSWER).read_text())
 
 
-def entered(kind, root):
-    """Ask in the card's root alone, without systemd and without the kernel's help; return the answer."""
-    done = entered_by(kind, root, "", *SELF_CHECK)
-    if not (root / ANSWER).exists():
-        raise AssertionError(f"no answer; {done.stdout[-3000:]}")
-    return json.loads((root / ANSWER).read_text())
-
-
 def entered_by(kind, root, bundle, *words):
     """Run a program of the card in the card's root, as the installer does, without a network; return how it ended."""
     namespaces = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child", "--net"]
     return run(kind, [*namespaces, *python("provisioning.card.entering", 2, root, bundle, *words)])
-
-
-def states(answer):
-    """Return the state of each part by its name."""
-    return {check["name"]: check["state"] for check in answer["checks"]}

@@ -163,7 +163,7 @@ def seen_of(faults: Faults, facts: Facts, settings: DeviceConfig) -> Facts:
     unseen = Unseen(why="a simulated unit has no firewall of its own", how="check it on the unit itself")
     facts = dataclasses.replace(facts, sockets=(), ruleset=unseen)
     if PartFault.SOCKETS_OPEN in faults:
-        listening = WaitingSocket(protocol="tcp", address="0.0.0.0", port=8080, uid=0, owner="httpd")  # noqa: S104
+        listening = WaitingSocket(protocol="tcp", address="192.0.2.7", port=8080, uid=0, owner="httpd")  # RFC 5737
         facts = dataclasses.replace(facts, sockets=(listening,))
     if PartFault.FIREWALL_OPEN in faults:
         facts = dataclasses.replace(facts, ruleset=b'{"nftables": []}')

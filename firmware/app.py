@@ -25,10 +25,10 @@ from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.health import Counts, HealthStage, Sources
 from firmware.log_lines import Phrase, described
 from firmware.outbox import Outbox
+from firmware.outgoing import Outgoing
 from firmware.ports import Board
 from firmware.reading import ReadingStage, Recogniser
 from firmware.recovery import RecoveryStage
-from firmware.spending import SpendingStage
 from firmware.stage import Stage, StageThread
 from firmware.uplink import UplinkStage
 
@@ -82,18 +82,30 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         config=config,
         faults=faults,
         picture=spending.picture,
+        vehicles=way_out.vehicles.taken if config.pictures.vehicle_hours else None,
     )
     capture = CaptureStage(
         board.camera, board.triggers, reading.frames, config.capture, faults, lamp=board.lamp, system=board.system
     )
     recovery = _recovery(board, folder, uplink, outbox, faults)
-    sources = _sources(recogniser, reading, spending, uplink, recovery)
+    sources = _sources(recogniser, reading, way_out, recovery)
     health = HealthStage(way_out.sealer, outbox, config, sources, clock=board.clock, system=board.system, faults=faults)
     LOG.info("the unit's key lies in a %s", Phrase("file" if config.token is None else "token"))
     expiry = ExpiryStage(way_out.unit.not_after_utc_ms, board.clock, faults)
     clock_watch = ClockStage(board.clock, faults)
     return Machine(
-        stages=(capture, reading, spending, health, uplink, *recovery, way_out.guard, expiry, clock_watch),
+        stages=(
+            capture,
+            reading,
+            way_out.vehicles,
+            spending,
+            health,
+            uplink,
+            *recovery,
+            way_out.guard,
+            expiry,
+            clock_watch,
+        ),
         capture=capture,
         reading=reading,
         uplink=uplink,
@@ -106,11 +118,11 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
 def _sources(
     recogniser: Recogniser,
     reading: ReadingStage,
-    spending: SpendingStage,
-    uplink: UplinkStage,
+    way_out: Outgoing,
     recovery: Sequence[RecoveryStage],
 ) -> Sources:
     """Return where the health report comes from."""
+    spending, uplink = way_out.spending, way_out.uplink
 
     def counts() -> Counts:
         return Counts(
@@ -128,6 +140,7 @@ def _sources(
             {str(cause): number for cause, number in came_to_nothing.items()}
             | rungs
             | {"receipt-rejected": uplink.rejected_receipts}
+            | way_out.vehicles.troubles()
         )
 
     return Sources(

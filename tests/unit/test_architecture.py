@@ -134,7 +134,18 @@ def test_only_main_opens_a_board():
 
 
 def test_stages_do_not_import_each_other():
-    stages = {"capture", "reading", "uplink", "guard", "expiry", "spending", "health", "recovery", "clock_watch"}
+    stages = {
+        "capture",
+        "reading",
+        "uplink",
+        "guard",
+        "expiry",
+        "spending",
+        "health",
+        "recovery",
+        "clock_watch",
+        "vehicles",
+    }
     found = [
         f"{stage} imports {name}"
         for stage in stages

@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from made_reads import START_UTC_MS, KernelRandom, SetClock, made_read, made_sealer
 
 from cloud.opening_keys import OpeningKey
 from firmware import papers, picture_requests, rears, sealing
@@ -15,6 +14,7 @@ from firmware.records import Box, MessageClass, PictureRequest, TakenVehicle
 from firmware.stage import Latest
 from firmware.vehicle_folder import VehicleFolder
 from firmware.vehicles import VehicleStage
+from tests.made_reads import START_UTC_MS, KernelRandom, SetClock, made_read, made_sealer
 
 DEVICE = "k-test0001"
 DEVICE_KEY, AGENCY_KEY = Ed25519PrivateKey.generate(), OpeningKey.generate(SuiteNumber.X25519)
@@ -31,9 +31,11 @@ def made_picture():
 PICTURE = made_picture()
 
 
-def sealed_vehicle(at_utc_ms=START_UTC_MS, *, sealer=SEALER, message_class=MessageClass.READ, sequence=1):
+def sealed_vehicle(
+    at_utc_ms=START_UTC_MS, *, sealer=SEALER, message_class=MessageClass.READ, sequence=1, device_id=DEVICE
+):
     """The envelope of a vehicle's picture, and of the read to which it belongs."""
-    read = sealer.seal(made_read(sequence, at_utc_ms=at_utc_ms), message_class=message_class)
+    read = sealer.seal(made_read(sequence, at_utc_ms=at_utc_ms, device_id=device_id), message_class=message_class)
     return sealer.seal_vehicle(PICTURE, read, clock_trusted=True), read
 
 

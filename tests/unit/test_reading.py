@@ -75,7 +75,7 @@ def bench_frame(number, image=PICTURE, *, rate_hz=8):
 
 
 class Bench:
-    def __init__(self, config, outbox, script, device_key=None, clock=None, vehicles=None):
+    def __init__(self, config, outbox, script, device_key=None, clock=None, *, vehicles=None):
         opening_key, self.device_key = (
             OpeningKey.generate(SuiteNumber.X25519),
             device_key or Ed25519PrivateKey.generate(),

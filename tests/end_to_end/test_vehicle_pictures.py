@@ -8,21 +8,27 @@ import threading
 import uuid
 
 import cv2
+import msgspec
+import numpy as np
 import pytest
 from loopback_fleet import CLOCK, NOW, SITE
+from made_readings import a_frame, a_reading
 from made_vehicles import PICTURE, request_for
 from mqtt_visitor import Visitor
 
 from cloud import fleet_folder
 from cloud.__main__ import main
 from cloud.store import ReadStore
-from firmware import config, identity
+from firmware import app, config, identity
 from firmware.app import MODELS_FOLDER
+from firmware.config import PicturesConfig
 from firmware.picture_requests import PictureOutcome, sign_request
 from firmware.recognition import PlateReader
 from firmware.records import MessageClass, TakenVehicle
 from firmware.sealing import uuid7
 from firmware.topics import receipt_topic
+from hw_sim.board import open_unit
+from hw_sim.surroundings import World
 from provisioning import unit
 
 WHY = ["--case", "24-1177", "--reason", "hit and run", "--by", "Ana Lee"]
@@ -204,3 +210,23 @@ def test_forged_foreign_and_replayed_requests_bring_nothing(broker, fleet_path, 
     assert made.vehicles.answered == 2
     assert made.outbox.count_of(MessageClass.PICTURE) == 2
     visitor.leave()
+
+
+@pytest.mark.parametrize("hours", [0, 72])
+def test_where_the_configuration_says_so_no_picture_is_ever_taken(fleet_path, tmp_path, hours):
+    folder = tmp_path / "unit"
+    unit.enrol(fleet_path, folder, SITE, NOW)
+    settings = msgspec.structs.replace(
+        config.load(folder / identity.CONFIG_NAME), pictures=PicturesConfig(vehicle_hours=hours)
+    )
+    opened = open_unit(settings, folder, World(passes=1))
+    recogniser = PlateReader.load(MODELS_FOLDER, detection_score_ratio=0.45)
+    machine = app.build(opened.board, settings, folder, recogniser)
+    frame = np.full((1088, 1456, 3), 128, np.uint8)
+    for number in range(3):
+        machine.reading.tracker.see(a_frame(number, frame), [a_reading("7ABC123", number=number)])
+    (passage,) = machine.reading.tracker.end_all()
+    assert (passage.vehicle is None) is (hours == 0)
+    machine.outbox.close()
+    for trigger in opened.board.triggers:
+        trigger.close()

@@ -6,22 +6,23 @@ import uuid
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from made_reads import START_UTC_MS, made_sealer, registry_entry
+from made_reads import START_UTC_MS, made_read, made_sealer, registry_entry
 from made_vehicles import AGENCY_KEY, DEVICE, DEVICE_KEY, PICTURE, SEALER, parts_of_answer, sealed_vehicle
 
 from cloud import fleet_folder, picture_looks
-from cloud.opening_keys import OpeningKeys
+from cloud.opening_keys import OpeningKey, OpeningKeys
 from cloud.picture_rows import SEND_AGAIN_MS, Look, Purpose
 from cloud.receiver import answer_line
 from cloud.receiving import Receiving, TakenAnswer
 from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore, StoreRefused
 from firmware import sealing, wire
+from firmware.agency_keys import SuiteNumber
 from firmware.faults import RejectionCause
 from firmware.papers import PaperKind, parts_of
 from firmware.picture_requests import PictureAnswer, PictureOutcome, verify_request
 from firmware.receipts import verify_receipt
-from firmware.records import MessageClass
+from firmware.records import MessageClass, Picture, PictureCoding
 from firmware.sealing import uuid7
 from firmware.topics import read_topic
 
@@ -164,6 +165,17 @@ def test_what_a_stolen_unit_puts_in_a_picture_s_place_is_refused(receiving):
         sealed = SEALER._sealed(unsealed, content, clock_trusted=True)
         assert take_answer(receiving, here(sealed), sequence) is None
     assert receiving.rejected == {"bad-payload": 5}
+
+
+def test_the_largest_picture_for_four_agencies_of_the_larger_suite_is_one_message():
+    sealer = made_sealer(DEVICE_KEY, *(OpeningKey.generate(SuiteNumber.X_WING) for _ in range(4)))
+    read = sealer.seal(made_read())
+    largest = Picture(PictureCoding.JPEG, bytes(sealing.MAX_VEHICLE_BYTES))
+    (paper,) = parts_of_answer(here(sealer.seal_vehicle(largest, read, clock_trusted=True)))
+    sealed = sealer.seal_paper(paper, read_id=READ_ID, sequence=2)
+    assert len(sealing.to_wire(sealed)) <= sealing.MAX_WIRE_BYTES
+    with pytest.raises(ValueError, match="1 to 40000 bytes"):
+        sealer.seal_vehicle(Picture(PictureCoding.JPEG, largest.data + b"x"), read, clock_trusted=True)
 
 
 def test_the_table_shows_who_when_why_and_what_came_of_it(store):

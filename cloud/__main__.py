@@ -1,4 +1,4 @@
-"""The agency's command line: `receive` hears a fleet, `list`, `units` and `handovers` show what is stored."""
+"""The agency's command line: `receive` hears a fleet; the others show what is stored, or ask for more."""
 
 import argparse
 import datetime as dt
@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import msgspec
 
-from cloud import fleet_folder, handovers, units
+from cloud import fleet_folder, handovers, picture_looks, units
 from cloud.broker_files import RECEIVER_USER
 from cloud.plate_pictures import unpacked
 from cloud.read_rows import StoredRead
@@ -21,6 +21,7 @@ from cloud.store import ReadStore
 from firmware import durable_files
 from firmware.command_line import ended
 from firmware.faults import ConfigRejected, DocumentRejected
+from firmware.picture_requests import PictureOutcome
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,13 +52,23 @@ def _receive(options: argparse.Namespace) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
+    purpose = picture_looks.purpose_of(options)
     with ReadStore(_store_path(options)) as store:
         reads = store.reads(options.last)
-    sys.stdout.write(HEADING + "\n")
-    for read in reads:
-        sys.stdout.write(line(read) + "\n")
-    if options.pictures is not None:
+        outcomes = [store.pictures.outcome(read.device_id, read.read_id) for read in reads]
+        sys.stdout.write(HEADING + (f"  {'read id':<36}  vehicle\n" if options.ids else "\n"))
+        for read, outcome in zip(reads, outcomes, strict=True):
+            vehicle = "--" if outcome is None else outcome.name.lower()
+            sys.stdout.write(line(read) + (f"  {read.read_id}  {vehicle}\n" if options.ids else "\n"))
+        if options.pictures is None:
+            return
         _write_pictures(reads, options.pictures)
+        if purpose is not None:
+            names = [(read.device_id, read.read_id) for read in reads]
+            count = picture_looks.write_pictures(store, names, options.pictures, purpose)
+            sys.stdout.write(f"{count} pictures of vehicles written, each logged with its case.\n")
+        elif count := outcomes.count(PictureOutcome.HERE):
+            sys.stdout.write(f"{count} pictures of vehicles are here too: say --case, --reason and --by to see them.\n")
 
 
 def _write_pictures(reads: list[StoredRead], folder: Path) -> None:
@@ -106,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         description="The receiving end: hears, opens, stores and confirms the reads of a fleet.",
         epilog="Exit codes: 0 done or told to stop, 1 the broker or the disk refused, 2 usage or files.",
     )
-    commands = parser.add_subparsers(title="command", required=True, metavar="receive|list|units|handovers")
+    commands = parser.add_subparsers(title="command", required=True, metavar="receive|list|units|handovers|...")
     receive = commands.add_parser("receive", help="hear reads, store them, send receipts, show each as a line")
     receive.add_argument("--host", help="the broker (default: the fleet's)")
     receive.add_argument("--port", type=_port, help="its port (default: the fleet's)")
@@ -116,6 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="show the newest stored reads")
     listing.add_argument("--last", type=_at_least_one, default=20, help="how many (default: %(default)s)")
     listing.add_argument("--pictures", type=Path, metavar="DIR", help="write the plates' pictures there, as PNG")
+    listing.add_argument("--ids", action="store_true", help="show read ids, and whether the vehicle's picture is here")
+    picture_looks.add_purpose(listing, is_required=False)
     listing.set_defaults(command=_list)
     every = commands.add_parser("units", help="show all units and how they fared when they last said so")
     every.add_argument("--json", action="store_true", help="all that they said, as JSON")
@@ -123,7 +136,8 @@ def _parser() -> argparse.ArgumentParser:
     kept = commands.add_parser("handovers", help="show the hand-over records that units have sent")
     kept.add_argument("--out", type=Path, metavar="DIR", help="write them there, JSON and PDF of each")
     kept.set_defaults(command=_handovers)
-    for command in (receive, listing, every, kept):
+    asking = picture_looks.add_to(commands, _store_path)
+    for command in (receive, listing, every, kept, *asking):
         command.add_argument("--folder", type=Path, required=True, help="the fleet's folder")
         command.add_argument("--store", type=Path, help="the store (default: receiver/reads.db in the fleet's folder)")
     return parser

@@ -13,8 +13,8 @@ from cloud.opening_keys import OpeningKeys
 from firmware import agency_keys, health_report, papers, sealing, wire
 from firmware.faults import DocumentRejected, RejectionCause
 from firmware.health_report import Health
-from firmware.papers import Paper
-from firmware.records import Direction, Passage, Picture, PictureCoding, PlateText, Read, SealedRead, Site
+from firmware.papers import Paper, PaperKind
+from firmware.records import Direction, MessageClass, Passage, Picture, PictureCoding, PlateText, Read, SealedRead, Site
 from firmware.sealing import PayloadKey
 
 MAX_CHARACTERS: Final = 16
@@ -52,7 +52,7 @@ def open_health(sealed: SealedRead, keys: OpeningKeys) -> Health:
 
 
 def open_paper(sealed: SealedRead, keys: OpeningKeys) -> Paper:
-    """Return the part of a document in `sealed`, whose signature has been verified and whose class is PAPER.
+    """Return the part of a document in `sealed`, whose signature has been verified; its class is PAPER or PICTURE.
 
     Raises DocumentRejected as `open_read` does.
     """
@@ -63,7 +63,24 @@ def open_paper(sealed: SealedRead, keys: OpeningKeys) -> Paper:
         raise DocumentRejected(str(rejected), RejectionCause.BAD_PAYLOAD) from None
     if paper.made_utc_ms != sealed.created_utc_ms:
         raise DocumentRejected("payload: its moment is not the header's", RejectionCause.BAD_PAYLOAD)
+    if (paper.kind is PaperKind.VEHICLE) is not (sealed.message_class is MessageClass.PICTURE):
+        raise DocumentRejected("payload: a paper of another class than the header's", RejectionCause.BAD_PAYLOAD)
     return paper
+
+
+def open_vehicle(sealed: SealedRead, keys: OpeningKeys) -> Picture:
+    """Return the picture of a vehicle in `sealed`, whose signature has been verified. Raises DocumentRejected."""
+    plaintext = _decrypted(sealed, keys)
+    match wire.decode(plaintext, "picture"):
+        case [int() as coding, bytes() as data] if type(coding) is int:
+            pass
+        case _:
+            raise DocumentRejected("picture: not a coding and its bytes")
+    if coding not in _CODINGS or not 1 <= len(data) <= sealing.MAX_VEHICLE_BYTES:
+        raise DocumentRejected("picture: of no known coding, or of an impossible length")
+    if wire.encode([coding, data]) != plaintext:
+        raise DocumentRejected("picture: not canonical CBOR")
+    return Picture(PictureCoding(coding), data)
 
 
 def _decrypted(sealed: SealedRead, keys: OpeningKeys) -> bytes:

@@ -14,8 +14,9 @@ from typing import Final, TextIO
 from cloud import fleet_folder, handover
 from cloud.boot_times import TimeSource, source_of
 from cloud.broker_files import RECEIVER_USER
+from cloud.picture_looks import ANSWERS
 from cloud.read_rows import StoredRead
-from cloud.receiving import AnyTaken, Receiving, Taken, TakenHealth, TakenPaper
+from cloud.receiving import AnyTaken, Receiving, Taken, TakenAnswer, TakenHealth, TakenPaper
 from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore
 from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription, share_group
@@ -25,6 +26,7 @@ from firmware.retirement import Cause
 from firmware.topics import device_of_retired_topic, device_of_status_topic
 
 LOOK_EVERY_S: Final = 0.25  # how soon a request to stop is seen
+ASK_EVERY_S: Final = 1.0  # how soon a unit is asked for a picture that somebody wants
 RETRY_LIMIT_S: Final = 30.0
 FLUSH_LIMIT_S: Final = 5.0
 
@@ -49,6 +51,7 @@ class Receiver:
         self.is_receiving = threading.Event()  # set when the broker first knows what this receiver wants to hear
         self._stopping = stopping
         self._output = output
+        self._ask_at_s = -math.inf
         folder = settings.folder
         own = (fleet_folder.RECEIVER_AUTHORITY, fleet_folder.RECEIVER_CERTIFICATE, fleet_folder.RECEIVER_KEY)
         self._tls = tls_context(*(folder / fleet_folder.of_receiver(file, settings.name) for file in own))
@@ -124,10 +127,20 @@ class Receiver:
             subscription.serve(min(LOOK_EVERY_S, max(0.0, due_s - time.monotonic())))
             due = receiving.due_receipts(time.monotonic(), _utc_ms(), subscription.receipts_room())
             for device_id, receipt in due.items():
-                subscription.send_receipt(device_id, receipt)
+                subscription.send(device_id, receipt)
+            self._send_requests(subscription, receiving)
         for device_id, receipt in receiving.all_receipts(time.monotonic(), _utc_ms()).items():
-            subscription.send_receipt(device_id, receipt)
+            subscription.send(device_id, receipt)
         subscription.flush(FLUSH_LIMIT_S)
+
+    def _send_requests(self, subscription: Subscription, receiving: Receiving) -> None:
+        """Once a second ask units for the pictures that somebody wants and that have not come."""
+        now_s = time.monotonic()
+        if now_s < self._ask_at_s:
+            return
+        self._ask_at_s = now_s + ASK_EVERY_S
+        for device_id, request, expiry_s in receiving.due_requests(_utc_ms(), subscription.receipts_room()):
+            subscription.send(device_id, request, expiry_s)
 
     def _is_done(self, receiving: Receiving) -> bool:
         return self._stopping.is_set() or receiving.stored >= (self._settings.count or math.inf)
@@ -179,6 +192,8 @@ def _lines(taken: AnyTaken) -> list[str]:
             return fault_lines(taken)
         case TakenPaper():
             return paper_lines(taken)
+        case TakenAnswer():
+            return [answer_line(taken)]
     return [line(_shown(taken))]
 
 
@@ -195,6 +210,12 @@ def paper_lines(taken: TakenPaper) -> list[str]:
         f"{at}  {taken.device_id}  hand-over of {_shortened(record.site.name, 20).rstrip()}, accepted by "
         f"{_shortened(record.accepted_by, 30).rstrip()}{despite}; signed by the unit"
     ]
+
+
+def answer_line(taken: TakenAnswer) -> str:
+    """Return one line for a unit's answer to a request for the picture of a vehicle."""
+    at, read_id = _time_of_day(taken.received_utc_ms), taken.answer.read_id
+    return f"{at}  {taken.device_id}  picture of the vehicle of read {read_id}: {ANSWERS[taken.answer.outcome]}"
 
 
 def fault_lines(taken: TakenHealth) -> list[str]:
@@ -220,11 +241,12 @@ def summary(receiving: Receiving, store_path: Path) -> str:
     asked = f"\n  {gaps.questions} gaps asked for" if gaps.questions else ""
     missing = f"\n  {gaps.given_up} numbers that units did not answer for" if gaps.given_up else ""
     papers = f"\n  {receiving.papers_stored} parts of technicians' papers" if receiving.papers_stored else ""
+    answers = f"\n  {receiving.answers_stored} answers about pictures of vehicles" if receiving.answers_stored else ""
     causes = "".join(f"\n  rejected {count}: {cause}" for cause, count in sorted(receiving.rejected.items()))
     return (
         f"{receiving.stored} stored, {receiving.duplicates} duplicates, "
         f"{sum(receiving.rejected.values())} rejected; the store is {store_path}"
-        f"{alarm}{retired}{papers}{asked}{missing}{causes}"
+        f"{alarm}{retired}{papers}{answers}{asked}{missing}{causes}"
     )
 
 

@@ -16,7 +16,8 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from cloud import handover
+from cloud import answers, handover
+from cloud.answers import OpenedAnswer
 from cloud.gaps import Gaps
 from cloud.opening import open_health, open_paper, open_read
 from cloud.opening_keys import OpeningKeys
@@ -28,9 +29,10 @@ from firmware.config import DEVICE_ID_PATTERN
 from firmware.faults import ConfigRejected, DocumentRejected, RejectionCause
 from firmware.health_report import FaultWord, Health
 from firmware.papers import Paper, PaperKind
+from firmware.picture_requests import PictureAnswer, sign_request
 from firmware.presence import verify_status
 from firmware.receipts import MAX_RANGES, sign_receipt
-from firmware.records import MessageClass, Read, Receipt, SealedRead
+from firmware.records import MessageClass, PictureRequest, Read, Receipt, SealedRead
 from firmware.retirement import Cause, RetiredNotice, verify_notice
 from firmware.topics import device_of_read_topic
 
@@ -76,9 +78,20 @@ class TakenPaper:
     received_utc_ms: int
 
 
-AnyTaken = Taken | TakenHealth | TakenPaper
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenAnswer:
+    """What a unit has answered to a request for the picture of a vehicle."""
 
-_Opened = tuple[SealedRead, Read | Health | Paper]
+    device_id: str
+    sequence: int
+    answer: PictureAnswer
+    outcome: Outcome
+    received_utc_ms: int
+
+
+AnyTaken = Taken | TakenHealth | TakenPaper | TakenAnswer
+
+_Opened = tuple[SealedRead, Read | Health | Paper | OpenedAnswer]
 """A message whose signature is good, and what was in it."""
 
 
@@ -91,6 +104,7 @@ class Receiving:
         self.stored = 0
         self.health_stored = 0
         self.papers_stored = 0
+        self.answers_stored = 0
         self.duplicates = 0
         self.reused = 0  # stored under a number that another read of the unit had: somebody should look at the card
         self.rejected: Counter[RejectionCause] = Counter()
@@ -155,6 +169,23 @@ class Receiving:
         )
         return {device_id: self._receipt(device_id, now_s, issued_utc_ms) for device_id in [*islice(due, limit)]}
 
+    def due_requests(self, now_utc_ms: int, limit: int) -> list[tuple[str, bytes, int]]:
+        """Return at most `limit` requests for pictures to be sent now: unit, document, and seconds until it is useless.
+
+        Raises StoreRefused.
+        """
+        return [
+            (
+                errand.device_id,
+                sign_request(
+                    PictureRequest(device_id=errand.device_id, read_id=errand.read_id, issued_utc_ms=now_utc_ms),
+                    self._receipt_key,
+                ),
+                errand.again_ms // 1000,
+            )
+            for errand in self._store.pictures.take_due(now_utc_ms, limit)
+        ]
+
     def all_receipts(self, now_s: float, issued_utc_ms: int) -> dict[str, bytes]:
         """Return every receipt that is owed, by unit, for a receiver that is about to end."""
         return {device_id: self._receipt(device_id, now_s, issued_utc_ms) for device_id in list(self._owed)}
@@ -177,6 +208,10 @@ class Receiving:
                 return sealed, open_health(sealed, self._opening_keys)
             if sealed.message_class is MessageClass.PAPER:
                 return sealed, open_paper(sealed, self._opening_keys)
+            if sealed.message_class is MessageClass.PICTURE:
+                paper, keys = open_paper(sealed, self._opening_keys), self._opening_keys
+                public_keys = self._verifying_keys(sealed.device_id, received_utc_ms)
+                return sealed, answers.opened(paper, sealed.device_id, keys, *public_keys)
             return sealed, open_read(sealed, self._opening_keys)
         except DocumentRejected as rejected:
             return rejected.cause
@@ -200,6 +235,8 @@ class Receiving:
                         return self._kept_health(sealed, health, payload, received_utc_ms)
                     case sealed, Paper() as paper:
                         return self._kept_paper(sealed, paper, payload, received_utc_ms)
+                    case sealed, OpenedAnswer() as opened_answer:
+                        return self._kept_answer(sealed, opened_answer, payload, received_utc_ms)
             except DocumentRejected as rejected:
                 cause = rejected.cause
         self._store.count_rejected(cause)
@@ -240,6 +277,19 @@ class Receiving:
             received_utc_ms=received_utc_ms,
         )
 
+    def _kept_answer(
+        self, sealed: SealedRead, opened: OpenedAnswer, payload: bytes, received_utc_ms: int
+    ) -> TakenAnswer:
+        """Store a unit's answer. Raises DocumentRejected."""
+        outcome = self._store.put_answer(sealed, opened, received_utc_ms, payload)
+        return TakenAnswer(
+            device_id=sealed.device_id,
+            sequence=sealed.sequence,
+            answer=opened.answer,
+            outcome=outcome,
+            received_utc_ms=received_utc_ms,
+        )
+
     def _accounted(self, kept: AnyTaken | RejectionCause) -> AnyTaken | None:
         """Count what has been committed, and note who is owed a receipt."""
         match kept:
@@ -249,6 +299,8 @@ class Receiving:
                 self.health_stored += kept.outcome is not Outcome.DUPLICATE
             case TakenPaper(device_id=device_id, sequence=sequence):
                 self.papers_stored += kept.outcome is not Outcome.DUPLICATE
+            case TakenAnswer(device_id=device_id, sequence=sequence):
+                self.answers_stored += kept.outcome is not Outcome.DUPLICATE
             case cause:
                 self.rejected[cause] += 1
                 return None

@@ -34,10 +34,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from cloud import boot_times, health_rows, paper_rows, presence, read_rows
+from cloud import boot_times, health_rows, paper_rows, picture_rows, presence, read_rows
+from cloud.answers import OpenedAnswer
 from cloud.confirmed import SCHEMA, Confirmed, Range
 from cloud.health_rows import StoredHealth
 from cloud.paper_rows import StoredDocument
+from cloud.picture_rows import PictureRows
 from cloud.read_rows import StoredRead
 from firmware.faults import DocumentRejected, KestrelError, RejectionCause
 from firmware.health_report import Health
@@ -123,6 +125,7 @@ class ReadStore:
             self._connection = sqlite3.connect(path, timeout=10.0)
             unless_whole.callback(self._connection.close)
             self._confirmed = Confirmed(self._connection)
+            self.pictures = PictureRows(self._connection, self.group)  # of vehicles
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._make_tables()
@@ -194,6 +197,16 @@ class ReadStore:
             whole[0] = paper_rows.insert(self._connection, device_id, paper, received_utc_ms, check)
 
         return self._put(message, received_utc_ms, envelope, insert), whole[0]
+
+    def put_answer(self, sealed: SealedRead, answer: OpenedAnswer, received_utc_ms: int, envelope: bytes) -> Outcome:
+        """Store what a unit has answered to a request for a picture, which came in `sealed`, as `put` does a read."""
+        device_id, paper = sealed.device_id, answer.paper
+        message = _Message(device_id, sealed.read_id, sealed.sequence, paper.made_utc_ms, paper.clock_trusted)
+
+        def insert() -> None:
+            self.pictures.keep(device_id, answer.answer.read_id, answer.answer.outcome, answer.picture)
+
+        return self._put(message, received_utc_ms, envelope, insert)
 
     def documents(self, kind: PaperKind) -> list[StoredDocument]:
         """Return the whole documents of a kind, oldest first. Raises StoreRefused."""
@@ -311,7 +324,7 @@ class ReadStore:
             raise StoreRefused(
                 f"{self._path}: the store was made by another version of this receiver; move it to another folder"
             )
-        schema = f"{_SCHEMA}{SCHEMA}{presence.SCHEMA}{boot_times.SCHEMA}"
+        schema = f"{_SCHEMA}{SCHEMA}{presence.SCHEMA}{boot_times.SCHEMA}{picture_rows.SCHEMA}"
         self._connection.executescript(f"{schema} PRAGMA user_version = {_SCHEMA_VERSION};")
 
     def _outcome(self, message: "_Message", fingerprint: bytes, received_utc_ms: int) -> Outcome:

@@ -84,7 +84,7 @@ class Subscription:
         self._is_subscribed = False
         self._refusal = ""
         self._arrived: list[Message] = []
-        self._unconfirmed: set[int] = set()  # receipts that the broker has not acknowledged
+        self._unconfirmed: set[int] = set()  # receipts and requests that the broker has not acknowledged
         self._receipts_at_most = RECEIVE_MAXIMUM_DEFAULT
         self._client = new_client(name, tls, connect_limit_s=CONNECT_LIMIT_S, manual_ack=True)
         self._client.on_connect = self._on_connect
@@ -157,11 +157,11 @@ class Subscription:
         """Return how many receipts the broker takes now: its Receive Maximum less what it has not acknowledged."""
         return self._receipts_at_most - len(self._unconfirmed)
 
-    def send_receipt(self, device_id: str, receipt: bytes) -> None:
-        """Publish a receipt to its unit."""
+    def send(self, device_id: str, document: bytes, expiry_s: int = RECEIPT_EXPIRY_S) -> None:
+        """Publish a receipt, or a request for a picture, to its unit; both go on the topic of receipts."""
         properties = properties_of(PacketTypes.PUBLISH)
-        properties.MessageExpiryInterval = RECEIPT_EXPIRY_S
-        sent = self._client.publish(receipt_topic(device_id), receipt, qos=1, properties=properties)
+        properties.MessageExpiryInterval = expiry_s
+        sent = self._client.publish(receipt_topic(device_id), document, qos=1, properties=properties)
         self._unconfirmed.add(sent.mid)
 
     def flush(self, limit_s: float) -> None:

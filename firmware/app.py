@@ -25,12 +25,12 @@ from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.health import Counts, HealthStage, Sources
 from firmware.log_lines import Phrase, described
 from firmware.outbox import Outbox
+from firmware.outgoing import Outgoing
 from firmware.ports import Board
 from firmware.power import PowerStage
 from firmware.reading import ReadingStage, Recogniser
 from firmware.records import PowerSample
 from firmware.recovery import RecoveryStage
-from firmware.spending import SpendingStage
 from firmware.stage import Latest, Stage, StageThread
 from firmware.uplink import UplinkStage
 
@@ -84,19 +84,32 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
         config=config,
         faults=faults,
         picture=spending.picture,
+        vehicles=way_out.vehicles.taken if config.pictures.vehicle_hours else None,
     )
     capture = CaptureStage(
         board.camera, board.triggers, reading.frames, config.capture, faults, lamp=board.lamp, system=board.system
     )
     recovery = _recovery(board, folder, uplink, outbox, faults)
     power = PowerStage(board.power, faults=faults)
-    sources = _sources(recogniser, reading, spending, uplink, recovery, power=power.sample)
+    sources = _sources(recogniser, reading, way_out, recovery, power=power.sample)
     health = HealthStage(way_out.sealer, outbox, config, sources, clock=board.clock, system=board.system, faults=faults)
     LOG.info("the unit's key lies in a %s", Phrase("file" if config.token is None else "token"))
     expiry = ExpiryStage(way_out.unit.not_after_utc_ms, board.clock, faults)
     clock_watch = ClockStage(board.clock, faults)
     return Machine(
-        stages=(capture, reading, spending, power, health, uplink, *recovery, way_out.guard, expiry, clock_watch),
+        stages=(
+            capture,
+            reading,
+            way_out.vehicles,
+            spending,
+            power,
+            health,
+            uplink,
+            *recovery,
+            way_out.guard,
+            expiry,
+            clock_watch,
+        ),
         capture=capture,
         reading=reading,
         uplink=uplink,
@@ -109,13 +122,13 @@ def build(board: Board, config: DeviceConfig, folder: Path, recogniser: Recognis
 def _sources(
     recogniser: Recogniser,
     reading: ReadingStage,
-    spending: SpendingStage,
-    uplink: UplinkStage,
+    way_out: Outgoing,
     recovery: Sequence[RecoveryStage],
     *,
     power: Latest[PowerSample | None],
 ) -> Sources:
     """Return where the health report comes from."""
+    spending, uplink = way_out.spending, way_out.uplink
 
     def counts() -> Counts:
         return Counts(
@@ -133,6 +146,7 @@ def _sources(
             {str(cause): number for cause, number in came_to_nothing.items()}
             | rungs
             | {"receipt-rejected": uplink.rejected_receipts}
+            | way_out.vehicles.troubles()
         )
 
     return Sources(

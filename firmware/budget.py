@@ -8,6 +8,7 @@ becomes rare, and at last reads wait in the outbox, where nothing is lost, until
 grows with the month's end. Alerts are never asked. Each rule answers to the month's bytes with what waits in the
 outbox, which is as good as spent:
 
+- a picture of a vehicle that somebody asked for goes while reads have pictures, and else waits;
 - a picture is small from 80 % of the month on, and gone from 90 %; health is rare from 95 %;
 - a day has its share of those 90 %, and what a day leaves the later ones have. When the days so far have spent more
   than the shares of these and of BORROWED_DAYS to come, pictures go; from 90 % of that on they are small. So a month
@@ -91,6 +92,11 @@ class Allowance:
                 return SMALL_PICTURE
             case _:
                 return None
+
+    @property
+    def has_room_for_requests(self) -> bool:
+        """Say whether what somebody asks for may be sent: as long as reads still have their pictures."""
+        return self.thrift <= Thrift.SMALL_PICTURES
 
     @property
     def health_factor(self) -> int:

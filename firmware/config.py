@@ -174,6 +174,13 @@ class BudgetConfig(_Section, frozen=True, kw_only=True):
     interface: Annotated[str, Meta(pattern=r"^[0-9A-Za-z_-][0-9A-Za-z_.-]{0,14}\Z")] = "wwan0"
 
 
+class PicturesConfig(_Section, frozen=True, kw_only=True):
+    """Pictures of vehicles' rears, which stay on the unit, sealed, and leave on request only."""
+
+    vehicle_hours: Annotated[int, Meta(ge=0, le=720, description="how long they are kept; 0: none is taken")] = 72
+    vehicle_mb: Annotated[int, Meta(ge=1, le=64_000, description="on the disk at most")] = 300
+
+
 class HealthConfig(_Section, frozen=True, kw_only=True):
     """How often a unit says how it fares."""
 
@@ -252,6 +259,7 @@ class DeviceConfig(_Section, frozen=True, kw_only=True):
     reading: ReadingConfig = ReadingConfig()
     guard: GuardConfig = GuardConfig()
     budget: BudgetConfig = BudgetConfig()
+    pictures: PicturesConfig = PicturesConfig()
     health: HealthConfig = HealthConfig()
     token: TokenConfig | None = None
     modem: ModemConfig | None = None

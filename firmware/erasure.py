@@ -3,8 +3,8 @@
 The order makes a power cut harmless. First a mark that says what was begun, so that the next start goes on; then the
 key, without which nobody can speak for the unit; then the rest, which is sealed anyway. What is erased is every file
 that bears the name of one of the unit's files with anything before or behind it: SQLite's side files, a copy that was
-half written or moved aside; and the technician's folder, which names the place. Files of other names and other folders
-are not ours.
+half written or moved aside; the technician's folder, which names the place; and the sealed pictures of vehicles. Files
+of other names and other folders are not ours.
 
 A card wears level, so that old cells may keep what was overwritten: overwriting serves the storage that obeys, and what
 protects a backlog is that no key on the unit ever opened it.
@@ -30,6 +30,7 @@ from firmware.identity import (
     OUTBOX_NAME,
     REBOOTED_NAME,
     SIGNING_CERTIFICATE_NAME,
+    VEHICLES_FOLDER,
 )
 from firmware.key_files import KEY_NAME, NEXT_KEY_NAME
 from firmware.ports import KeyStore
@@ -70,6 +71,7 @@ def erase(folder: Path, cause: Cause, keys: KeyStore | None = None) -> None:
         _remove_folder(folder, HANDOVER_FOLDER)
         for name in OTHER_NAMES if fault else (*OTHER_NAMES, CONFIG_NAME):
             _remove(folder, name, overwrite=False)
+        _remove_folder(folder, VEHICLES_FOLDER)
         leave_mark(folder, cause)
     except OSError as error:
         hint = f"the unit in {folder} cannot be erased ({error.strerror}); take its card out and destroy it"

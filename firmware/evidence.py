@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from firmware.plates import normalised, similarity_ratio
+from firmware.rears import Rear, rear_around
 from firmware.records import Box, Image, Picture, PictureCoding, PictureSize, Reading
 
 FULL_PICTURE = PictureSize(width_px=240, limit_bytes=3800)
@@ -19,7 +20,8 @@ of which our own OCR reads 746 right, it reads 746 right after FULL_PICTURE (3,2
 SMALL_PICTURE (1,667), and in as many bytes of JPEG 461 and 26 (tests/bench/crop_encoding.py)."""
 
 EVIDENCE_MARGIN_RATIO = 0.12
-"""The crop is the plate and a little around it, small enough for the data budget; never the vehicle or its people."""
+"""The crop is the plate and a little around it, small enough for the data budget; never the vehicle or its people:
+what may be kept of the vehicle is the business of rears.py, and leaves on request only."""
 
 READABLE_WIDTH_PX = 130
 """From this plate width on more pixels do not make a better picture (Milestone's rule for US plates)."""
@@ -43,19 +45,24 @@ JPEG_QUALITIES = (85, 75, 65, 50, 35, 20)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One sight of a plate: its crop, and how good a piece of evidence it is. `infrared`: the lamp lit it."""
+    """One sight of a plate: its crop, and how good a piece of evidence it is. `infrared`: the lamp lit it.
+
+    `rear` is of the vehicle around it, if that is kept.
+    """
 
     text: str = field(repr=False)
     crop: Image = field(repr=False)
     quality: float
     infrared: bool
+    rear: Rear | None = None
 
 
 class BestLooks:
     """The best look at one plate for each text that was read there, TEXTS_AT_MOST of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_rears: bool = False) -> None:
         self._by_text: dict[str, Look] = {}
+        self._with_rears = with_rears
 
     def add(self, image: Image, reading: Reading, *, infrared: bool) -> None:
         """Keep the crop of `reading` in `image` uint8 (H, W, 3) if it is the best of its text."""
@@ -63,7 +70,8 @@ class BestLooks:
         crop = plate_crop(image, reading.box)
         quality = _quality(crop, reading)
         if text not in self._by_text or quality > self._by_text[text].quality:
-            self._by_text[text] = Look(text, _small_enough(crop, FULL_PICTURE.width_px), quality, infrared)
+            rear = rear_around(image, reading.box) if self._with_rears else None
+            self._by_text[text] = Look(text, _small_enough(crop, FULL_PICTURE.width_px), quality, infrared, rear)
         if len(self._by_text) > TEXTS_AT_MOST:
             worst = min(self._by_text.values(), key=lambda one: one.quality)
             del self._by_text[worst.text]

@@ -28,6 +28,7 @@ AUTHORITY_NAME = "fleet-ca.crt"
 OUTBOX_NAME = "outbox.db"
 ACCOUNT_NAME = "data-plan.json"
 REBOOTED_NAME = "rebooted"  # left by a reboot of the unit's own
+VEHICLES_FOLDER = "vehicles"  # sealed pictures that wait for somebody to ask for them
 HANDOVER_FOLDER = "handover"  # the technician's: what was surveyed, checked, aimed and accepted
 
 EXPIRY_WARN_DAYS = 30

@@ -1,8 +1,8 @@
 """The outbox: sealed messages on disk until the receiver's receipt. Disk first, whole or not at all.
 
 SQLite with WAL and synchronous=FULL, so what `put` returned for survives a pulled battery. It takes only SealedRead:
-nothing readable ever lies here. Papers displace alerts, alerts reads and reads health messages, never the other way
-round.
+nothing readable ever lies here. Papers displace alerts, alerts reads, reads health messages and these pictures of
+vehicles, never the other way round.
 What is on its way (sent, acknowledged by the broker) is kept in memory only: after a restart everything without a
 receipt goes again, and the receiver counts it once.
 
@@ -46,6 +46,7 @@ _Stored = tuple[int, int | None, bytes]
 """Sequence, since when it is kept (ms since 1970) and envelope."""
 
 _ORDER: Final = {
+    MessageClass.PICTURE: "sequence",
     MessageClass.HEALTH: "sequence",
     MessageClass.READ: "sequence",
     MessageClass.ALERT: "sequence DESC",  # what happens now is worth more than what happened during the outage
@@ -131,7 +132,7 @@ class Outbox:
         return True
 
     def next_unsent(self, limit: int, now_s: float) -> list[Waiting]:
-        """Return up to `limit` messages that should be sent now: papers; alerts, newest first; reads; health.
+        """Return up to `limit` messages that should be sent now: papers; alerts, newest first; reads; health; pictures.
 
         Raises DeviceFault(STORAGE_REFUSED).
         """
@@ -139,7 +140,7 @@ class Outbox:
             utc_ms = self._trusted_utc_ms()
             lowest, withheld = self._lowest_to_send(), self._withheld()
             waiting: list[Waiting] = []
-            for message_class in sorted(set(MessageClass) - {withheld}, reverse=True):
+            for message_class in sorted(set(MessageClass) - set(withheld), reverse=True):
                 room = limit - len(waiting)
                 rows = self._due_again(message_class, now_s, room)
                 rows += self._never_sent(message_class, room) if message_class >= lowest else []
@@ -236,7 +237,8 @@ class Outbox:
         """Return when the next message without a receipt goes again (monotonic seconds); infinity if none waits."""
         with self._lock, refusals_translated(self._path):
             (due_s,) = self._connection.execute(
-                "SELECT MIN(due_s) FROM flights WHERE class IS NOT ?", (self._withheld(),)
+                "SELECT MIN(due_s) FROM flights WHERE class IS NOT ? AND class IS NOT ?",
+                self._withheld() or (None, None),
             ).fetchone()
             return float("inf") if due_s is None else float(due_s)
 
@@ -256,6 +258,11 @@ class Outbox:
         with self._lock, refusals_translated(self._path):
             return self._number("SELECT COUNT(*) FROM messages")
 
+    def count_of(self, message_class: MessageClass) -> int:
+        """Return how many messages of a class wait for their receipt."""
+        with self._lock, refusals_translated(self._path):
+            return self._number("SELECT COUNT(*) FROM messages WHERE class = ?", message_class)
+
     def waiting_bytes(self) -> int:
         """Return how many bytes of envelopes wait for their receipt."""
         with self._lock:
@@ -268,12 +275,12 @@ class Outbox:
             return None if oldest is None else int(oldest)
 
     def ration_reads(self, size_bytes: int) -> None:
-        """Let reads of so many bytes on air be sent from now on, and then no more; alerts and health go all the same.
+        """Let so many bytes on air go from now on, then no reads and no pictures; alerts and health go all the same.
 
         What is sent of those counts too, so that the whole stays within what was meant.
         """
         with self._lock:
-            was_empty = self._withheld() is not None
+            was_empty = bool(self._withheld())
             self._ration_bytes = size_bytes
             if was_empty and size_bytes > 0 and self._wake:
                 self._wake.set()
@@ -315,9 +322,10 @@ class Outbox:
                 self._connection.execute("UPDATE messages SET kept_since_utc_ms = kept_since_utc_ms + ?", (jump_ms,))
         return utc_ms
 
-    def _withheld(self) -> MessageClass | None:
-        """Return the class that may not be sent, if there is one."""
-        return MessageClass.READ if self._ration_bytes is not None and self._ration_bytes <= 0 else None
+    def _withheld(self) -> tuple[MessageClass, ...]:
+        """Return the classes that may not be sent now."""
+        is_spent = self._ration_bytes is not None and self._ration_bytes <= 0
+        return (MessageClass.READ, MessageClass.PICTURE) if is_spent else ()
 
     def _lowest_to_send(self) -> MessageClass:
         """Return the lowest class that may go for the first time, by how much is on its way without a receipt."""
@@ -325,7 +333,7 @@ class Outbox:
             return MessageClass.ALERT
         if self._number("SELECT COUNT(*) FROM flights") >= UNRECEIPTED_MAX:
             return MessageClass.READ  # what holds health messages back must not hold back reads
-        return MessageClass.HEALTH
+        return MessageClass.PICTURE
 
     def _victims(self, newcomer: MessageClass, size_bytes: int) -> list[_Row] | None:
         """Return what makes room for a newcomer of `size_bytes`: the oldest of the lowest class first.
@@ -334,19 +342,20 @@ class Outbox:
         no room can be made.
         """
         excess_bytes = sum(self._bytes.values()) + size_bytes - self._capacity_bytes
+        own_bytes = 0
         if newcomer is MessageClass.HEALTH:
-            health_bytes = self._bytes[newcomer] + size_bytes
-            excess_bytes = max(excess_bytes, health_bytes - int(self._capacity_bytes * HEALTH_SHARE))
+            own_bytes = self._bytes[newcomer] + size_bytes - int(self._capacity_bytes * HEALTH_SHARE)
         victims: list[_Row] = []
-        for lower in range(newcomer + 1):
+        for lower in sorted(one for one in MessageClass if one <= newcomer):
             rows = self._connection.execute(
                 "SELECT sequence, class, LENGTH(wire) FROM messages WHERE class = ? ORDER BY sequence", (lower,)
             )
-            while excess_bytes > 0 and (row := rows.fetchone()):
+            while max(excess_bytes, own_bytes * (lower is newcomer)) > 0 and (row := rows.fetchone()):
                 victims.append(row)
                 excess_bytes -= row[2]
+                own_bytes -= row[2] * (lower is newcomer)
             rows.close()
-        return victims if excess_bytes <= 0 else None
+        return victims if max(excess_bytes, own_bytes) <= 0 else None
 
     def _forget(self, counted: Counter[MessageClass], condition: str, *values: int) -> None:
         """Delete the messages that meet `condition`, some at a time, and count them."""

@@ -18,6 +18,8 @@ from firmware.ports import Board
 from firmware.sealing import Sealer
 from firmware.spending import SpendingStage
 from firmware.uplink import UplinkStage
+from firmware.vehicle_folder import VehicleFolder
+from firmware.vehicles import VehicleStage
 
 BYTES_PER_MB: Final = 1_000_000
 SECONDS_PER_DAY: Final = 86_400.0
@@ -31,6 +33,7 @@ class Outgoing:
     sealer: Sealer
     outbox: Outbox
     spending: SpendingStage
+    vehicles: VehicleStage  # the technician's tool lets it rest: what it is asked for is asked for again
     guard: GuardStage
     uplink: UplinkStage
 
@@ -61,11 +64,24 @@ def build(board: Board, config: DeviceConfig, folder: Path, faults: FaultBook) -
         clock=board.clock,
         faults=faults,
     )
+    spending = SpendingStage(board.meter, outbox, config.budget, account, clock=board.clock, faults=faults)
+    vehicles = VehicleStage(
+        VehicleFolder(
+            folder / identity.VEHICLES_FOLDER, config.pictures, config.device_id, unit.device_key.public_key()
+        ),
+        sealer,
+        outbox,
+        has_room=spending.has_room,
+        clock=board.clock,
+        system=board.system,
+        faults=faults,
+    )
     return Outgoing(
         unit=unit,
         sealer=sealer,
         outbox=outbox,
-        spending=SpendingStage(board.meter, outbox, config.budget, account, clock=board.clock, faults=faults),
+        spending=spending,
+        vehicles=vehicles,
         guard=guard,
         uplink=UplinkStage(
             board.link,
@@ -76,5 +92,6 @@ def build(board: Board, config: DeviceConfig, folder: Path, faults: FaultBook) -
             commands=guard.commands,
             system=board.system,
             faults=faults,
+            requests=vehicles.requests,
         ),
     )

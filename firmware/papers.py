@@ -1,8 +1,9 @@
 """Papers: documents besides reads that a unit seals and sends, in parts that a broker takes.
 
 A test read proves the whole way to the receiver and back, and no plate is in it; a hand-over record says how a unit was
-accepted. Both travel as reads do: sealed, numbered, confirmed by receipts. A document is cut into parts, each of which
-is a message of its own, that names the whole by its SHA-256. What is in a document is the business of who wrote it.
+accepted; a vehicle's picture leaves because somebody asked for it. All travel as reads do: sealed, numbered, confirmed
+by receipts. A document is cut into parts, each of which is a message of its own, that names the whole by its SHA-256.
+What is in a document is the business of who wrote it.
 """
 
 import enum
@@ -32,6 +33,7 @@ class PaperKind(enum.IntEnum):
 
     TEST = 1  # proves the way; the receiver forgets it within days
     HANDOVER = 2  # kept
+    VEHICLE = 3  # the answer to a request for a vehicle's picture, in one part, of message class PICTURE
 
 
 class Paper(msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):

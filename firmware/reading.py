@@ -12,7 +12,18 @@ from firmware.config import DeviceConfig
 from firmware.faults import DeviceFault, FaultBook, FaultCode
 from firmware.outbox import Outbox
 from firmware.ports import Clock, System
-from firmware.records import Frame, Image, Passage, PictureSize, Read, Reading, SealedRead, Site
+from firmware.records import (
+    Frame,
+    Image,
+    MessageClass,
+    Passage,
+    PictureSize,
+    Read,
+    Reading,
+    SealedRead,
+    Site,
+    TakenVehicle,
+)
 from firmware.sealing import Sealer, uuid7
 from firmware.stage import NEVER_S, Latest, Mailbox
 from firmware.tracking import Tracker
@@ -51,7 +62,7 @@ class ReadingStage:
     """Reads plates out of frames, joins them to passages, seals each passage and puts it in the outbox.
 
     Counters for the health report: `frames_read`, `frames_passed_over`, `frames_rejected`, `reads_sealed`,
-    `reads_lost`, and the tracker's.
+    `reads_lost`, `vehicles_lost`, and the tracker's.
     """
 
     def __init__(
@@ -65,16 +76,23 @@ class ReadingStage:
         config: DeviceConfig,
         faults: FaultBook,
         picture: Latest[PictureSize | None] | None = None,
+        vehicles: Mailbox[TakenVehicle] | None = None,
     ) -> None:
+        """Without `vehicles` no picture of a vehicle is taken."""
         self.name = "reading"
         self.wake = threading.Event()
         self.frames: Mailbox[Frame] = Mailbox(self.wake, FRAMES_WAITING)
-        self.tracker = Tracker(reporting_score_ratio=config.reading.reporting_score_ratio, picture=picture)
+        self.tracker = Tracker(
+            reporting_score_ratio=config.reading.reporting_score_ratio,
+            picture=picture,
+            with_rears=vehicles is not None,
+        )
         self.frames_read = 0
         self.frames_passed_over = 0
         self.frames_rejected = 0
         self.reads_sealed = 0
         self.reads_lost = 0
+        self.vehicles_lost = 0
         self._recogniser = recogniser
         self._sealer = sealer
         self._outbox = outbox
@@ -83,6 +101,7 @@ class ReadingStage:
         self._system = system
         self._config = config
         self._faults = faults
+        self._vehicles = vehicles
         self._read_s = float("-inf")  # when the newest frame that was read was taken
         self._wall_offset_ms = 0.0  # wall clock less monotonic time, by the newest frame; for the log's latency only
         self._unstored: deque[SealedRead] = deque()
@@ -134,8 +153,20 @@ class ReadingStage:
             self._faults.clear(FaultCode.KEY_UNUSABLE)
             self._unstored.append(sealed)
             self.reads_sealed += 1
+            self._hand_on_vehicle(passage, sealed)
         if passages:
             self._store(now_s)
+
+    def _hand_on_vehicle(self, passage: Passage, read: SealedRead) -> None:
+        """Seal the picture of the vehicle at once; what keeps it gets it sealed only. With an alert it goes along."""
+        if self._vehicles is None or passage.vehicle is None:
+            return
+        try:
+            sealed = self._sealer.seal_vehicle(passage.vehicle, read, clock_trusted=passage.clock_trusted)
+        except DeviceFault:  # the token, which has just sealed the read; the next read will tell
+            self.vehicles_lost += 1
+            return
+        self._vehicles.put(TakenVehicle(sealed=sealed, is_alert=read.message_class is MessageClass.ALERT))
 
     def _set_right(self, passage: Passage) -> Passage:
         """Return `passage` with its times counted back from now, if the clock was set since they were taken.

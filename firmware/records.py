@@ -181,6 +181,7 @@ class Passage:
     partial: bool = False
     direction: Direction | None = None
     picture: Picture | None = None
+    vehicle: Picture | None = None  # sealed apart from the read, kept on the unit, sent on request only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +211,7 @@ class Read:
 class MessageClass(enum.IntEnum):
     """What a message gives way to, on the disk and on the link: the higher one goes first and stays longer."""
 
+    PICTURE = -1  # of a vehicle, because somebody asked for it; nothing waits for one
     HEALTH = 0
     READ = 1
     ALERT = 2
@@ -237,6 +239,23 @@ class SealedRead:
     recipients: tuple[Recipient, ...]
     ciphertext: bytes = field(repr=False)
     signature: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenVehicle:
+    """A vehicle's picture, sealed under the id and the number of its read. `is_alert`: it goes along unasked."""
+
+    sealed: SealedRead
+    is_alert: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureRequest:
+    """The agency's word to one unit that it wants the picture of the vehicle of one read."""
+
+    device_id: str
+    read_id: uuid.UUID
+    issued_utc_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,8 +32,8 @@ from firmware.agency_keys import AgencyKey, SuiteNumber
 from firmware.config import AGENCY_KEYS_AT_MOST
 from firmware.faults import DocumentRejected, RejectionCause
 from firmware.health_report import Health
-from firmware.papers import Paper
-from firmware.records import MessageClass, Read, Recipient, SealedRead
+from firmware.papers import Paper, PaperKind
+from firmware.records import MessageClass, Picture, Read, Recipient, SealedRead
 from firmware.signed_document import is_signed
 
 SCHEMA_VERSION: Final = 4
@@ -47,6 +47,9 @@ MAX_WIRE_BYTES: Final = wire.MAX_DOCUMENT_BYTES
 
 MAX_PICTURE_BYTES: Final = 32_768
 """A crop above this is a mistake of whoever made it; below 4 KB is usual."""
+
+MAX_VEHICLE_BYTES: Final = 40_000
+"""Of the picture of a vehicle, which with its seal must be one part of a paper."""
 
 MAX_TEXT_CHARACTERS: Final = 80
 """Of the site's name, the region and the model version."""
@@ -141,7 +144,7 @@ def from_wire(data: bytes) -> SealedRead:
         read_id=uuid.UUID(bytes=fields.octets(HeaderKey.READ_ID, _READ_ID_BYTES, _READ_ID_BYTES)),
         device_id=fields.device_id(HeaderKey.DEVICE_ID),
         sequence=fields.integer(HeaderKey.SEQUENCE, 0, wire.MAX_SEQUENCE),
-        message_class=MessageClass(fields.integer(HeaderKey.MESSAGE_CLASS, 0, max(MessageClass))),
+        message_class=MessageClass(fields.integer(HeaderKey.MESSAGE_CLASS, min(MessageClass), max(MessageClass))),
         created_utc_ms=fields.integer(HeaderKey.CREATED_UTC_MS, 0, wire.MAX_UTC_MS),
         recipients=_recipients(fields.array(HeaderKey.RECIPIENTS, AGENCY_KEYS_AT_MOST), wrapped_keys),
         ciphertext=ciphertext,
@@ -291,9 +294,21 @@ class Sealer:
         return self._sealed(unsealed, health_report.payload(health), clock_trusted=health.clock_trusted)
 
     def seal_paper(self, paper: Paper, *, read_id: uuid.UUID, sequence: int) -> SealedRead:
-        """Return one part of a document as a message of class PAPER, sealed and signed as a read is."""
-        unsealed = self._unsealed(MessageClass.PAPER, read_id, sequence, paper.made_utc_ms)
+        """Return one part of a document, sealed and signed as a read is: of class PAPER, or PICTURE for a vehicle's."""
+        message_class = MessageClass.PICTURE if paper.kind is PaperKind.VEHICLE else MessageClass.PAPER
+        unsealed = self._unsealed(message_class, read_id, sequence, paper.made_utc_ms)
         return self._sealed(unsealed, papers.payload(paper), clock_trusted=paper.clock_trusted)
+
+    def seal_vehicle(self, vehicle: Picture, read: SealedRead, *, clock_trusted: bool) -> SealedRead:
+        """Return the picture of the vehicle of `read` under the read's own id and number, sealed and signed as it is.
+
+        It is no message: it lies on the disk, and travels as a paper's content. Raises ValueError above
+        MAX_VEHICLE_BYTES.
+        """
+        if not 0 < len(vehicle.data) <= MAX_VEHICLE_BYTES:
+            raise ValueError(f"a vehicle's picture has 1 to {MAX_VEHICLE_BYTES} bytes")
+        unsealed = self._unsealed(MessageClass.PICTURE, read.read_id, read.sequence, read.created_utc_ms)
+        return self._sealed(unsealed, wire.encode([int(vehicle.coding), vehicle.data]), clock_trusted=clock_trusted)
 
     def _unsealed(
         self, message_class: MessageClass, read_id: uuid.UUID, sequence: int, created_utc_ms: int

@@ -42,7 +42,7 @@ _WHAT_FOLLOWS: Final = {
 
 
 class SpendingStage:
-    """Looks at the counters each minute. What follows is in `picture`, `spent`, `health_factor` and in the outbox."""
+    """Looks at the counters each minute. `picture`, `has_room`, `spent`, `health_factor` and the outbox follow."""
 
     name = "spending"
 
@@ -59,6 +59,7 @@ class SpendingStage:
         """Take up the account at `path`. Without a meter nothing is counted and nothing held back."""
         self.wake = threading.Event()
         self.picture: Latest[PictureSize | None] = Latest(FULL_PICTURE)
+        self.has_room: Latest[bool] = Latest(True)  # noqa: FBT003  for what somebody asks for
         self.spent: Latest[Spent | None] = Latest(None)
         self.health_factor: Latest[int] = Latest(1)
         self._meter = meter
@@ -108,6 +109,7 @@ class SpendingStage:
     def _apply(self, allowance: Allowance) -> None:
         ledger = self._ledger
         self.picture.set(allowance.picture)
+        self.has_room.set(allowance.has_room_for_requests)
         self.health_factor.set(allowance.health_factor)
         self.spent.set(Spent(day_bytes=ledger.day_bytes, month_bytes=ledger.month_bytes, thrift=allowance.thrift))
         self._outbox.ration_reads(allowance.reads_bytes)

@@ -15,8 +15,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from firmware.evidence import FULL_PICTURE, packed
-from firmware.records import Box, Frame, Image, Passage, PictureSize, PlateText, Reading
+from firmware import rears
+from firmware.evidence import FULL_PICTURE, Look, packed
+from firmware.records import Box, Direction, Frame, Image, Passage, Picture, PictureSize, PlateText, Reading
 from firmware.repetitions import Repetitions
 from firmware.stage import NEVER_S, Latest
 from firmware.trails import Trail, centre_px
@@ -24,6 +25,9 @@ from firmware.voting import Verdict, vote
 
 TRAILS_AT_MOST = 32
 """Plates followed at once; a picture full of lettering must not cost more."""
+
+REARS_AT_MOST = 8
+"""Of so many plates at a time the vehicle's rear is kept, for each of up to four texts 350 kB: 11 MB at most."""
 
 WHOLE_RATIO = 0.9
 """A plate of which less than this lies within the picture is cut: half a plate reads well and is another plate."""
@@ -105,7 +109,13 @@ class Tracker:
     `beside` (lettering beside a plate).
     """
 
-    def __init__(self, *, reporting_score_ratio: float, picture: Latest[PictureSize | None] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        reporting_score_ratio: float,
+        picture: Latest[PictureSize | None] | None = None,
+        with_rears: bool = False,
+    ) -> None:
         """Make a tracker; what is voted with less than `reporting_score_ratio` is a partial read.
 
         `picture` says how large a picture goes with each passage that ends: FULL_PICTURE unless somebody says less.
@@ -115,6 +125,7 @@ class Tracker:
         self.repeated = 0
         self.beside = 0
         self._reporting_score_ratio = reporting_score_ratio
+        self._with_rears = with_rears
         self._picture = picture or Latest[PictureSize | None](FULL_PICTURE)
         self._trails: dict[int, Trail] = {}  # by a number of their own
         self._numbers = itertools.count()
@@ -129,7 +140,8 @@ class Tracker:
         for place, reading in enumerate(whole):
             if place not in seen.values():
                 number = next(self._numbers)
-                self._trails[number] = Trail.begun(frame, reading)
+                with_rears = self._with_rears and len(self._trails) < REARS_AT_MOST
+                self._trails[number] = Trail.begun(frame, reading, with_rears=with_rears)
                 seen[number] = place
         self._note_beside(seen, whole, frame.at_s)
         return passages + self._end_surplus()
@@ -300,4 +312,10 @@ def _passage(judged: _Judged, size: PictureSize | None) -> Passage:
         partial=judged.worth is not Worth.WHOLE,
         direction=trail.direction(),
         picture=None if size is None else packed(look.crop, size),
+        vehicle=_vehicle(look, trail.direction()),
     )
+
+
+def _vehicle(look: Look, direction: Direction | None) -> Picture | None:
+    """Return the picture of the vehicle's rear; of one that comes towards the camera, which shows its front, none."""
+    return None if look.rear is None or direction is Direction.TOWARDS else rears.packed(look.rear)

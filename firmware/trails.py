@@ -90,12 +90,12 @@ class Trail:
     detection_sum: float = 0.0
 
     @classmethod
-    def begun(cls, frame: Frame, reading: Reading) -> "Trail":
-        """Return a trail of the one `reading`, of `frame`."""
+    def begun(cls, frame: Frame, reading: Reading, *, with_rears: bool = False) -> "Trail":
+        """Return a trail of the one `reading`, of `frame`, whose looks have the vehicle's rear if `with_rears`."""
         trail = cls(
             first=reading,
             sights=deque(maxlen=SIGHTS_AT_MOST),
-            looks=BestLooks(),
+            looks=BestLooks(with_rears=with_rears),
             last_utc_ms=frame.taken_utc_ms,
             clock_trusted=frame.clock_trusted,
         )

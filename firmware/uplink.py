@@ -1,4 +1,4 @@
-"""The uplink: takes reads from the outbox to the broker, receipts back to the outbox, and commands to the guard.
+"""The uplink: takes reads from the outbox to the broker, receipts back to it, and hands on commands and requests.
 
 A pure reaction to what the link says: it never waits for the network. It decides when to connect (full-jitter
 back-off), how much may be unacknowledged, and when silence counts as a loss. Being offline is normal; only what a
@@ -15,13 +15,14 @@ from typing import Final, NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from firmware.config import UplinkConfig
-from firmware.faults import DeviceFault, DocumentRejected, FaultBook, FaultCode
+from firmware.faults import DeviceFault, DocumentRejected, FaultBook, FaultCode, RejectionCause
 from firmware.link_causes import TREATMENTS, LinkCause
 from firmware.log_lines import Phrase
 from firmware.outbox import Outbox, Waiting
+from firmware.picture_requests import verify_request
 from firmware.ports import Link, System
 from firmware.receipts import verify_receipt
-from firmware.records import Acked, Connected, LinkEvent, Lost, Received, Refused
+from firmware.records import Acked, Connected, LinkEvent, Lost, PictureRequest, Received, Refused
 from firmware.stage import Mailbox
 from firmware.topics import command_topic, read_topic, receipt_topic
 
@@ -98,6 +99,7 @@ class UplinkStage:
         commands: Mailbox[bytes],
         system: System,
         faults: FaultBook,
+        requests: Mailbox[PictureRequest] | None = None,
     ) -> None:
         self.wake = threading.Event()
         self.causes: Counter[LinkCause] = Counter()
@@ -109,6 +111,7 @@ class UplinkStage:
         self._device_id = device_id
         self._receipt_key = receipt_key
         self._commands = commands
+        self._requests = requests
         self._system = system
         self._faults = faults
         self._config_window = config.window
@@ -224,10 +227,21 @@ class UplinkStage:
         try:
             receipt = verify_receipt(payload, self._receipt_key, self._device_id)
         except DocumentRejected as rejected:
-            self._reject(rejected)
+            if rejected.cause is not RejectionCause.WRONG_SIGNATURE or not self._took_request(payload):
+                self._reject(rejected)
         else:
             self.acked_at_s = now_s
             self.confirmed += self._outbox.confirm(receipt)
+
+    def _took_request(self, payload: bytes) -> bool:
+        """Hand on what came in a receipt's place if the agency signed it as a request; say whether it did."""
+        try:
+            request = verify_request(payload, self._receipt_key, self._device_id)
+        except DocumentRejected:
+            return False
+        if self._requests is not None:
+            self._requests.put(request)
+        return True
 
     def _reject(self, cause: DocumentRejected) -> None:
         self.rejected_receipts += 1

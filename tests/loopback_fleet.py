@@ -20,7 +20,10 @@ from firmware.guard import GuardStage
 from firmware.outbox import Outbox
 from firmware.records import MessageClass
 from firmware.sealing import Sealer
+from firmware.stage import Latest
 from firmware.uplink import UplinkStage
+from firmware.vehicle_folder import VehicleFolder
+from firmware.vehicles import VehicleStage
 
 SITE = SiteConfig(name="Test Street", latitude_deg=37.25, longitude_deg=-122.1)
 CLOCK = LinuxClock()
@@ -55,6 +58,21 @@ class Unit:
             clock=SetClock(CLOCK.utc_ms()),  # set by NTP, as a unit's clock is
             faults=self.faults,
         )
+        self.has_room = Latest[bool](True)  # noqa: FBT003  a hand-over of a truth value
+        self.vehicles = VehicleStage(
+            VehicleFolder(
+                folder / identity.VEHICLES_FOLDER,
+                self.config.pictures,
+                self.config.device_id,
+                self.identity.device_key.public_key(),
+            ),
+            self.sealer,
+            self.outbox,
+            has_room=self.has_room,
+            clock=SetClock(CLOCK.utc_ms()),
+            system=KernelRandom(),
+            faults=self.faults,
+        )
         self.uplink = UplinkStage(
             self.link,
             self.outbox,
@@ -64,6 +82,7 @@ class Unit:
             commands=self.guard.commands,
             system=KernelRandom(),
             faults=self.faults,
+            requests=self.vehicles.requests,
         )
         self._is_closed = False
         self.skipped_s = 0.0  # virtual seconds that the test has jumped over
@@ -82,12 +101,13 @@ class Unit:
         return sealed
 
     def run_until(self, condition, limit_s=15.0):
-        """Step uplink and guard, waiting on the uplink's wake event, until `condition()`; say whether it came."""
+        """Step uplink, guard and vehicles, waiting on the uplink's wake, until `condition()`; say whether it came."""
         deadline_s = CLOCK.monotonic_s() + limit_s
         while CLOCK.monotonic_s() < deadline_s:
             self.uplink.wake.clear()
             self.uplink.step(CLOCK.monotonic_s() + self.skipped_s)
             self.guard.step(CLOCK.monotonic_s())
+            self.vehicles.step(CLOCK.monotonic_s() + self.skipped_s)
             if condition():
                 return True
             self.uplink.wake.wait(0.05)

@@ -15,9 +15,12 @@ PACKET_BYTES_MAX = 1_000_000
 
 
 class Visitor:
-    """Connected when made, or `connack` is None. World face: publish, subscribe, leave; what it was told."""
+    """Connected when made, or `connack` is None. World face: publish, subscribe, leave; what it was told.
 
-    def __init__(self, unit_folder, port, *, keepalive_s=60):
+    `own` are the names of its certificate and key in its folder: a unit's, unless they are said.
+    """
+
+    def __init__(self, folder, port, *, keepalive_s=60, own=(identity.CERTIFICATE_NAME, identity.KEY_NAME)):
         self.connack = self.connack_properties = self.goodbye = None
         self.acknowledged, self.granted, self.heard = {}, [], []
         self._client = client = Client(
@@ -26,13 +29,7 @@ class Visitor:
             protocol=MQTTProtocolVersion.MQTTv5,
             reconnect_on_failure=False,
         )
-        client.tls_set_context(
-            tls_context(
-                unit_folder / identity.AUTHORITY_NAME,
-                unit_folder / identity.CERTIFICATE_NAME,
-                unit_folder / identity.KEY_NAME,
-            )
-        )
+        client.tls_set_context(tls_context(folder / identity.AUTHORITY_NAME, *(folder / name for name in own)))
         client.on_socket_open = prepare_socket
         client.on_connect = self._on_connect
         client.on_publish = lambda _c, _u, number, reason, _p: self.acknowledged.update({number: reason})

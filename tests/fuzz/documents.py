@@ -5,6 +5,7 @@ import datetime as dt
 import functools
 import os
 import tempfile
+import uuid
 from pathlib import Path
 
 import msgspec
@@ -21,9 +22,10 @@ from firmware.agency_keys import SuiteNumber
 from firmware.config import AgencyKeyConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
 from firmware.faults import ConfigRejected, DeviceFault, DocumentRejected
 from firmware.key_files import KEY_NAME
+from firmware.picture_requests import sign_request, verify_request
 from firmware.presence import Status, sign_status, verify_status
 from firmware.receipts import body, sign_receipt, signature_prefix, verify_receipt
-from firmware.records import MessageClass, Receipt, SealedRead
+from firmware.records import MessageClass, PictureRequest, Receipt, SealedRead
 from firmware.retirement import (
     Cause,
     RetireCommand,
@@ -134,6 +136,21 @@ def a_request() -> bytes:
             proof_of_former=None,
         )
     )
+
+
+def _picture_request(data: bytes) -> None:
+    verify_request(data, device_key().public_key(), DEVICE)
+
+
+def _picture_request_body(data: bytes) -> None:
+    """Verify `data` as a request that the agency did sign."""
+    signature = device_key().sign(b"kestrel/picture-request/v1\x00" + DEVICE.encode() + b"\x00" + data)
+    verify_request(wire.encode([data, signature]), device_key().public_key(), DEVICE)
+
+
+def a_picture_request() -> bytes:
+    request = PictureRequest(device_id=DEVICE, read_id=uuid.UUID(int=7 << 76), issued_utc_ms=START_UTC_MS)
+    return sign_request(request, device_key())
 
 
 def _receipt(data: bytes) -> None:
@@ -304,6 +321,13 @@ DOCUMENTS = (
     ),
     Target("receipt", _receipt, (DocumentRejected,), lambda: [sign_receipt(a_receipt(), device_key())]),
     Target("receipt-body", _receipt_body, (DocumentRejected,), lambda: [body(a_receipt())]),
+    Target("picture-request", _picture_request, (DocumentRejected,), lambda: [a_picture_request()]),
+    Target(
+        "picture-request-body",
+        _picture_request_body,
+        (DocumentRejected,),
+        lambda: [wire.decode(a_picture_request(), "request")[0]],
+    ),
     Target("retire-command", _command, (DocumentRejected,), lambda: [a_command()]),
     Target("status", _status, (DocumentRejected,), lambda: [a_status()]),
     Target("retired-notice", _notice, (DocumentRejected,), lambda: [a_notice()]),

@@ -6,17 +6,22 @@ import cv2
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cloud import handover
+from cloud import answers, handover
+from cloud.opening import open_vehicle
+from cloud.opening_keys import OpeningKeys
 from cloud.plate_pictures import unpacked
-from firmware import health_report, papers
+from firmware import health_report, papers, picture_requests, sealing, wire
 from firmware.evidence import FULL_PICTURE, packed
 from firmware.faults import DocumentRejected
 from firmware.health_report import FaultWord, Spent, Thrift
 from firmware.papers import PaperKind
+from firmware.picture_requests import PictureAnswer, PictureOutcome
 from firmware.records import Picture, PictureCoding
 from tests.fuzz.judging import Target
 from tests.made_handovers import DEVICE, made_document
 from tests.made_health import made_health
+from tests.made_reads import sealed_around
+from tests.made_vehicles import AGENCY_KEY, DEVICE_KEY, PICTURE, sealed_vehicle
 
 
 def _crop() -> np.ndarray:
@@ -82,11 +87,34 @@ def _record(data: bytes) -> None:
         raise AssertionError("a hand-over record with two spellings")
 
 
+def _answer_seeds() -> list[bytes]:
+    sealed, _ = sealed_vehicle()
+    here = PictureAnswer(read_id=sealed.read_id, outcome=PictureOutcome.HERE, sealed=sealing.to_wire(sealed))
+    never = PictureAnswer(read_id=sealed.read_id, outcome=PictureOutcome.NEVER)
+    return [picture_requests.encode_answer(one) for one in (here, never)]
+
+
+def _answer(data: bytes) -> None:
+    """Take `data` as the answer of a unit that has sealed it well, picture and all."""
+    if not 1 <= len(data) <= papers.MAX_PART_BYTES:
+        return
+    (paper,) = papers.parts_of(data, PaperKind.VEHICLE, 0, clock_trusted=True)
+    answers.opened(paper, DEVICE, OpeningKeys([AGENCY_KEY]), DEVICE_KEY.public_key())
+
+
+def _vehicle(data: bytes) -> None:
+    """Open `data` as what a stolen unit has sealed in a picture's place."""
+    sealed, _ = sealed_vehicle()
+    open_vehicle(sealed_around(sealed, data, AGENCY_KEY), OpeningKeys([AGENCY_KEY]))
+
+
 PICTURES_AND_HEALTH = (
     Target("avif", lambda data: _unpack(PictureCoding.AVIF, data), (DocumentRejected,), _avif_seeds, 32_768),
     Target("jpeg", lambda data: _unpack(PictureCoding.JPEG, data), (DocumentRejected,), _jpeg_seeds, 32_768),
     Target("health", _health, (DocumentRejected,), _health_seeds),
     Target("paper", _paper, (DocumentRejected,), _paper_seeds),
+    Target("answer", _answer, (DocumentRejected,), _answer_seeds),
+    Target("vehicle", _vehicle, (DocumentRejected,), lambda: [wire.encode([1, PICTURE.data]), wire.encode([2, b"x"])]),
     Target("handover", _handover, (DocumentRejected,), _handover_seeds),
     Target("record", _record, (DocumentRejected,), lambda: [handover.unpacked(one)[0] for one in _handover_seeds()]),
 )

@@ -136,6 +136,7 @@ def test_only_main_opens_a_board():
 def test_stages_do_not_import_each_other():
     stages = {
         "capture", "reading", "uplink", "guard", "expiry", "spending", "power", "health", "recovery", "clock_watch",
+        "vehicles",
     }  # fmt: skip
     found = [
         f"{stage} imports {name}"

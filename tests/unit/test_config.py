@@ -30,6 +30,10 @@ def test_what_is_encoded_is_decoded(device_config):
         ({"capture": {"lane": [[0, 0], [1.2, 0], [1, 1]]}}, "lane"),
         ({"capture": {"lane": [[0, 0], [1, 1], [1, 0], [0, 1]]}}, "lane crosses itself"),
         ({"capture": {"lane": [[0, 0], [0.5, 0.5], [1, 1]]}}, "lane has next to no area"),
+        ({"pictures": {"vehicle_hours": 721}}, "vehicle_hours"),
+        ({"pictures": {"vehicle_hours": -1}}, "vehicle_hours"),
+        ({"pictures": {"vehicle_mb": 0}}, "vehicle_mb"),
+        ({"pictures": {"occupants": True}}, "occupants"),
         ({"device_id": "Camera on Main Street"}, "device_id"),
         ({"site": {"name": "x", "latitude_deg": 91, "longitude_deg": 0}}, "latitude_deg"),
         ({"uplink": {"host": "a b"}}, "host"),
@@ -72,6 +76,11 @@ def test_options_cannot_be_changed_after_loading():
         CaptureConfig().motion_ratio = 0.5
     with pytest.raises(TypeError):
         ReadingConfig(0.5)
+
+
+def test_pictures_of_vehicles_are_kept_for_three_days_unless_the_configuration_says_otherwise(device_config):
+    assert (device_config.pictures.vehicle_hours, device_config.pictures.vehicle_mb) == (72, 300)
+    assert config.decode(as_json(device_config, pictures={"vehicle_hours": 0}), "test").pictures.vehicle_hours == 0
 
 
 def test_a_unit_has_no_modem_unless_its_configuration_says_so(device_config):

@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import uuid
 
 import pytest
 
@@ -36,6 +37,8 @@ def folder(tmp_path):
     (path / identity.HANDOVER_FOLDER / "page").mkdir(parents=True)
     for name in ("aim.json", ".guide.json", "page/state.js"):
         (path / identity.HANDOVER_FOLDER / name).write_bytes(b"where it hangs")
+    (path / identity.VEHICLES_FOLDER).mkdir()
+    (path / identity.VEHICLES_FOLDER / f"{uuid.uuid4()}.sealed").write_bytes(b"sealed")
     return path
 
 

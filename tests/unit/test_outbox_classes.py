@@ -1,4 +1,4 @@
-"""Alerts before reads before health messages: on the link, in a full outbox, and in how long they are kept."""
+"""Alerts before reads before health messages before pictures: on the link, in a full outbox, in how long they stay."""
 
 import sqlite3
 
@@ -14,7 +14,7 @@ from firmware.faults import DeviceFault, FaultCode
 from firmware.outbox import HEALTH_SHARE, UNRECEIPTED_MAX, Outbox
 from firmware.records import MessageClass
 
-HEALTH, READ, ALERT, PAPER = MessageClass
+PICTURE, HEALTH, READ, ALERT, PAPER = MessageClass
 DAY_MS = 86_400_000
 SIZE_BYTES = len(sealing.to_wire(sealed(2**40)))
 
@@ -44,6 +44,24 @@ def test_alerts_go_first_and_newest_first_then_reads_then_health_in_order(open_o
     assert tokens_to_send(outbox, limit=1) == alerts[:1]
     send(outbox, [reads[1], health[0]])
     assert tokens_to_send(outbox, 1e9) == alerts + reads + health  # what goes again keeps its place
+
+
+def test_pictures_of_vehicles_go_last_give_way_first_and_wait_with_the_reads(open_outbox):
+    outbox = open_outbox(capacity_bytes=4 * SIZE_BYTES + 50)
+    pictures, health, reads = put(outbox, 2, PICTURE), put(outbox, 0, HEALTH), put(outbox, 2)
+    assert tokens_to_send(outbox) == [*reads, *pictures]
+    assert outbox.count_of(PICTURE) == 2
+    send(outbox, pictures[:1])
+    outbox.ration_reads(0)
+    assert (tokens_to_send(outbox, 1e9), outbox.next_due_s()) == (health, float("inf"))
+    outbox.ration_reads(10**6)
+    assert outbox.next_due_s() < float("inf")
+    newer = put(outbox)
+    assert tokens_to_send(outbox, 1e9) == [*reads, *newer, pictures[1]]
+    assert outbox.dropped == {PICTURE: 1}
+    put(outbox, 3)
+    assert outbox.put(sealed(outbox.reserve_sequence(), PICTURE)) is False
+    assert outbox.dropped == {PICTURE: 3, READ: 2}
 
 
 def test_a_dead_receiver_holds_back_all_but_alerts(open_outbox):

@@ -1,4 +1,5 @@
 import logging
+import threading
 
 import kept_messages
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from made_reads import made_sealer
 
-from cloud.opening import open_read
+from cloud.opening import open_read, open_vehicle
 from cloud.opening_keys import OpeningKey, OpeningKeys
 from firmware.agency_keys import SuiteNumber
 from firmware.board.linux import LinuxSystem
@@ -16,7 +17,7 @@ from firmware.outbox import Outbox
 from firmware.reading import UNSTORED_AT_MOST, ReadingStage, is_picture
 from firmware.records import Box, Character, MessageClass, Reading
 from firmware.sealing import from_wire
-from firmware.stage import NEVER_S
+from firmware.stage import NEVER_S, Mailbox
 from firmware.tracking import ENOUGH_READINGS
 from hw_sim.runner import EPOCH_UTC_MS, VirtualClock
 from tests.made_readings import a_frame
@@ -74,7 +75,7 @@ def bench_frame(number, image=PICTURE, *, rate_hz=8):
 
 
 class Bench:
-    def __init__(self, config, outbox, script, device_key=None, clock=None):
+    def __init__(self, config, outbox, script, device_key=None, clock=None, *, vehicles=None):
         opening_key, self.device_key = (
             OpeningKey.generate(SuiteNumber.X25519),
             device_key or Ed25519PrivateKey.generate(),
@@ -91,6 +92,7 @@ class Bench:
             system=LinuxSystem(),
             config=config,
             faults=self.faults,
+            vehicles=vehicles,
         )
 
     def show(self, number, image=PICTURE, *, rate_hz=8):
@@ -315,3 +317,51 @@ def test_a_token_without_its_key_costs_the_read_and_not_the_service(device_confi
     assert bench.stage.step(1.125) == NEVER_S
     assert (bench.stage.reads_lost, bench.stage.reads_sealed, outbox.count()) == (1, 0, 0)
     assert [report.code for report in bench.faults.reports()] == [FaultCode.KEY_UNUSABLE]
+
+
+class AlertSealer:
+    """Seals as the unit does, but each read as an alert: what a source of alerts on the unit would have it do."""
+
+    def __init__(self, sealer):
+        self._sealer = sealer
+
+    def seal(self, read):
+        return self._sealer.seal(read, message_class=MessageClass.ALERT)
+
+    def seal_vehicle(self, vehicle, read, *, clock_trusted):
+        return self._sealer.seal_vehicle(vehicle, read, clock_trusted=clock_trusted)
+
+
+class NoVehicleSealer(AlertSealer):
+    """A token that signs the read and then fails."""
+
+    def seal_vehicle(self, vehicle, read, *, clock_trusted):
+        raise DeviceFault(FaultCode.KEY_UNUSABLE, "the token does not answer")
+
+
+@pytest.mark.parametrize("is_alert", [False, True])
+def test_the_vehicle_is_sealed_under_its_read_s_id_and_goes_unasked_with_an_alert_only(device_config, outbox, is_alert):
+    vehicles = Mailbox(threading.Event(), 4)
+    bench = Bench(device_config, outbox, dict.fromkeys(range(3), PLATE), vehicles=vehicles)
+    if is_alert:
+        bench.stage._sealer = AlertSealer(bench.stage._sealer)
+    for number in range(3):
+        bench.show(number)
+    bench.stage.close()
+    taken, (waiting,) = vehicles.take(), outbox.next_unsent(10, 1.0)
+    read = from_wire(waiting.wire)
+    assert taken.is_alert is is_alert
+    assert (taken.sealed.read_id, taken.sealed.sequence) == (read.read_id, read.sequence)
+    assert taken.sealed.message_class is MessageClass.PICTURE
+    assert open_vehicle(taken.sealed, bench.opening_keys).data[:2] == b"\xff\xd8"
+    assert open_read(read, bench.opening_keys).passage.vehicle is None  # it is no part of what is sent
+
+
+def test_a_token_that_fails_at_the_vehicle_costs_the_picture_only(device_config, outbox):
+    vehicles = Mailbox(threading.Event(), 4)
+    bench = Bench(device_config, outbox, dict.fromkeys(range(3), PLATE), vehicles=vehicles)
+    bench.stage._sealer = NoVehicleSealer(bench.stage._sealer)
+    for number in range(3):
+        bench.show(number)
+    bench.stage.close()
+    assert (bench.stage.reads_sealed, bench.stage.vehicles_lost, outbox.count(), len(vehicles)) == (1, 1, 1, 0)

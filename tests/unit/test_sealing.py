@@ -179,7 +179,7 @@ def header_with(**changes):
         {"created_utc_ms": 2**48},
         {"message_class": True},
         {"message_class": None},
-        {"message_class": -1},
+        {"message_class": -2},
         {"message_class": 4},
     ],
 )

@@ -127,7 +127,16 @@ def test_when_the_plan_is_spent_reads_wait_and_alerts_and_health_go(bench):
     bench.stage.wake.clear()
     bench.step()
     assert bench.stage.wake.is_set()  # who sends must hear that reads may go again
-    assert classes(bench) == [MessageClass.PAPER, MessageClass.ALERT, MessageClass.READ, MessageClass.HEALTH]
+    assert classes(bench) == sorted(MessageClass, reverse=True)
+
+
+def test_what_somebody_asks_for_waits_when_reads_have_no_pictures_any_more(bench):
+    assert bench.stage.has_room.get()
+    for spent_mb, has_room in ((5, True), (455, False)):
+        bench.meter.send(spent_mb * MB)
+        bench.step()
+        assert bench.stage.has_room.get() is has_room
+        assert (bench.stage.picture.get() is not None) is has_room
 
 
 def classes(bench):

@@ -56,7 +56,7 @@ class AimView:
 
     words: Said
     numbers: list[tuple[str, str]]
-    picture: Image | None = field(repr=False)
+    picture: "Image | None" = field(repr=False)
     is_good: bool
 
 

@@ -5,8 +5,10 @@ the other carriageway) is no motion and no measure of light.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from firmware.records import Grey
+if TYPE_CHECKING:
+    from firmware.records import Grey
 
 Point = tuple[float, float]
 """x and y, each 0..1 from the picture's left and upper edge."""
@@ -34,7 +36,7 @@ def flaw(lane: Sequence[Point]) -> str:
     return ""
 
 
-def lane_mask(lane: Sequence[Point], height_px: int, width_px: int) -> Grey:
+def lane_mask(lane: Sequence[Point], height_px: int, width_px: int) -> "Grey":
     """Return uint8 (height_px, width_px): 255 for each pixel whose middle lies in the lane, by the even-odd rule."""
     import numpy as np  # noqa: PLC0415  a configuration is judged without
 

@@ -20,7 +20,8 @@ from firmware.records import Grey, Image, Light
 from provisioning import focus
 from provisioning.check_eyes import Eyes, FirstLook, Glance, linear
 from provisioning.check_words import Finding, halves, said
-from provisioning.checking import Bench, Look, PartName, PartReport
+from provisioning.checking import Bench, Look
+from provisioning.part_reports import PartName, PartReport
 
 RATE_WITHIN_RATIO = 0.02
 """The sensor's clock is a crystal: what differs by more was not asked for."""

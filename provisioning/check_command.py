@@ -7,16 +7,14 @@ the other commands need not wait.
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
-from provisioning.checking import PartName
+from provisioning.part_reports import PartName
 
 WAVE_AT_MOST_S = 120.0
 
 
-def add_to(subjects: Any) -> None:
-    """Add the command to the parser's subjects."""
-    parser = subjects.add_parser("check", help="look at every part of a unit and say what to do")
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
     parser.add_argument(
         "unit_folder", type=Path, nargs="?", metavar="UNIT", help="the unit's folder (default: /var/lib/kestrel)"
     )

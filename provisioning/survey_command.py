@@ -1,13 +1,12 @@
 """The options of `kestrel-provision survey`; what it does is `provisioning.survey_session`, loaded when asked for."""
 
 import argparse
+import sys
 from pathlib import Path
-from typing import Any
 
 
-def add_to(subjects: Any) -> None:
-    """Add the command to the parser's subjects."""
-    parser = subjects.add_parser("survey", help="before mounting: line of sight, sun, panel and battery, signal")
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
     parser.add_argument("--name", required=True, help="what people call the site, such as 'North gate'")
     parser.add_argument("--latitude", type=float, required=True, help="degrees (WGS 84), north is positive")
     parser.add_argument("--longitude", type=float, required=True, help="degrees (WGS 84), east is positive")
@@ -47,6 +46,8 @@ def add_to(subjects: Any) -> None:
 
 
 def _survey(options: argparse.Namespace) -> None:
+    sys.stderr.write("Sun, panel and line of sight are reckoned ...\n")  # before what takes a second to load
+    sys.stderr.flush()
     from provisioning import survey_session  # noqa: PLC0415
 
     survey_session.run(options)

@@ -5,8 +5,9 @@ the other commands need not wait.
 """
 
 import argparse
-import sys
 from pathlib import Path
+
+from provisioning import speaking
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +35,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def _aim(options: argparse.Namespace) -> int:
-    sys.stderr.write("The camera starts ...\n")  # before what takes a second or two to load
-    sys.stderr.flush()
+    speaking.begin("The camera starts ...")
     from provisioning import aim_session  # noqa: PLC0415
 
     return aim_session.run(options)

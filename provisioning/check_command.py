@@ -5,9 +5,9 @@ the other commands need not wait.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
+from provisioning import speaking
 from provisioning.part_reports import PartName
 
 WAVE_AT_MOST_S = 120.0
@@ -44,8 +44,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    sys.stderr.write("Looking at the unit ...\n")  # before what takes a second to load
-    sys.stderr.flush()
+    speaking.begin("Looking at the unit ...")
     from provisioning import check_session  # noqa: PLC0415
 
     return check_session.run(options)

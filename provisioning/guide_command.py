@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware.faults import ConfigRejected
+from provisioning import speaking
 from provisioning.host import UNIT_FOLDER
 
 PRACTICE_FOLDER = Path("practice")
@@ -40,8 +41,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def _guide(options: argparse.Namespace) -> int:
     if options.yes and not options.plain:
         raise ConfigRejected("--yes asks nothing and shows no screen; give --plain too")
-    sys.stderr.write("Looking at what is done already ...\n")  # before what takes a second or two to load
-    sys.stderr.flush()
+    speaking.begin("Looking at what is done already ...")
     from provisioning import guide_plain, guide_steps  # noqa: PLC0415
     from provisioning.guide_state import StateFile  # noqa: PLC0415
     from provisioning.guiding import Guide, Job  # noqa: PLC0415

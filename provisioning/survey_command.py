@@ -1,8 +1,9 @@
 """The options of `kestrel-provision survey`; what it does is `provisioning.survey_session`, loaded when asked for."""
 
 import argparse
-import sys
 from pathlib import Path
+
+from provisioning import speaking
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -46,8 +47,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def _survey(options: argparse.Namespace) -> None:
-    sys.stderr.write("Sun, panel and line of sight are reckoned ...\n")  # before what takes a second to load
-    sys.stderr.flush()
+    speaking.begin("Sun, panel and line of sight are reckoned ...")
     from provisioning import survey_session  # noqa: PLC0415
 
     survey_session.run(options)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cloud import broker_files, fleet_folder
 from provisioning import fleet, installed_broker, revocation
+from provisioning.check_progress import moving
 
 
 def shut_out(
@@ -40,7 +41,8 @@ def prove(fleet_path: Path, device_id: str, now: dt.datetime, own: ssl.SSLContex
     announce(fleet_path)
     from provisioning import broker_proof  # noqa: PLC0415  paho takes its time, and whoever only warns does without
 
-    refusal = broker_proof.refused(fleet_path, device_id, now, own)
+    with moving():
+        refusal = broker_proof.refused(fleet_path, device_id, now, own)
     serials, words = refusal.serials, refusal.words
     if refusal.with_own_key:
         sys.stdout.write(

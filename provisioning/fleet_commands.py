@@ -164,9 +164,11 @@ def _retire(options: argparse.Namespace) -> int:
     from cloud.registry import State  # noqa: PLC0415
     from provisioning import broker_notice, retiring, revocation  # noqa: PLC0415
     from provisioning.certificates import present  # noqa: PLC0415
+    from provisioning.check_progress import moving  # noqa: PLC0415
 
     now = present()
-    notice = retiring.command(options.folder, options.unit, now, wait_s=options.wait)
+    with moving():
+        notice = retiring.command(options.folder, options.unit, now, wait_s=options.wait)
     if notice is None:
         sys.stderr.write(
             f"kestrel-provision: {options.unit} has not answered in {options.wait:g} s; it hears the command when it "

@@ -258,8 +258,10 @@ def _rotate(options: argparse.Namespace) -> None:
 
         broker_notice.announce(options.fleet_folder)
         from provisioning import broker_proof, retiring  # noqa: PLC0415
+        from provisioning.check_progress import moving  # noqa: PLC0415
 
-        broker_proof.admitted(options.fleet_folder, device_id, retiring.unit_tls(options.unit_folder))
+        with moving():
+            broker_proof.admitted(options.fleet_folder, device_id, retiring.unit_tls(options.unit_folder))
         sys.stdout.write(f"Proven: the broker lets {device_id} in with its new certificate.\n")
 
 

@@ -9,7 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from firmware import agency_keys
 from firmware.agency_keys import SuiteNumber
 from firmware.faults import ConfigRejected
-from firmware.records import Recipient
+
+if TYPE_CHECKING:  # the fleet's folder is read without what travels in it
+    from firmware.records import Recipient
 
 SECRET_BYTES: Final = 32
 MLKEM768_SEED_BYTES: Final = 64  # FIPS 203: d and z
@@ -101,7 +103,7 @@ class OpeningKeys:
         if not self._by_id:
             raise ConfigRejected("there is no opening key; bring the agency's own from where it is kept")
 
-    def match(self, recipients: Iterable[Recipient]) -> tuple[OpeningKey, Recipient] | None:
+    def match(self, recipients: "Iterable[Recipient]") -> "tuple[OpeningKey, Recipient] | None":
         """Return the first recipient whose key is here, with that key; None if a read is sealed to others only."""
         for recipient in recipients:
             key = self._by_id.get(recipient.key_id)

@@ -17,7 +17,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from firmware import durable_files
 from firmware.faults import DeviceFault, FaultCode, Retired
@@ -33,8 +33,10 @@ from firmware.identity import (
     VEHICLES_FOLDER,
 )
 from firmware.key_files import KEY_NAME, NEXT_KEY_NAME
-from firmware.ports import KeyStore
 from firmware.retirement import Cause
+
+if TYPE_CHECKING:
+    from firmware.ports import KeyStore
 
 MARK_NAME: Final = "retired"
 
@@ -57,7 +59,7 @@ _WHY: Final = {
 }
 
 
-def erase(folder: Path, cause: Cause, keys: KeyStore | None = None) -> None:
+def erase(folder: Path, cause: Cause, keys: "KeyStore | None" = None) -> None:
     """Erase the unit in `folder` and leave a mark that says why; what is erased already is no error.
 
     `keys` is where its key lies, if that is elsewhere. Raises DeviceFault (STORAGE_REFUSED, or KEY_UNUSABLE for a token
@@ -80,7 +82,7 @@ def erase(folder: Path, cause: Cause, keys: KeyStore | None = None) -> None:
         raise fault
 
 
-def _fault_of(keys: KeyStore | None) -> DeviceFault | None:
+def _fault_of(keys: "KeyStore | None") -> DeviceFault | None:
     """End the keys of a store; return what its token had to say against that."""
     try:
         if keys is not None:
@@ -110,7 +112,7 @@ def destroy_key(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def unless_retired(folder: Path, keys_of: Callable[[Path], KeyStore | None] = lambda _folder: None) -> Iterator[None]:
+def unless_retired(folder: Path, keys_of: Callable[[Path], "KeyStore | None"] = lambda _folder: None) -> Iterator[None]:
     """Let the unit in `folder` run if it was not retired; if that happens meanwhile, erase what it left in the end.
 
     `keys_of` finds where the key of the unit in a folder lies. Raises Retired in both cases, and DeviceFault
@@ -123,7 +125,7 @@ def unless_retired(folder: Path, keys_of: Callable[[Path], KeyStore | None] = la
         _refuse_if_retired(folder, keys_of)
 
 
-def _refuse_if_retired(folder: Path, keys_of: Callable[[Path], KeyStore | None]) -> None:
+def _refuse_if_retired(folder: Path, keys_of: Callable[[Path], "KeyStore | None"]) -> None:
     mark = folder / MARK_NAME
     if not mark.exists():
         return

@@ -5,9 +5,12 @@ anything else is a bug that stops the process so that systemd starts it again.
 """
 
 import enum
-import logging
 import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # every command begins with this module, and most of them log nothing
+    import logging
 
 
 class KestrelError(Exception):
@@ -114,7 +117,7 @@ class FaultBook:
             )
             return known is None
 
-    def tell(self, fault: DeviceFault, now_s: float, log: logging.Logger) -> None:
+    def tell(self, fault: DeviceFault, now_s: float, log: "logging.Logger") -> None:
         """Latch `fault`; if it is new, log it as an error of the caller's `log`."""
         if self.latch(fault, now_s):
             log.error("%s", fault)

@@ -10,6 +10,7 @@ The certificate says which key is the unit's: a new pair is taken into use by re
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,7 +20,9 @@ from cryptography.x509.oid import NameOID
 from firmware.config import SealConfig, key_bytes
 from firmware.faults import ConfigRejected
 from firmware.key_files import KEY_NAME, MAKE_AGAIN, KeyFiles
-from firmware.ports import KeyStore
+
+if TYPE_CHECKING:  # the ports bring the records of the whole camera
+    from firmware.ports import KeyStore
 
 CONFIG_NAME = "config.json"
 CERTIFICATE_NAME = "device.crt"
@@ -49,7 +52,7 @@ class Identity:
     not_after_utc_ms: int  # when the first of the unit's certificates runs out
 
 
-def load(folder: Path, device_id: str, keys: KeyStore | None = None) -> Identity:
+def load(folder: Path, device_id: str, keys: "KeyStore | None" = None) -> Identity:
     """Return the identity in `folder`, checked to be whole and to be `device_id`'s; None: its key is a file there.
 
     Raises ConfigRejected with one sentence for a technician: a file is missing or unreadable, the key is readable by

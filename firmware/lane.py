@@ -5,10 +5,10 @@ the other carriageway) is no motion and no measure of light.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from firmware.records import Grey
+if TYPE_CHECKING:
+    from firmware.records import Grey
 
 Point = tuple[float, float]
 """x and y, each 0..1 from the picture's left and upper edge."""
@@ -36,8 +36,10 @@ def flaw(lane: Sequence[Point]) -> str:
     return ""
 
 
-def lane_mask(lane: Sequence[Point], height_px: int, width_px: int) -> Grey:
+def lane_mask(lane: Sequence[Point], height_px: int, width_px: int) -> "Grey":
     """Return uint8 (height_px, width_px): 255 for each pixel whose middle lies in the lane, by the even-odd rule."""
+    import numpy as np  # noqa: PLC0415  a configuration is judged without
+
     x = ((np.arange(width_px) + 0.5) / width_px)[np.newaxis, :]
     y = ((np.arange(height_px) + 0.5) / height_px)[:, np.newaxis]
     inside = np.zeros((height_px, width_px), dtype=bool)

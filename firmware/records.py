@@ -7,17 +7,19 @@ import enum
 import math
 import uuid
 from dataclasses import dataclass, field
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, TypeAlias
 
 from firmware.link_causes import LinkCause
 
-Image = npt.NDArray[np.uint8]
-"""uint8 (H, W, 3), BGR."""
+if TYPE_CHECKING:  # NumPy takes a tenth of a second to load, which whoever has no picture before him need not wait
+    import numpy as np
+    import numpy.typing as npt
 
-Grey = npt.NDArray[np.uint8]
-"""uint8 (H, W), brightness."""
+Image: TypeAlias = "npt.NDArray[np.uint8]"
+"""uint8 (H, W, 3), BGR. A forward reference: write "Image | None" in quotes."""
+
+Grey: TypeAlias = "npt.NDArray[np.uint8]"
+"""uint8 (H, W), brightness. A forward reference, too."""
 
 
 class TriggerSource(enum.StrEnum):

@@ -262,7 +262,7 @@ def _size_of(path: Path) -> tuple[int, int] | None:
     return None if image is None else (image.shape[1], image.shape[0])
 
 
-def _decoded(path: Path) -> Image | None:
+def _decoded(path: Path) -> "Image | None":
     """Return the picture of a file, uint8 (H, W, 3) BGR, or None if it is none."""
     try:
         data = np.fromfile(path, np.uint8)

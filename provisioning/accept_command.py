@@ -3,14 +3,12 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
-from provisioning.host.install import UNIT_FOLDER
+from provisioning.host import UNIT_FOLDER
 
 
-def add_to(subjects: Any) -> None:
-    """Add both commands to the parser's subjects."""
-    accept = subjects.add_parser("accept", help="hand a unit over: the record, signed, as PDF and JSON, and sent")
+def add_to(accept: argparse.ArgumentParser) -> None:
+    """Add the options of `accept`."""
     accept.add_argument(
         "unit", type=Path, nargs="?", default=Path("/") / UNIT_FOLDER, help="the unit's folder (default: %(default)s)"
     )
@@ -39,7 +37,10 @@ def add_to(subjects: Any) -> None:
         "--seconds", type=float, default=60.0, help="how long to wait for the receiver (default: %(default)g)"
     )
     accept.set_defaults(command=_accept)
-    verify = subjects.add_parser("verify", help="say whether a hand-over record is whole, and who signed it")
+
+
+def add_verify_to(verify: argparse.ArgumentParser) -> None:
+    """Add the options of `verify`."""
     verify.add_argument("record", type=Path, help="the record, a file that ends in .json")
     verify.add_argument(
         "--page", type=Path, metavar="PDF", help="its page (default: the PDF of the same name beside it)"

@@ -6,12 +6,12 @@ the other commands need not wait.
 
 import argparse
 from pathlib import Path
-from typing import Any
+
+from provisioning import speaking
 
 
-def add_to(subjects: Any) -> None:
-    """Add the command to the parser's subjects."""
-    parser = subjects.add_parser("aim", help="look through the camera and say how to turn it")
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
     parser.add_argument("--config", type=Path, help="the unit's config.json (default: the one in /var/lib/kestrel)")
     parser.add_argument("--board", choices=["pi", "sim"], default="pi", help="sim: practise on a simulated road")
     parser.add_argument("--page", type=Path, metavar="DIR", help="write a page there that renews itself, for a browser")
@@ -35,6 +35,7 @@ def add_to(subjects: Any) -> None:
 
 
 def _aim(options: argparse.Namespace) -> int:
+    speaking.begin("The camera starts ...")
     from provisioning import aim_session  # noqa: PLC0415
 
     return aim_session.run(options)

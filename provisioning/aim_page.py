@@ -33,7 +33,7 @@ class AimPage:
         return self._live.page
 
     def show(
-        self, words: Said, numbers: list[tuple[str, str]], lane: str, picture: Image | None, *, is_good: bool
+        self, words: Said, numbers: list[tuple[str, str]], lane: str, picture: "Image | None", *, is_good: bool
     ) -> None:
         """Renew the page with words in its language; `picture` is uint8 (h, w, 3) BGR, as `aim_watch.drawn` has it."""
         self._number += 1

@@ -31,7 +31,7 @@ from provisioning.aim_page import AimPage
 from provisioning.aim_terminal import CLEAR, HOME, PICTURE_COLUMNS, Colours
 from provisioning.aim_watch import AimWatch, drawn
 from provisioning.aiming import Aim
-from provisioning.host.install import UNIT_FOLDER
+from provisioning.host import UNIT_FOLDER
 from provisioning.signal_log import ModemSignal
 from provisioning.tongue import Tongue
 

@@ -38,7 +38,7 @@ def colours_of(environment: Mapping[str, str], *, is_terminal: bool, encoding: s
 
 
 def screen(  # noqa: PLR0917  the parts of one screen, in their order
-    verdict: str, sentence: str, picture: Image | None, numbers: list[tuple[str, str]], foot: str, colours: Colours
+    verdict: str, sentence: str, picture: "Image | None", numbers: list[tuple[str, str]], foot: str, colours: Colours
 ) -> str:
     """Return ROWS lines of at most COLUMNS characters, each without its end; `picture` is uint8 (h, w, 3) BGR."""
     lines = [line[:COLUMNS] for line in _large(verdict, colours)]

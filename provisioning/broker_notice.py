@@ -7,23 +7,8 @@ import sys
 from pathlib import Path
 
 from cloud import broker_files, fleet_folder
-from provisioning import broker_proof, fleet, installed_broker, revocation
-
-
-def add_to(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a command that shuts a unit out: why, and which broker is to know."""
-    parser.add_argument("--reason", required=True, help="for the registry, such as 'stolen'; at most 80 characters")
-    parser.add_argument(
-        "--broker", type=Path, metavar="CONF", help="the mosquitto.conf of a broker on this machine, to tell it at once"
-    )
-    add_proof_to(parser)
-
-
-def add_proof_to(parser: argparse.ArgumentParser) -> None:
-    """Add the option of asking the broker."""
-    parser.add_argument(
-        "--prove", action="store_true", help="knock at the fleet's broker, and say what it does with the unit"
-    )
+from provisioning import fleet, installed_broker, revocation
+from provisioning.check_progress import moving
 
 
 def shut_out(
@@ -54,7 +39,10 @@ def prove(fleet_path: Path, device_id: str, now: dt.datetime, own: ssl.SSLContex
     Raises ConfigRejected, NotProven and OSError.
     """
     announce(fleet_path)
-    refusal = broker_proof.refused(fleet_path, device_id, now, own)
+    from provisioning import broker_proof  # noqa: PLC0415  paho takes its time, and whoever only warns does without
+
+    with moving():
+        refusal = broker_proof.refused(fleet_path, device_id, now, own)
     serials, words = refusal.serials, refusal.words
     if refusal.with_own_key:
         sys.stdout.write(

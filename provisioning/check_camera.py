@@ -20,7 +20,8 @@ from firmware.records import Grey, Image, Light
 from provisioning import focus
 from provisioning.check_eyes import Eyes, FirstLook, Glance, linear
 from provisioning.check_words import Finding, halves, said
-from provisioning.checking import Bench, Look, PartName, PartReport
+from provisioning.checking import Bench, Look
+from provisioning.part_reports import PartName, PartReport
 
 RATE_WITHIN_RATIO = 0.02
 """The sensor's clock is a crystal: what differs by more was not asked for."""
@@ -113,7 +114,7 @@ def _is_frozen(first: FirstLook) -> bool:
     return not is_black and _alike(first) > SAME_AT_MOST_RATIO * len(first.glances)
 
 
-def focus_of(picture: Image | None, most_px: float = focus.SOFT_PX) -> PartReport:
+def focus_of(picture: "Image | None", most_px: float = focus.SOFT_PX) -> PartReport:
     """Return how sharp a picture is, uint8 (H, W, 3) BGR; more than `most_px` of blur is too soft. Pure."""
     blur_px = None
     if picture is not None:
@@ -208,7 +209,7 @@ def _focus(eyes: Eyes, first: FirstLook) -> PartReport:
     return focus_of(_picture(eyes, first), SOFT_AT_NIGHT_PX if is_night else focus.SOFT_PX)
 
 
-def _picture(eyes: Eyes, first: FirstLook) -> Image | None:
+def _picture(eyes: Eyes, first: FirstLook) -> "Image | None":
     """Return the picture that the settled light gave; at night one of the road by the lamp's light."""
     if first.phase != Phase.NIGHT:
         return first.picture

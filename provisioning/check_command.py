@@ -5,18 +5,16 @@ the other commands need not wait.
 """
 
 import argparse
-import sys
 from pathlib import Path
-from typing import Any
 
-from provisioning.checking import PartName
+from provisioning import speaking
+from provisioning.part_reports import PartName
 
 WAVE_AT_MOST_S = 120.0
 
 
-def add_to(subjects: Any) -> None:
-    """Add the command to the parser's subjects."""
-    parser = subjects.add_parser("check", help="look at every part of a unit and say what to do")
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
     parser.add_argument(
         "unit_folder", type=Path, nargs="?", metavar="UNIT", help="the unit's folder (default: /var/lib/kestrel)"
     )
@@ -46,8 +44,7 @@ def add_to(subjects: Any) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    sys.stderr.write("Looking at the unit ...\n")  # before what takes a second to load
-    sys.stderr.flush()
+    speaking.begin("Looking at the unit ...")
     from provisioning import check_session  # noqa: PLC0415
 
     return check_session.run(options)

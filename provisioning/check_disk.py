@@ -13,7 +13,8 @@ from firmware.outbox import Outbox
 from firmware.outgoing import BYTES_PER_MB, SECONDS_PER_DAY
 from firmware.self_check import DiskFacts, State
 from provisioning.check_words import Finding, halves, said
-from provisioning.checking import Bench, PartReport
+from provisioning.checking import Bench
+from provisioning.part_reports import PartReport
 
 WRITES = 9
 WRITE_BYTES = 8192

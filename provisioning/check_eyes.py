@@ -38,7 +38,7 @@ class FirstLook:
     """The first two seconds, and a picture of their end, uint8 (H, W, 3) BGR (None: no shot came)."""
 
     glances: tuple[Glance, ...]
-    picture: Image | None = field(repr=False)
+    picture: "Image | None" = field(repr=False)
     phase: str  # day, dusk or night
 
 

@@ -3,7 +3,7 @@
 import enum
 from dataclasses import dataclass
 
-from provisioning.checking import PartName, PartState
+from provisioning.part_reports import PartName, PartState
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from firmware.records import Light
 from provisioning.check_camera import has_pictures
 from provisioning.check_eyes import Eyes
 from provisioning.check_words import Finding, halves, said
-from provisioning.checking import Bench, PartName, PartReport
+from provisioning.checking import Bench
+from provisioning.part_reports import PartName, PartReport
 
 TURNS = 8
 """Of each kind."""

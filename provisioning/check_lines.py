@@ -13,7 +13,8 @@ from firmware.ports import TriggerInput
 from firmware.records import TriggerSource
 from provisioning.check_eyes import Eyes
 from provisioning.check_words import Finding, halves, said
-from provisioning.checking import Bench, Look, PartName, PartReport
+from provisioning.checking import Bench, Look
+from provisioning.part_reports import PartName, PartReport
 
 QUIET_S = 3.0
 """A line that was at rest once in this time is not stuck."""

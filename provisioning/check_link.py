@@ -15,7 +15,8 @@ from firmware.ports import Link
 from firmware.records import Connected, LinkEvent, Lost, Refused
 from provisioning import round_trip
 from provisioning.check_words import Finding, halves, said
-from provisioning.checking import Bench, PartReport
+from provisioning.checking import Bench
+from provisioning.part_reports import PartReport
 from provisioning.round_trip import RoundTrip
 
 TEST_READ: Final = b"test"

@@ -7,7 +7,8 @@ from firmware.identity import days_left
 from firmware.self_check import CertificateFacts, KeyFacts, State
 from firmware.wall_clock import EARLIEST_UTC_MS
 from provisioning.check_words import Finding, halves, said
-from provisioning.checking import Bench, Look, PartName, PartReport
+from provisioning.checking import Bench, Look
+from provisioning.part_reports import PartName, PartReport
 
 FOLDED = {
     PartName.FIREWALL: ("firewall", Finding.FIREWALL_OPEN),

@@ -15,7 +15,8 @@ from firmware.modem_records import (
 )
 from firmware.ports import Clock, Modem
 from provisioning.check_words import Finding, halves, said
-from provisioning.checking import Bench, PartReport
+from provisioning.checking import Bench
+from provisioning.part_reports import PartReport
 from provisioning.signal_log import GOOD_DBM, USABLE_DBM
 
 PATIENCE_S = 20.0

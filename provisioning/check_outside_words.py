@@ -3,7 +3,7 @@
 from typing import Final
 
 from provisioning.check_findings import Finding, Words
-from provisioning.checking import PartName, PartState
+from provisioning.part_reports import PartName, PartState
 
 _PASS, _WARN, _FAIL, _ABSENT = PartState.PASS, PartState.WARN, PartState.FAIL, PartState.ABSENT
 

@@ -11,7 +11,8 @@ from firmware.exposure import Phase
 from firmware.faults import DeviceFault
 from firmware.records import PowerSample
 from provisioning.check_words import Finding, halves, said
-from provisioning.checking import Bench, Look, PartName, PartReport
+from provisioning.checking import Bench, Look
+from provisioning.part_reports import PartName, PartReport
 from provisioning.sun import Place, sun_at
 
 CELL_MOST_V, CELL_LOW_V, CELL_EMPTY_V = 3.7, 3.2, 3.0

@@ -1,6 +1,9 @@
 """Says each second what a command is looking at, so that nobody thinks that it hangs. It writes to standard error."""
 
+import contextlib
+import sys
 import threading
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -58,3 +61,16 @@ class Progress:
                 self._out.write(f"\r\x1b[K{self._what} {dots}" if self._is_screen else ".")
                 self._out.flush()
                 self._has_line = True
+
+
+@contextlib.contextmanager
+def moving() -> Iterator[Callable[[], None]]:
+    """Show dots on a terminal while the work inside waits for others; a file gets none.
+
+    Gives what makes the line free for a sentence.
+    """
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    with Progress(sys.stderr) as progress:
+        yield progress.clear

@@ -43,8 +43,9 @@ from provisioning.check_eyes import Eyes
 from provisioning.check_power import PowerLooks
 from provisioning.check_progress import Progress
 from provisioning.check_words import Finding, halves, said
-from provisioning.checking import Bench, Look, PartName, PartReport, PartState, document, worst
-from provisioning.host.install import UNIT_FOLDER
+from provisioning.checking import Bench, Look
+from provisioning.host import UNIT_FOLDER
+from provisioning.part_reports import PartName, PartReport, PartState, document, worst
 
 SUMMARIES = {
     PartState.PASS: "GOOD: every part that this unit has does its work.",

@@ -6,7 +6,8 @@ from firmware.modem_records import ModemStatus
 from firmware.wall_clock import EARLIEST_UTC_MS
 from provisioning import check_modem
 from provisioning.check_words import Finding, halves, said
-from provisioning.checking import Bench, PartReport
+from provisioning.checking import Bench
+from provisioning.part_reports import PartReport
 
 OFF_AT_MOST_S = 30.0
 """A network says its time to the second, and some say it late; a certificate or a read bears more than this."""

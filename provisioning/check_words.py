@@ -10,7 +10,7 @@ from typing import Final
 from provisioning.check_findings import Finding, Words
 from provisioning.check_outside_words import OUTSIDE_WORDS
 from provisioning.check_unit_words import UNIT_WORDS
-from provisioning.checking import Measured, PartName, PartReport
+from provisioning.part_reports import Measured, PartName, PartReport
 
 __all__ = ["WORDS", "Finding", "Words", "halves", "line", "said"]
 

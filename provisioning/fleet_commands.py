@@ -1,25 +1,22 @@
-"""The options of `kestrel-provision fleet`, and what each of its commands says."""
+"""The options of `kestrel-provision fleet`, and what each of its commands says.
+
+A command loads what it needs when it runs: another one need not wait for that.
+"""
 
 import argparse
 import datetime as dt
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from cloud import broker_files, fleet_folder
-from cloud.registry import State
 from firmware.command_line import EXIT_FAULT, EXIT_STOPPED
-from firmware.config import SuiteName
-from provisioning import broker_notice, fleet, receivers, retiring, revocation, root_commands
-from provisioning.certificates import present
+from provisioning import broker_options, root_commands
 
 
-def add_to(subjects: Any) -> None:
-    """Add the commands to the parser's subjects."""
-    parser = subjects.add_parser("fleet", help="make and list fleets, take units out")
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the commands of `fleet` and their options."""
+    from firmware.config import SuiteName  # noqa: PLC0415
+
     commands = parser.add_subparsers(
         title="command", required=True, metavar="init|root|add-key|add-receiver|list|revoke|retire|prove"
     )
@@ -66,10 +63,14 @@ def add_to(subjects: Any) -> None:
         command.add_argument("folder", type=Path, help="the fleet's folder")
         command.add_argument("unit", help="the unit's name, k-...")
     for command in (revoke, retire):
-        broker_notice.add_to(command)
+        broker_options.add_to(command)
 
 
 def _init(options: argparse.Namespace) -> None:
+    from cloud import fleet_folder  # noqa: PLC0415
+    from provisioning import fleet  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
+
     folder, now = options.folder, present()
     # killed while the holders met: the same command goes on there
     if options.root_holders and (folder / fleet_folder.FLEET_NAME).exists():
@@ -94,6 +95,10 @@ def _init(options: argparse.Namespace) -> None:
 
 
 def _add_key(options: argparse.Namespace) -> None:
+    from cloud import fleet_folder  # noqa: PLC0415
+    from provisioning import fleet  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
+
     overlap = dt.timedelta(days=options.overlap_days)
     made, key = fleet.add_key(options.folder, options.suite, present(), replaces=options.replaces, overlap=overlap)
     sys.stdout.write(
@@ -105,6 +110,10 @@ def _add_key(options: argparse.Namespace) -> None:
 
 
 def _add_receiver(options: argparse.Namespace) -> None:
+    from cloud import broker_files, fleet_folder  # noqa: PLC0415
+    from provisioning import receivers  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
+
     name = receivers.add(options.folder, present())
     access_list = options.folder / fleet_folder.BROKER_FOLDER / broker_files.ACCESS_NAME
     sys.stdout.write(
@@ -114,7 +123,10 @@ def _add_receiver(options: argparse.Namespace) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from provisioning import fleet_listing  # noqa: PLC0415  brings the receiver's store with it
+    import msgspec  # noqa: PLC0415
+
+    from provisioning import fleet_listing  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
 
     now = present()
     found = fleet_listing.listing(options.folder, now)
@@ -129,10 +141,17 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _prove(options: argparse.Namespace) -> None:
+    from provisioning import broker_notice  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
+
     broker_notice.prove(options.folder, options.unit, present())
 
 
 def _revoke(options: argparse.Namespace) -> None:
+    from cloud.registry import State  # noqa: PLC0415
+    from provisioning import broker_notice, revocation  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
+
     now = present()
     revocation.end(options.folder, options.unit, State.REVOKED, options.reason, now)
     sys.stdout.write(f"{options.unit} is revoked: the receiver rejects whatever it sends from now on.\n")
@@ -140,10 +159,16 @@ def _revoke(options: argparse.Namespace) -> None:
 
 
 def _retire(options: argparse.Namespace) -> int:
-    now = present()
     sys.stdout.write(f"Telling {options.unit} to erase itself; its answer may take {options.wait:g} s ...\n")
     sys.stdout.flush()
-    notice = retiring.command(options.folder, options.unit, now, wait_s=options.wait)
+    from cloud.registry import State  # noqa: PLC0415
+    from provisioning import broker_notice, retiring, revocation  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
+    from provisioning.check_progress import moving  # noqa: PLC0415
+
+    now = present()
+    with moving():
+        notice = retiring.command(options.folder, options.unit, now, wait_s=options.wait)
     if notice is None:
         sys.stderr.write(
             f"kestrel-provision: {options.unit} has not answered in {options.wait:g} s; it hears the command when it "

@@ -57,5 +57,5 @@ def run(job: Job, report: Report) -> Outcome:
     words = [str(job.unit), f"--by={state.by}", "--board", job.board, f"--despite={reasons}"]
     words += [f"--photo={photo}" for photo in state.photos]
     words += ["--rear-plates-only", "yes" if state.rear_plates_only else "no"]
-    trip = accept_session.accepted(job.options(accept_command.add_to, "accept", *words), report.say)
+    trip = accept_session.accepted(job.options(accept_command.add_to, *words), report.say)
     return Outcome(is_good=True, sentence=accept_words.outcome(trip))

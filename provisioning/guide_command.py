@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from firmware.faults import ConfigRejected
-from provisioning.host.install import UNIT_FOLDER
+from provisioning import speaking
+from provisioning.host import UNIT_FOLDER
 
 PRACTICE_FOLDER = Path("practice")
 
 
-def add_to(subjects: Any) -> None:
-    """Add the command to the parser's subjects."""
-    parser = subjects.add_parser("guide", help="all of it, step by step: from a blank card to a signed hand-over")
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
     parser.add_argument("--board", choices=["pi", "sim"], default="pi", help="sim: practise, all on this machine")
     parser.add_argument("--fleet", type=Path, help="the fleet's folder, where it is at hand (sim: practice/fleet)")
     parser.add_argument("--unit", type=Path, help="the unit's folder (default: /var/lib/kestrel; sim: practice/unit)")
@@ -41,6 +41,7 @@ def add_to(subjects: Any) -> None:
 def _guide(options: argparse.Namespace) -> int:
     if options.yes and not options.plain:
         raise ConfigRejected("--yes asks nothing and shows no screen; give --plain too")
+    speaking.begin("Looking at what is done already ...")
     from provisioning import guide_plain, guide_steps  # noqa: PLC0415
     from provisioning.guide_state import StateFile  # noqa: PLC0415
     from provisioning.guiding import Guide, Job  # noqa: PLC0415

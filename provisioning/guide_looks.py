@@ -28,7 +28,7 @@ def survey(job: Job, report: Report) -> Outcome:
     has_modem = job.is_practice or settings.modem is not None
     minutes = job.signal_minutes or (PRACTICE_MINUTES if job.is_practice else SIGNAL_MINUTES)
     options = job.options(
-        survey_command.add_to, "survey", "--board", job.board, "--name", site.name,
+        survey_command.add_to, "--board", job.board, "--name", site.name,
         f"--latitude={site.latitude_deg!r}", f"--longitude={site.longitude_deg!r}", f"--bearing={site.bearing_deg!r}",
         f"--lens-mm={mount.lens_mm!r}", f"--height-m={mount.height_m!r}", f"--beside-m={mount.beside_m!r}",
         f"--ahead-m={mount.ahead_m!r}", "--signal", "modem" if has_modem else "none", f"--minutes={minutes!r}",
@@ -53,9 +53,9 @@ def check(job: Job, report: Report) -> Outcome:
     report.say("The unit is opened.")
     job.open_office(report)
     from provisioning import check_session, check_words  # noqa: PLC0415
-    from provisioning.checking import PartReport, PartState, worst  # noqa: PLC0415
+    from provisioning.part_reports import PartReport, PartState, worst  # noqa: PLC0415
 
-    options = job.options(check_command.add_to, "check", str(job.unit), "--board", job.board, "--seed", str(job.seed))
+    options = job.options(check_command.add_to, str(job.unit), "--board", job.board, "--seed", str(job.seed))
 
     def show(one: PartReport) -> None:
         report.say(check_words.line(one).rstrip("\n"))
@@ -74,7 +74,7 @@ def aim(job: Job, report: Report) -> Outcome:
     from provisioning.aim_advice import Advice  # noqa: PLC0415
 
     options = job.options(
-        aim_command.add_to, "aim", "--board", job.board, "--config", str(job.unit / identity.CONFIG_NAME),
+        aim_command.add_to, "--board", job.board, "--config", str(job.unit / identity.CONFIG_NAME),
         "--seed", str(job.seed),
     )  # fmt: skip
     found = aim_session.aimed(options, _Looking(job, report))

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from firmware.faults import ConfigRejected, KestrelError
 from firmware.records import Image
@@ -56,7 +56,7 @@ class AimView:
 
     words: Said
     numbers: list[tuple[str, str]]
-    picture: Image | None = field(repr=False)
+    picture: "Image | None" = field(repr=False)
     is_good: bool
 
 
@@ -131,11 +131,11 @@ class Job:
         if self.office is not None:
             self.office.open(report.say, report.is_stopping)
 
-    def options(self, add_to: Callable[[Any], None], *words: str) -> argparse.Namespace:
+    def options(self, add_to: Callable[[argparse.ArgumentParser], None], *words: str) -> argparse.Namespace:
         """Return the options of a command as its own parser reads them, so that its defaults hold here too."""
         parser = argparse.ArgumentParser()
         parser.set_defaults(tongue=self.tongue)
-        add_to(parser.add_subparsers())
+        add_to(parser)
         return parser.parse_args(words)
 
 

@@ -4,9 +4,9 @@ The code keeps error correction of level Q (a quarter of it may be scratched or 
 modules (ISO/IEC 18004). The picture has 600 dots an inch and says so, so that it prints in its size.
 """
 
+import html
 import zlib
 from typing import Any, Final
-from xml.sax.saxutils import escape
 
 import segno
 
@@ -45,7 +45,8 @@ def svg(label: Label) -> bytes:
     module_mm = CODE_MM / len(rows)
     dark = "".join(f"M{x} {y}h1v1h-1z" for y, row in enumerate(rows) for x, is_dark in enumerate(row) if is_dark)
     prints = "".join(
-        f'<text x="{TEXT_LEFT_MM}" y="{y_mm}" font-size="{_size_mm(line, widest_mm):.2f}">{escape(line)}</text>'
+        f'<text x="{TEXT_LEFT_MM}" y="{y_mm}" font-size="{_size_mm(line, widest_mm):.2f}">'
+        f"{html.escape(line, quote=False)}</text>"
         for line, y_mm, widest_mm in zip(lines(label), LINES_MM, _WIDEST_MM, strict=True)
         if line
     )

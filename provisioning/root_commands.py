@@ -10,9 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cloud import fleet_folder
 from firmware.faults import ConfigRejected
-from provisioning.certificates import present
 
 if TYPE_CHECKING:
     from provisioning.root_ceremony import Progress
@@ -65,6 +63,7 @@ def hold(fleet_path: Path, options: argparse.Namespace) -> None:
     sys.stdout.write("Making the root keys ...\n")
     sys.stdout.flush()
     from provisioning import root_ceremony  # noqa: PLC0415  slow to load
+    from provisioning.certificates import present  # noqa: PLC0415
 
     names = options.root_holders or ()
     if names and options.root_keys not in {None, len(names)}:
@@ -88,6 +87,7 @@ def _begin(options: argparse.Namespace) -> None:
 
 def _sign(options: argparse.Namespace) -> None:
     from provisioning import root_ceremony  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
 
     waiting = root_ceremony.waiting_root(options.folder, present())
     if waiting is not None:
@@ -101,6 +101,7 @@ def _sign(options: argparse.Namespace) -> None:
 
 def _rotate(options: argparse.Namespace) -> None:
     from provisioning import root_ceremony  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
 
     progress = root_ceremony.rotate(
         options.folder,
@@ -114,7 +115,9 @@ def _rotate(options: argparse.Namespace) -> None:
 
 
 def _refresh(options: argparse.Namespace) -> None:
+    from cloud import fleet_folder  # noqa: PLC0415
     from provisioning import root_ceremony  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
 
     until = root_ceremony.refresh(options.folder, present())
     sys.stdout.write(
@@ -124,6 +127,8 @@ def _refresh(options: argparse.Namespace) -> None:
 
 
 def _tell(fleet_path: Path, progress: "Progress") -> None:
+    from cloud import fleet_folder  # noqa: PLC0415
+
     if progress.is_in_use:
         sys.stdout.write(
             f"Root {progress.version} is in use until {progress.expires:%Y-%m-%d}, signed by "

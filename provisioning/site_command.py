@@ -1,20 +1,21 @@
-"""The options of `kestrel-provision site`: the file that says what differs from site to site."""
+"""The options of `kestrel-provision site`: the file that says what differs from site to site.
+
+A command loads what it needs when it runs: another one need not wait for that.
+"""
 
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from firmware.faults import ConfigRejected
-from provisioning import durable_files, fleet_sites, site_files
-from provisioning.site_files import SitePlan
+
+if TYPE_CHECKING:
+    from provisioning.site_files import SitePlan
 
 
-def add_to(subjects: Any) -> None:
-    """Add the commands to the parser's subjects."""
-    parser = subjects.add_parser("site", help="write and check the file that says what differs from site to site")
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the commands of `site` and their options."""
     commands = parser.add_subparsers(title="command", required=True, metavar="new|check")
     new = commands.add_parser("new", help="write a site file with its defaults, to be changed in an editor")
     new.add_argument("out", type=Path, help="where it goes, such as north-gate.json")
@@ -43,7 +44,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bearing", type=float, help="where the lens points, degrees from north (default: 0)")
 
 
-def plan(options: argparse.Namespace) -> SitePlan | None:
+def plan(options: argparse.Namespace) -> "SitePlan | None":
     """Return what the options say of the site, None if nothing. Raises ConfigRejected."""
     flags = _flags(options)
     if options.site is None:
@@ -52,6 +53,8 @@ def plan(options: argparse.Namespace) -> SitePlan | None:
         raise ConfigRejected(
             "--site and --name, --latitude, --longitude or --bearing were given; leave one of the two ways out"
         )
+    from provisioning import site_files  # noqa: PLC0415
+
     return site_files.load(options.site)
 
 
@@ -65,9 +68,13 @@ def _flags(options: argparse.Namespace) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _of_flags(flags: dict[str, Any]) -> SitePlan:
+def _of_flags(flags: dict[str, Any]) -> "SitePlan":
     if not {"name", "latitude_deg", "longitude_deg"} <= set(flags):
         raise ConfigRejected("a site needs --name, --latitude and --longitude; give all three, or --site FILE")
+    import msgspec  # noqa: PLC0415
+
+    from provisioning import site_files  # noqa: PLC0415
+
     return site_files.decode(msgspec.json.encode({"site": flags}), "the options")
 
 
@@ -77,6 +84,8 @@ def _new(options: argparse.Namespace) -> None:
         raise ConfigRejected(
             "a site file needs either --name, --latitude and --longitude, or --survey; give one of the two"
         )
+    from provisioning import durable_files, fleet_sites, site_files  # noqa: PLC0415
+
     made = _of_flags(flags) if options.survey is None else site_files.of_survey(options.survey)
     fleet_sites.refuse_place(made.site, [], is_far_meant=False)
     if options.out.exists():
@@ -89,6 +98,8 @@ def _new(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    from provisioning import site_files  # noqa: PLC0415
+
     made = site_files.load(options.site_file)
     site_files.check(made, str(options.site_file))
     sys.stdout.write(f"{options.site_file} is a site file that a unit takes.\n")

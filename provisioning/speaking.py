@@ -51,6 +51,13 @@ def spoken(tongue: Tongue) -> Iterator[None]:
         yield
 
 
+def begin(sentence: str) -> None:
+    """Say on a terminal what begins, before what takes a second to load; a file gets what comes of it alone."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()
+
+
 class Spoken(io.TextIOBase):
     """A stream that says what is written to it in another language; all else is the stream's own."""
 

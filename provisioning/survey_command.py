@@ -2,12 +2,12 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+
+from provisioning import speaking
 
 
-def add_to(subjects: Any) -> None:
-    """Add the command to the parser's subjects."""
-    parser = subjects.add_parser("survey", help="before mounting: line of sight, sun, panel and battery, signal")
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
     parser.add_argument("--name", required=True, help="what people call the site, such as 'North gate'")
     parser.add_argument("--latitude", type=float, required=True, help="degrees (WGS 84), north is positive")
     parser.add_argument("--longitude", type=float, required=True, help="degrees (WGS 84), east is positive")
@@ -47,6 +47,7 @@ def add_to(subjects: Any) -> None:
 
 
 def _survey(options: argparse.Namespace) -> None:
+    speaking.begin("Sun, panel and line of sight are reckoned ...")
     from provisioning import survey_session  # noqa: PLC0415
 
     survey_session.run(options)

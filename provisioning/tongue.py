@@ -16,7 +16,6 @@ import html
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import Final
 
 FOLDER: Final = "spanish"
@@ -160,8 +159,11 @@ class Tongue:
         return parts[start], start + 1
 
 
-def catalogue() -> dict[str, str]:
+@functools.cache
+def catalogue() -> Mapping[str, str]:
     """Return the Spanish templates of all catalogues by English ones. Raises OSError."""
+    from importlib import resources  # noqa: PLC0415  English does without
+
     files = sorted(resources.files("provisioning").joinpath(FOLDER).iterdir(), key=lambda file: file.name)
     found: dict[str, str] = {}
     for file in files:

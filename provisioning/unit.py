@@ -11,7 +11,7 @@ import datetime as dt
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -21,10 +21,12 @@ from firmware.board.pkcs11_token import key_store
 from firmware.config import DeviceConfig, SiteConfig, TokenConfig
 from firmware.faults import ConfigRejected
 from firmware.key_files import KeyFiles
-from firmware.ports import KeyStore
 from provisioning import bundles, certificates, durable_files, requests, signing
 from provisioning.requests import UnitAnswer, UnitRequest
 from provisioning.site_files import SitePlan
+
+if TYPE_CHECKING:
+    from firmware.ports import KeyStore
 
 ID_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no i, l, o or u that a technician could mistake or read as a word."""
@@ -171,7 +173,7 @@ def take(unit_folder: Path, answer: UnitAnswer, now: dt.datetime) -> None:
     _settle(unit_folder, places, made)
 
 
-def _settle(unit_folder: Path, places: list[KeyStore], certified: Iterable[x509.Certificate]) -> None:
+def _settle(unit_folder: Path, places: "list[KeyStore]", certified: Iterable[x509.Certificate]) -> None:
     """End the keys that those of `certified` replace, what was killed while it was written, and what was asked.
 
     Raises OSError.
@@ -196,7 +198,7 @@ def _finished(unit_folder: Path) -> DeviceConfig:
     return settings
 
 
-def _check(unit_folder: Path, answer: UnitAnswer, places: list[KeyStore], made: list[x509.Certificate]) -> None:
+def _check(unit_folder: Path, answer: UnitAnswer, places: "list[KeyStore]", made: list[x509.Certificate]) -> None:
     """Return if `answer` fits this unit whole. Raises ConfigRejected."""
     if answer.config is not None:
         authority = answer.authority.encode()
@@ -230,7 +232,7 @@ def _refuse_out_of_time(certificate: x509.Certificate, now: dt.datetime) -> None
         )
 
 
-def stores(unit_folder: Path, token: TokenConfig | None) -> list[KeyStore]:
+def stores(unit_folder: Path, token: TokenConfig | None) -> "list[KeyStore]":
     """Return where the unit's keys lie: that of TLS first, that which signs reads last; without a token both in one."""
     files = KeyFiles(unit_folder)
     return [files] if token is None else [files, key_store(token, unit_folder)]

@@ -1,39 +1,24 @@
-"""The options of `kestrel-provision unit`, and what each of its commands says."""
+"""The options of `kestrel-provision unit`, and what each of its commands says.
+
+A command loads what it needs when it runs: another one need not wait for that.
+"""
 
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from cloud import fleet_folder
-from cloud.registry import Registry
-from firmware import config, identity
-from firmware.config import TokenConfig
 from firmware.faults import ConfigRejected
-from provisioning import (
-    broker_notice,
-    broker_proof,
-    bundling,
-    durable_files,
-    label_drawing,
-    label_photos,
-    labels,
-    requests,
-    retiring,
-    signing,
-    site_command,
-    unit,
-)
-from provisioning.certificates import present
-from provisioning.labels import Label
-from provisioning.requests import UnitRequest
+from provisioning import broker_options, site_command
+
+if TYPE_CHECKING:
+    from firmware.config import TokenConfig
+    from provisioning.labels import Label
+    from provisioning.requests import UnitRequest
 
 
-def add_to(subjects: Any) -> None:
-    """Add the commands to the parser's subjects."""
-    parser = subjects.add_parser("unit", help="make and retire units")
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the commands of `unit` and their options."""
     commands = parser.add_subparsers(
         title="command", required=True, metavar="new|request|sign|install|bundle|apply|label|rotate|retire"
     )
@@ -55,11 +40,11 @@ def add_to(subjects: Any) -> None:
     label.set_defaults(command=_draw_label)
     rotate = commands.add_parser("rotate", help="give a unit a new key, where both folders are: request, sign, install")
     _add_folders(rotate, "fleet_folder", "unit_folder")
-    broker_notice.add_proof_to(rotate)
+    broker_options.add_proof_to(rotate)
     rotate.set_defaults(command=_rotate)
     retire = commands.add_parser("retire", help="erase a unit whose folder is here, and take it out of the fleet")
     _add_folders(retire, "fleet_folder", "unit_folder")
-    broker_notice.add_to(retire)
+    broker_options.add_to(retire)
     retire.set_defaults(command=_retire)
 
 
@@ -113,6 +98,9 @@ def _new(options: argparse.Namespace) -> None:
     plan = site_command.plan(options)
     if plan is None:
         raise ConfigRejected("a new unit needs its site; give --site FILE, or --name, --latitude and --longitude")
+    from provisioning import broker_notice, signing, unit  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
+
     made = unit.enrol(
         options.fleet_folder,
         options.unit_folder,
@@ -132,6 +120,9 @@ def _new(options: argparse.Namespace) -> None:
 
 
 def _request(options: argparse.Namespace) -> None:
+    from firmware import identity  # noqa: PLC0415
+    from provisioning import durable_files, requests, unit  # noqa: PLC0415
+
     if (options.unit_folder / identity.CONFIG_NAME).exists():
         if options.id or _token(options):
             raise ConfigRejected(
@@ -148,6 +139,9 @@ def _request(options: argparse.Namespace) -> None:
 
 
 def _sign(options: argparse.Namespace) -> None:
+    from provisioning import broker_notice, durable_files, requests, signing  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
+
     plan = site_command.plan(options)
     request = _asked(options)
     answer = signing.sign(options.fleet_folder, request, present(), plan=plan, is_far_meant=options.far)
@@ -160,6 +154,10 @@ def _sign(options: argparse.Namespace) -> None:
 
 
 def _install(options: argparse.Namespace) -> None:
+    from firmware import identity  # noqa: PLC0415
+    from provisioning import label_photos, labels, requests, unit  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
+
     answer = requests.load_answer(options.answer)
     if options.label is not None:
         own = labels.of(answer.device_id, identity.public_key_of(answer.parsed()[-1]), answer.parsed_authority())
@@ -170,6 +168,9 @@ def _install(options: argparse.Namespace) -> None:
 
 
 def _bundle(options: argparse.Namespace) -> None:
+    from provisioning import broker_notice, bundling, durable_files  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
+
     plan = site_command.plan(options)
     request = _asked(options)
     made = bundling.make(options.fleet_folder, request, present(), plan=plan, is_far_meant=options.far)
@@ -182,6 +183,9 @@ def _bundle(options: argparse.Namespace) -> None:
 
 
 def _apply(options: argparse.Namespace) -> None:
+    from provisioning import bundling, label_photos  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
+
     settings = bundling.apply(
         options.unit_folder,
         options.bundle,
@@ -197,6 +201,8 @@ def _apply(options: argparse.Namespace) -> None:
 
 
 def _draw_label(options: argparse.Namespace) -> None:
+    from provisioning import durable_files, label_drawing  # noqa: PLC0415
+
     draw = {".svg": label_drawing.svg, ".png": label_drawing.png}.get(options.out.suffix.lower())
     if draw is None:
         raise ConfigRejected(f"{options.out}: a label is drawn as .svg or .png; give a name that ends so")
@@ -205,8 +211,11 @@ def _draw_label(options: argparse.Namespace) -> None:
     sys.stdout.write(f"Label of {label.device_id} in {options.out}, 50 x 25 mm.\n")
 
 
-def _own_label(unit_folder: Path) -> Label:
+def _own_label(unit_folder: Path) -> "Label":
     """Return the label of the unit in a folder, made or still waiting for its fleet. Raises ConfigRejected."""
+    from firmware import config, identity  # noqa: PLC0415
+    from provisioning import labels, signing, unit  # noqa: PLC0415
+
     asked = unit.waiting(unit_folder)
     if asked is not None:
         return labels.of(asked.device_id, signing.key_asked_for(asked))
@@ -216,8 +225,10 @@ def _own_label(unit_folder: Path) -> Label:
     return labels.of(settings.device_id, identity.public_key_of(own), authority)
 
 
-def _asked(options: argparse.Namespace) -> UnitRequest:
+def _asked(options: argparse.Namespace) -> "UnitRequest":
     """Return the request, of the unit whose label was read if one was. Raises ConfigRejected."""
+    from provisioning import label_photos, labels, requests, signing  # noqa: PLC0415
+
     request = requests.load_request(options.request)
     if options.label is not None:
         own, is_first_key = signing.label_of(options.fleet_folder, request)
@@ -226,6 +237,12 @@ def _asked(options: argparse.Namespace) -> UnitRequest:
 
 
 def _rotate(options: argparse.Namespace) -> None:
+    from cloud import fleet_folder  # noqa: PLC0415
+    from cloud.registry import Registry  # noqa: PLC0415
+    from firmware import config, identity  # noqa: PLC0415
+    from provisioning import unit  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
+
     units = Registry(options.fleet_folder / fleet_folder.REGISTRY_FOLDER)
     device_id = config.load(options.unit_folder / identity.CONFIG_NAME).device_id
     before = units.unit(device_id)
@@ -237,12 +254,21 @@ def _rotate(options: argparse.Namespace) -> None:
         f"{next((one.accepted_until_utc[:10] for one in after.earlier_keys), before.certificate_until_utc[:10])}.\n"
     )
     if options.prove:
+        from provisioning import broker_notice  # noqa: PLC0415
+
         broker_notice.announce(options.fleet_folder)
-        broker_proof.admitted(options.fleet_folder, device_id, retiring.unit_tls(options.unit_folder))
+        from provisioning import broker_proof, retiring  # noqa: PLC0415
+        from provisioning.check_progress import moving  # noqa: PLC0415
+
+        with moving():
+            broker_proof.admitted(options.fleet_folder, device_id, retiring.unit_tls(options.unit_folder))
         sys.stdout.write(f"Proven: the broker lets {device_id} in with its new certificate.\n")
 
 
 def _retire(options: argparse.Namespace) -> None:
+    from provisioning import broker_notice, retiring  # noqa: PLC0415
+    from provisioning.certificates import present  # noqa: PLC0415
+
     now = present()
     retired = retiring.by_hand(options.fleet_folder, options.unit_folder, options.reason, now)
     erased = retired.erased
@@ -256,7 +282,7 @@ def _retire(options: argparse.Namespace) -> None:
     broker_notice.shut_out(options.fleet_folder, retired.device_id, options, now, retired.own)
 
 
-def _token(options: argparse.Namespace) -> TokenConfig | None:
+def _token(options: argparse.Namespace) -> "TokenConfig | None":
     """Return where the key that signs is to lie, checked when the configuration is. Raises ConfigRejected."""
     given = {
         "module": options.token_module,
@@ -266,6 +292,10 @@ def _token(options: argparse.Namespace) -> TokenConfig | None:
     named = {name: value for name, value in given.items() if value is not None}
     if not named:
         return None
+    import msgspec  # noqa: PLC0415
+
+    from firmware.config import TokenConfig  # noqa: PLC0415
+
     try:
         return msgspec.convert(named, TokenConfig)
     except msgspec.ValidationError as error:

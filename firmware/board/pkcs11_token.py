@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -22,7 +22,9 @@ from firmware.config import TokenConfig
 from firmware.faults import ConfigRejected, DeviceFault, FaultCode
 from firmware.identity import CONFIG_NAME
 from firmware.key_files import KeyFiles
-from firmware.ports import KeyStore
+
+if TYPE_CHECKING:
+    from firmware.ports import KeyStore
 
 NEXT_SUFFIX: Final = ".next"
 
@@ -38,7 +40,7 @@ CREDENTIALS: Final = Path("/run/credentials")
 """Where systemd lays a service's credentials, which it guards itself: for their mode bits it uses an ACL."""
 
 
-def key_store(token: TokenConfig | None, folder: Path) -> KeyStore:
+def key_store(token: TokenConfig | None, folder: Path) -> "KeyStore":
     """Return where the key lies with which the unit in `folder` signs: in its token, or without one in a file.
 
     Raises ConfigRejected (library, PIN) and DeviceFault(KEY_UNUSABLE) for a token that does not answer.
@@ -46,7 +48,7 @@ def key_store(token: TokenConfig | None, folder: Path) -> KeyStore:
     return KeyFiles(folder) if token is None else TokenKeys(token)
 
 
-def key_store_in(folder: Path) -> KeyStore | None:
+def key_store_in(folder: Path) -> "KeyStore | None":
     """Return the key store of the unit in `folder`, or None if its configuration is gone or cannot be read.
 
     Raises as `key_store` does.

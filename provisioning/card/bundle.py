@@ -15,6 +15,7 @@ from firmware.faults import DocumentRejected
 from provisioning import durable_files
 from provisioning.card.findings import Refusal
 from provisioning.card.mounted import Card
+from provisioning.card.processes import Tick
 from provisioning.card.wording import CardRefused
 
 NAME: Final = "bundle.json"
@@ -55,23 +56,27 @@ def write(folder: Path, contents: Contents) -> Bundle:
     return Bundle(folder=folder, contents=contents)
 
 
-def load(folder: Path) -> Bundle:
-    """Return the bundle in `folder`, with every file compared with its digest. Raises CardRefused, OSError."""
+def load(folder: Path, tick: Tick = lambda: None) -> Bundle:
+    """Return the bundle in `folder`, with every file compared with its digest; `tick` is called before each.
+
+    Raises CardRefused, OSError.
+    """
     folder = folder.resolve()
     try:
         contents = strict_json.read(folder / NAME, Contents)
     except (FileNotFoundError, NotADirectoryError, DocumentRejected) as error:
         raise CardRefused(Refusal.BUNDLE_UNFINISHED, bundle=str(folder)) from error
     for name, digest in contents.files.items():
+        tick()
         path = folder / name
         if not path.resolve().is_relative_to(folder) or not path.is_file() or digest_of(path) != digest:
             raise CardRefused(Refusal.BUNDLE_DAMAGED, what=name)
     return Bundle(folder=folder, contents=contents)
 
 
-def load_for(folder: Path, card: Card) -> Bundle:
-    """Return the bundle in `folder` if it is one for `card`. Raises CardRefused, OSError."""
-    found = load(folder)
+def load_for(folder: Path, card: Card, tick: Tick = lambda: None) -> Bundle:
+    """Return the bundle in `folder` if it is one for `card`; `tick` as for `load`. Raises CardRefused, OSError."""
+    found = load(folder, tick)
     given = found.contents
     if given.architecture != card.architecture:
         raise CardRefused(Refusal.BUNDLE_OTHER_ARCHITECTURE, given=given.architecture, what=card.architecture)

@@ -23,12 +23,11 @@ from provisioning.card.bundle import BEGIN_NAME, DEBIAN, LOCK_NAME, WHEELS, Bund
 from provisioning.card.debian import OF_THE_CAMERA, READ_ONLY, REQUIRED
 from provisioning.card.findings import Refusal
 from provisioning.card.inside import TAIL_CHARACTERS
-from provisioning.card.mounted import GLIBCS, MB, PYTHONS
+from provisioning.card.mounted import GLIBCS, MB, PROCESSORS, PYTHONS
 from provisioning.card.processes import Tick, finished
 from provisioning.card.wording import CardRefused
 
 OLDEST_GLIBC: Final = 17  # manylinux2014 (PEP 599)
-PROCESSORS: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 BESIDE: Final = ("simplejpeg>=1.9", "python-pkcs11>=0.9")
 """What picamera2 needs built for this NumPy, and what a key in a secure element needs."""
 

@@ -22,6 +22,7 @@ from provisioning.card.mounts import LABELS, MountsStep
 from provisioning.card.programs import ProgramsStep
 from provisioning.card.record import RecordStep
 from provisioning.card.wording import CardRefused, said
+from provisioning.host import UNIT_FOLDER
 from provisioning.host import install as host
 
 ACCOUNT: Final = "kestrel"
@@ -111,7 +112,7 @@ def steps(
 
 def unit_settings(card: Card) -> DeviceConfig | None:
     """Return the configuration of the unit on this card, or None if there is none yet. Raises ConfigRejected."""
-    path = card.root / host.UNIT_FOLDER / identity.CONFIG_NAME
+    path = card.root / UNIT_FOLDER / identity.CONFIG_NAME
     return config.load(path) if path.exists() else None
 
 

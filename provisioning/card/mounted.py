@@ -19,6 +19,9 @@ PYTHONS: Final = {"bookworm": "3.11", "trixie": "3.13"}
 GLIBCS: Final = {"bookworm": 36, "trixie": 41}
 """What each Debian has: VERSION_ID of os-release(5), Python, and 2.N of the C library."""
 
+PROCESSORS: Final = {"amd64": "x86_64", "arm64": "aarch64"}
+"""What Debian's architectures are called by the kernel, and so by Python."""
+
 MACHINES: Final = {62: "amd64", 183: "arm64"}
 """e_machine of elf(5), EM_X86_64 and EM_AARCH64, as Debian calls them."""
 

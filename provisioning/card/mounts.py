@@ -14,7 +14,8 @@ from provisioning import durable_files
 from provisioning.card.findings import Finding, Flaw, Part, Refusal
 from provisioning.card.mounted import Card
 from provisioning.card.wording import CardRefused
-from provisioning.host.install import BEGIN, BOOT_COMMAND, END, FSTAB, UNIT_FOLDER
+from provisioning.host import UNIT_FOLDER
+from provisioning.host.install import BEGIN, BOOT_COMMAND, END, FSTAB
 
 VOLATILE_LOG: Final = PurePosixPath("etc/systemd/journald.conf.d/kestrel-read-only.conf")
 VOLATILE_LOG_TEXT: Final = """# The card is read-only: the log stays in memory until the next start. journald.conf(5).

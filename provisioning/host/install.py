@@ -12,7 +12,6 @@ from firmware.config import CaptureConfig, DeviceConfig
 from provisioning import durable_files
 from provisioning.host.rendering import host_files
 
-UNIT_FOLDER: Final = PurePosixPath("var/lib/kestrel")
 SYSTEMD: Final = PurePosixPath("etc/systemd/system")
 GENERATORS: Final = PurePosixPath("etc/systemd/system-generators")
 

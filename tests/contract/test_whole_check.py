@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 
-from provisioning.checking import PartName
+from provisioning.part_reports import PartName
 
 LIMIT_S = 300.0
 

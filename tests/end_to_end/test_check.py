@@ -8,7 +8,7 @@ from firmware import config, sole_use
 from hw_sim.amiss_parts import PartFault
 from provisioning.__main__ import main
 from provisioning.check_words import WORDS, Finding
-from provisioning.checking import PartName
+from provisioning.part_reports import PartName
 
 TABLE = {
     "what is not there": {

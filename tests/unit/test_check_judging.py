@@ -30,7 +30,7 @@ from provisioning.check_modem import modem_of
 from provisioning.check_power import battery_of, meter_of, panel_of
 from provisioning.check_time import time_of
 from provisioning.check_words import WORDS, Finding
-from provisioning.checking import PartName, PartReport, PartState, document, worst
+from provisioning.part_reports import PartName, PartReport, PartState, document, worst
 from provisioning.round_trip import RoundTrip
 
 GENERATOR = np.random.default_rng(1)

@@ -5,7 +5,7 @@ import string
 import pytest
 
 from provisioning.check_words import WORDS, Finding, halves, line, said
-from provisioning.checking import PartName, PartState
+from provisioning.part_reports import PartName, PartState
 
 TO_BE_DONE = {PartState.WARN, PartState.FAIL}
 PLACES = {"detail": "what was found", "hint": "what to do", "values": "12.8 V"}

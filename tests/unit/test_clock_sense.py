@@ -103,7 +103,7 @@ def test_nothing_outlives_the_authority_that_signed_it(place):
 
 def test_the_office_is_told_when_it_certifies_with_an_authority_that_ends_soon(place, capsys, monkeypatch):
     late = NOW + dt.timedelta(days=certificates.AUTHORITY_DAYS - 30)
-    monkeypatch.setattr("provisioning.unit_commands.present", lambda: late)
+    monkeypatch.setattr("provisioning.certificates.present", lambda: late)
     words = ["--name", "North gate", "--latitude", "37", "--longitude", "-122"]
     assert main(["unit", "new", str(place / "fleet"), str(place / "late"), *words]) == 0
     said = capsys.readouterr()

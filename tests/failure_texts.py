@@ -22,8 +22,10 @@ PATTERNS = (
     "cloud/fleet_folder.py",
     "cloud/opening_keys.py",
     "cloud/handover.py",
+    "hw_sim/broker.py",
+    "hw_sim/practice_office.py",
 )
-"""What runs when a technician works: the tool, the firmware, and what both read of the office's."""
+"""What runs when a technician works: tool and firmware, what both read of the office's, and the office for practice."""
 
 FAMILY = "KestrelError"
 DEEPEST = 5

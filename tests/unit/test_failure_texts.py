@@ -1,7 +1,7 @@
 """Each failure text that a technician can meet names its part, the likely cause and the next step, in plain words.
 
 The house's style is one sentence: "what was wrong; what to do". The table is read from the source, so that a new text
-is in it by being there (tests.failure_texts).
+is in it by being there (failure_texts).
 """
 
 import argparse
@@ -9,21 +9,22 @@ import itertools
 import re
 import shlex
 
+import failure_texts
 import msgspec
 import pytest
+from failure_texts import PLACE, FailureText
 
 from cloud.handover import Step
 from firmware.link_causes import TREATMENTS
 from provisioning import __main__ as tool
-from provisioning import accept_words, site_words
+from provisioning import accept_words, aim_words, sentences, site_words, survey_words
 from provisioning.card.findings import Refusal
 from provisioning.card.wording import REFUSALS
 from provisioning.check_words import WORDS
 from provisioning.checking import PartName, PartState
 from provisioning.handover_sources import Flaw, Shortcoming
+from provisioning.signal_log import Reception
 from provisioning.tongue import Language, Tongue
-from tests import failure_texts
-from tests.failure_texts import PLACE, FailureText
 
 LONGEST = 300
 
@@ -153,8 +154,11 @@ def flaws(one):
 
 def wrong_commands(text):
     """Return the commands and options in a text that are not as the programs take them, each with why."""
-    found = []
+    found, plain = [], CODE.sub("", text)
     for code in CODE.findall(text):
+        if code.startswith("-"):
+            plain += f" {code}"
+            continue
         words = [word for word in shlex.split(code.partition("|")[0]) if word != "sudo"] or ["sudo"]
         if words[0] not in PROGRAMS and words[0].replace("-", "").isalnum():
             if words[0] not in COMMAND_NAMES | NAMES_IN_MARKS:
@@ -164,7 +168,6 @@ def wrong_commands(text):
             found.append((code, why))
         if words[0] == "systemctl" and not (words[1] in VERBS_OF_SYSTEMCTL and {words[-1]} <= SERVICES):
             found.append((code, "no service of a unit or a broker"))
-    plain = CODE.sub("", text)
     found += [(one, "no option of the tool") for one in re.findall(r"--[a-z][a-z-]*", plain) if one not in OPTIONS]
     if "kestrel-provision " in plain.removeprefix("kestrel-provision: "):
         found.append(("kestrel-provision", "a command stands in back-ticks"))
@@ -260,6 +263,7 @@ def table():
 
 TABLE = table()
 JUDGED = [one for one in TABLE if (one.file, one.text) not in {*HANDED_ON, *NO_FAILURES}]
+NOT_GOOD = [one for one in Reception if one not in {Reception.GOOD, Reception.USABLE}]
 TO_BE_DONE = [finding for finding, words in WORDS.items() if words.state in {PartState.WARN, PartState.FAIL}]
 
 
@@ -282,6 +286,47 @@ def test_a_finding_of_the_check_says_it_too(finding):
 @pytest.mark.parametrize("cause", [cause for cause, treatment in TREATMENTS.items() if treatment.advice])
 def test_what_is_advised_about_a_broker_is_something_to_do(cause):
     assert any(STEP.match(clause) for clause in CLAUSE.split(TREATMENTS[cause].advice))
+
+
+SITES = [
+    *survey_words._SIGHT.values(),
+    *map(survey_words._RECEPTION.get, NOT_GOOD),
+    *(sentence for _, sentence in aim_words._FIXED.values()),
+]
+
+
+@pytest.mark.parametrize("text", SITES)
+def test_a_site_or_an_aim_that_is_not_good_says_what_to_change(text):
+    assert any(STEP.match(clause) for clause in [text, *CLAUSE.split(text)])
+    assert JARGON.search(text) is None
+
+
+def test_commands_in_whatever_is_said_are_as_the_tool_takes_them():
+    wrong = {one.template: wrong_commands(one.template) for one in sentences.in_the_source() if one.is_shown}
+    assert {text: found for text, found in wrong.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "flaw"),
+    [
+        ("the unit has no key", "it does not say what to do"),
+        ("the unit has no key; nothing can be signed", "it does not say what to do"),
+        ("bring the key; it is missing from the unit", "it begins with what to do, and not with what was wrong"),
+        ("unit: give its key", "it does not say what was wrong"),
+        ("it went badly wrong somewhere; try again", "it names no part"),
+        ("the unit's key is no PEM; bring it", "it has a word of the trade"),
+        ("the unit has no key; bring it" + " and bring it" * 30, f"it has 419 characters, {LONGEST} at most"),
+        ("the unit has no key; make it with `kestrel-provision unit nwe`", "there is no command nwe"),
+        ("the unit has no key; make it with `kestrel-provision unit`", "the command is not whole"),
+        ("the unit has no site; run `kestrel-provision check --onyl time`", "there is no option --onyl"),
+        ("the unit has no site; give --sight FILE", "no option of the tool"),
+        ("the unit has no site; make it with kestrel-provision site new", "a command stands in back-ticks"),
+        ("the unit is silent; run `systemctl restart kestrle`", "no service of a unit or a broker"),
+        ("the unit is silent; run `frobnicate --now`", "neither a program nor a command of the tool"),
+    ],
+)
+def test_a_text_that_is_not_so_is_told(text, flaw):
+    assert any(flaw in one for one in flaws(FailureText("x.py", "ConfigRejected", text)))
 
 
 @pytest.mark.parametrize("place_and_text", sorted({*HANDED_ON, *NO_FAILURES}))

@@ -126,7 +126,7 @@ def retirement_key(folder: Path) -> Ed25519PrivateKey:
 def _signing_key(path: Path) -> Ed25519PrivateKey:
     key = _private_key(path)
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigRejected(f"{path}: not an Ed25519 key; bring the fleet's own file")
+        raise ConfigRejected(f"{path}: holds a key of another kind; bring the fleet's own file")
     return key
 
 
@@ -136,4 +136,4 @@ def _private_key(path: Path) -> object:
     except OSError as error:
         raise ConfigRejected(f"{path}: cannot be read ({error.strerror}); bring the fleet's own file") from error
     except (ValueError, TypeError):
-        raise ConfigRejected(f"{path}: not a private key in PEM; bring the fleet's own file") from None
+        raise ConfigRejected(f"{path}: holds no private key; bring the fleet's own file") from None

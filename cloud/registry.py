@@ -71,7 +71,9 @@ class Unit(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
                 for one in self.earlier_keys
             ]
         except ValueError:
-            raise ConfigRejected(f"the registry's keys of {self.device_id} are not Ed25519 keys with dates") from None
+            raise ConfigRejected(
+                f"the registry's keys of {self.device_id} are damaged; bring its entry back from a copy"
+            ) from None
         return ((present, math.inf), *earlier)
 
 
@@ -147,7 +149,7 @@ def _load(path: Path) -> Unit:
         unit = strict_json.read(path, Unit)
     except OSError as error:
         raise ConfigRejected(
-            f"{path}: cannot be read ({error.strerror}); see `kestrel-provision fleet list`"
+            f"{path}: cannot be read ({error.strerror}); look at `kestrel-provision fleet list`"
         ) from error
     except DocumentRejected as error:
         raise ConfigRejected(f"{path}: {error}; correct or remove this entry") from error

@@ -281,5 +281,7 @@ def stop(threads: Sequence[StageThread]) -> bool:
 
 
 def _stuck(names: Sequence[str]) -> DeviceFault:
-    hint = f"{', '.join(names)} did not come back for {HEARTBEAT_LIMIT_S:.0f} s; the watchdog restarts the service"
+    hint = (
+        f"{', '.join(names)} did not come back for {HEARTBEAT_LIMIT_S:.0f} s; wait, the watchdog restarts the service"
+    )
     return DeviceFault(FaultCode.STAGE_STUCK, hint)

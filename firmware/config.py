@@ -318,4 +318,6 @@ def key_bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error as error:
-        raise ConfigRejected("a key of the configuration is not base64") from error
+        raise ConfigRejected(
+            "a key of the configuration cannot be read; make it again with `kestrel-provision unit new`"
+        ) from error

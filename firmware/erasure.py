@@ -145,8 +145,8 @@ def _cause_in(mark: Path) -> Cause:
 
 def _sentence(cause: Cause) -> str:
     return (
-        f"this unit was retired because {_WHY[cause]}; its key and its reads are erased and it will not run again, "
-        "so make a new unit with `kestrel-provision unit new`"
+        f"this unit was retired because {_WHY[cause]}; its key and its reads are erased and it will not run again; "
+        "make a new unit with `kestrel-provision unit new`"
     )
 
 

@@ -110,7 +110,7 @@ def load_certificate(path: Path) -> x509.Certificate:
     except OSError as error:
         raise ConfigRejected(f"{path}: cannot be read ({error.strerror}); {MAKE_AGAIN}") from error
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):  # TypeError for odd names
-        raise ConfigRejected(f"{path}: not a certificate in PEM; {MAKE_AGAIN}") from None
+        raise ConfigRejected(f"{path}: holds no certificate; {MAKE_AGAIN}") from None
     return certificate
 
 
@@ -118,7 +118,7 @@ def public_key_of(certificate: x509.Certificate) -> Ed25519PublicKey:
     """Return the key that `certificate` certifies. Raises ConfigRejected if it is not of a unit's kind."""
     key = certificate.public_key()
     if not isinstance(key, Ed25519PublicKey):
-        raise ConfigRejected(f"the unit's certificate is not of an Ed25519 key; {MAKE_AGAIN}")
+        raise ConfigRejected(f"the unit's certificate is of another kind of key; {MAKE_AGAIN}")
     return key
 
 

@@ -88,7 +88,7 @@ def load_key(path: Path) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):  # the last for some damaged keys
-        raise ConfigRejected(f"{path}: not a private key in PEM; {MAKE_AGAIN}") from None
+        raise ConfigRejected(f"{path}: holds no private key; {MAKE_AGAIN}") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigRejected(f"{path}: not an Ed25519 key; {MAKE_AGAIN}")
+        raise ConfigRejected(f"{path}: holds a key of another kind; {MAKE_AGAIN}")
     return key

@@ -225,7 +225,7 @@ def _firewall(config: DeviceConfig, facts: Facts) -> Check:
     except DocumentRejected as error:
         return _check(State.UNKNOWN, str(error), "load our rules: `systemctl restart kestrel-firewall`")
     if finding.openings:
-        hint = "`kestrel-provision card install`, then `systemctl restart kestrel-firewall`; remove rules of others"
+        hint = "run `kestrel-provision card install`, then `systemctl restart kestrel-firewall`; remove rules of others"
         return _check(State.FAIL, _listed(finding.openings), hint)
     if not finding.addresses:
         hint = "`systemctl restart kestrel-addresses` looks the name up; check uplink.host and the modem"
@@ -280,7 +280,7 @@ def _disk(config: DeviceConfig, facts: Facts) -> Check:
     if disk.free_bytes < DISK_LEAST_BYTES:
         return _check(State.FAIL, found, "free some space: `journalctl --vacuum-size=20M`, `du -xh /`")
     if disk.folder_mode & 0o077:
-        return _check(State.WARN, f"{found}; other users may look into the unit's folder", "`chmod 700` the folder")
+        return _check(State.WARN, f"{found}; other users may look into the unit's folder", "run `chmod 700` on it")
     if disk.free_bytes + disk.outbox_bytes < config.uplink.outbox_mb * 1e6:
         return _check(State.WARN, f"{found}, less than uplink.outbox_mb", "free some space or lower uplink.outbox_mb")
     return _check(State.PASS, found)
@@ -298,7 +298,7 @@ def _versions(_config: DeviceConfig, facts: Facts) -> Check:
     if facts.now_utc_ms > _utc_ms(ends):
         return _check(State.FAIL, found, f"no security fixes since {ends}: write a card with the newest system")
     if ".".join(seen.python.split(".")[:2]) not in PYTHONS:
-        return _check(State.WARN, found, f"tested with Python {' and '.join(PYTHONS)} only")
+        return _check(State.WARN, found, f"use Python {' or '.join(PYTHONS)}: no other is tested")
     return _check(State.PASS, f"{found}; fixes until {ends}")
 
 

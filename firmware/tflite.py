@@ -95,7 +95,10 @@ def interpreter_class() -> Any:
             return importlib.import_module(name).Interpreter
         except ModuleNotFoundError:
             continue
-    hint = "no TFLite runtime is installed; pip install kestrel-camera (or kestrel-camera[tflite] on Python 3.11)"
+    hint = (
+        "no TFLite runtime is installed; install it with `pip install kestrel-camera` (`kestrel-camera[tflite]` on "
+        "Python 3.11)"
+    )
     raise DeviceFault(FaultCode.MODEL_REFUSED, hint)
 
 

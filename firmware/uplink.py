@@ -315,7 +315,7 @@ class UplinkStage:
             return True
         if not self._link.publish(read_topic(self._device_id), waiting.wire, waiting.token, waiting.expiry_s):
             self._link.disconnect()
-            self._on_ended("the connection went away while sending", LinkCause.LOST, now_s)
+            self._on_ended("the connection went away while sending; check the modem's signal", LinkCause.LOST, now_s)
             return False
         self._unacked[waiting.token] = _Unacked(now_s, size_bytes)
         return True

@@ -126,7 +126,7 @@ class Broker:
         deadline_s = time.monotonic() + START_LIMIT_S
         while not is_listening(self.port, self._address):
             if process.poll() is not None or time.monotonic() > deadline_s:
-                raise BrokerAbsent(f"mosquitto did not start; {self.log_path} says why")
+                raise BrokerAbsent(f"the broker mosquitto did not start; look into {self.log_path} for why")
             time.sleep(LOOK_EVERY_S)
 
 
@@ -134,5 +134,5 @@ def _program() -> str:
     # Debian puts it where only root's search path looks
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
     if program is None:
-        raise BrokerAbsent("mosquitto is not installed; run `apt install mosquitto`")
+        raise BrokerAbsent("the broker mosquitto is not installed; run `apt install mosquitto`")
     return program

@@ -7,9 +7,9 @@ from provisioning.handover_sources import HOURS_AT_MOST, Flaw, Shortcoming
 from provisioning.round_trip import RoundTrip
 
 NOT_REAR_ONLY: Final = (
-    "it is not confirmed that the camera sees the rears of vehicles only; look at the picture of `kestrel-provision "
-    "aim`: if it shows fronts or faces, turn the unit, else say --rear-plates-only yes. The customer was promised rear "
-    "plates and no faces, and New Hampshire (RSA 261:75-b) forbids a device that can picture who sits in a vehicle"
+    "it is not confirmed that the camera sees the rears of vehicles only; look at `kestrel-provision aim`: if it shows "
+    "fronts or faces, turn the unit, else say --rear-plates-only yes. Rear plates and no faces were promised, "
+    "and New Hampshire (RSA 261:75-b) forbids to picture who sits in a vehicle"
 )
 
 _RUN: Final = {

@@ -82,7 +82,7 @@ OUTSIDE_WORDS: Final[dict[Finding, Words]] = {
         "the sensor says {short_us:.0f} and {long_us:.0f} us, but the picture is {seen_ratio:.1f} times as bright in "
         "place of {wanted_ratio:.1f}",
         "The sensor does not do what it says: its driver is of another release, or it is set to an external shutter.",
-        "`sudo apt full-upgrade`, restart the unit and check again; if it is the same, replace the camera.",
+        "Run `sudo apt full-upgrade`, restart the unit and check again; if it is the same, replace the camera.",
     ),
     Finding.EXPOSURE_DARK: Words(
         PartName.EXPOSURE, _WARN, "the sensor takes the exposures; too dark to see whether the picture follows",

@@ -241,5 +241,5 @@ def _faults(given: list[str], known: list[str]) -> list[str]:
     """Return the faults that were asked for. Raises ConfigRejected for one that nobody knows."""
     for fault in given:
         if fault not in known:
-            raise ConfigRejected(f"--amiss {fault} is no fault that can be practised; there are {', '.join(known)}")
+            raise ConfigRejected(f"--amiss {fault} is no fault that can be practised; give one of {', '.join(known)}")
     return given

@@ -58,7 +58,7 @@ def init(folder: Path, *, host: str, port: int, now: dt.datetime, suite: SuiteNa
     """
     clock_sense.believable(now, None)
     if (folder / fleet_folder.FLEET_NAME).exists():
-        raise ConfigRejected(f"{folder}: there is a fleet already; it stays as it is, choose another folder")
+        raise ConfigRejected(f"{folder}: there is a fleet already, and it stays as it is; choose another folder")
     if any((folder / fleet_folder.REGISTRY_FOLDER).glob("*.json")):
         raise ConfigRejected(
             f"{folder}: its {fleet_folder.FLEET_NAME} is gone and its units are not; bring that file back from a copy"
@@ -114,9 +114,9 @@ def tls_key(folder: Path, name: Path) -> ec.EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ConfigRejected(f"{path}: not a private key in PEM; bring the fleet's own file") from error
+        raise ConfigRejected(f"{path}: holds no private key; bring the fleet's own file") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ConfigRejected(f"{path}: not an ECDSA key; bring the fleet's own file")
+        raise ConfigRejected(f"{path}: holds a key of another kind; bring the fleet's own file")
     return key
 
 
@@ -166,7 +166,7 @@ def add_key(
     key = OpeningKey.generate(SUITES[suite])
     known = {agency_keys.key_id(key_bytes(entry.key)).hex(): entry for entry in shared.agency_keys}
     if replaces is not None and replaces not in known:
-        raise ConfigRejected(f"{folder}: the fleet has no key {replaces}; it has {', '.join(known)}")
+        raise ConfigRejected(f"{folder}: the fleet has no key {replaces}; give one of {', '.join(known)}")
     if replaces is not None:
         known[replaces] = msgspec.structs.replace(known[replaces], valid_until_utc=now + overlap)
     kept = [entry for entry in known.values() if entry.valid_until_utc is None or entry.valid_until_utc > now]
@@ -199,7 +199,9 @@ def load_authority(folder: Path) -> Authority:
             f"{folder / fleet_folder.AUTHORITY_KEY}: the fleet's authority cannot be read; bring its files"
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ConfigRejected(f"{folder / fleet_folder.AUTHORITY_KEY}: not an ECDSA key")
+        raise ConfigRejected(
+            f"{folder / fleet_folder.AUTHORITY_KEY}: the authority's key is of another kind; bring its files"
+        )
     if key.public_key() != certificate.public_key():
         raise ConfigRejected(f"{folder / fleet_folder.AUTHORITY_KEY}: not the key of its certificate; bring its files")
     return Authority(key=key, certificate=certificate)

@@ -171,8 +171,8 @@ def _retire(options: argparse.Namespace) -> int:
         notice = retiring.command(options.folder, options.unit, now, wait_s=options.wait)
     if notice is None:
         sys.stderr.write(
-            f"kestrel-provision: {options.unit} has not answered in {options.wait:g} s; it hears the command when it "
-            "comes back within a day of its last connection, else do this again, or revoke it\n"
+            f"kestrel-provision: {options.unit} has not answered in {options.wait:g} s; wait, for it hears the command "
+            "when it comes back within a day of its last connection, else do this again, or revoke it\n"
         )
         return EXIT_FAULT
     revocation.end(options.folder, options.unit, State.RETIRED, options.reason, now)

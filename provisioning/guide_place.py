@@ -53,7 +53,7 @@ def answer(job: Job, values: Mapping[str, str]) -> None:
     """Keep what was typed in. Raises AnswerRefused, and OSError."""
     by = values[BY]
     if len(by) > PERSON_AT_MOST or not by.isprintable():
-        raise AnswerRefused(BY, f"Your name: give {PERSON_AT_MOST} characters at most")
+        raise AnswerRefused(BY, f"Your name is too long; give {PERSON_AT_MOST} characters at most")
     if settings_of(job) is not None:
         job.file.change(by=by)
         return
@@ -124,7 +124,7 @@ def _refused(flaw: str, latitude_deg: float, longitude_deg: float) -> AnswerRefu
     """Return a refusal by the device's own bounds, at the field that they name."""
     if abs(latitude_deg) > 90 >= abs(longitude_deg):
         return AnswerRefused(
-            "latitude", f"latitude and longitude are the wrong way round; latitude is {longitude_deg:g}"
+            "latitude", f"latitude and longitude are the wrong way round; give {longitude_deg:g} as latitude"
         )
     key = flaw.rpartition("$.")[2].rstrip("`")
     return AnswerRefused(_FIELD_OF_KEY.get(key, "name"), f"{flaw}; correct this line")

@@ -97,7 +97,7 @@ class PlainGuide:
         sys.stdout.flush()
         line = self._lines.readline()
         if not line:
-            raise Stopped("nobody answers; start the guide again at a terminal, or with --yes and --site")
+            raise Stopped("nobody answers the guide; start it again at a terminal, or with --yes and --site")
         return line.strip()
 
     def _say(self, text: str) -> None:

@@ -46,7 +46,7 @@ class UnitRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
             parsed = [x509.load_pem_x509_csr(one.encode()) for one in self.signing_requests]
             _ = [(one.subject, one.public_key()) for one in parsed]  # these are parsed only when asked for
         except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):  # TypeError for odd names
-            raise ConfigRejected("a signing request is not PKCS #10 in PEM; make it again on the unit") from None
+            raise ConfigRejected("a part of the request cannot be read; make it again on the unit") from None
         return parsed
 
 
@@ -65,7 +65,9 @@ class UnitAnswer(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
             parsed = [x509.load_pem_x509_certificate(one.encode()) for one in self.certificates]
             _ = [(one.subject, one.public_key()) for one in parsed]
         except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):  # TypeError for odd names
-            raise ConfigRejected("a certificate of the answer is not PEM; let the request be signed again") from None
+            raise ConfigRejected(
+                "a certificate of the answer cannot be read; let the request be signed again"
+            ) from None
         return parsed
 
     def parsed_authority(self) -> x509.Certificate:
@@ -74,7 +76,9 @@ class UnitAnswer(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
             parsed = x509.load_pem_x509_certificate(self.authority.encode())
             _ = parsed.public_key()
         except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion):
-            raise ConfigRejected("the answer's authority is not PEM; let the request be signed again") from None
+            raise ConfigRejected(
+                "the fleet's certificate in the answer cannot be read; let the request be signed again"
+            ) from None
         return parsed
 
 
@@ -96,7 +100,7 @@ def signature_bytes(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error:
-        raise ConfigRejected("a proof of the request is not base64; make the request again on the unit") from None
+        raise ConfigRejected("a proof of the request cannot be read; make the request again on the unit") from None
 
 
 def encode(document: UnitRequest | UnitAnswer) -> bytes:

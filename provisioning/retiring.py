@@ -61,7 +61,10 @@ def command(fleet_path: Path, device_id: str, now: dt.datetime, *, wait_s: float
     shared = fleet_folder.load(fleet_path)
     entry = Registry(fleet_path / fleet_folder.REGISTRY_FOLDER).unit(device_id)
     if entry.state is not State.ACTIVE:
-        raise ConfigRejected(f"{device_id}: the unit is {entry.state} already, and the broker tells it nothing more")
+        raise ConfigRejected(
+            f"{device_id}: the unit is {entry.state} already, and the broker tells it nothing more; destroy its card "
+            "if you have it"
+        )
     unit_keys = [key for key, _ in entry.verifying_keys()]  # it may not have installed its newest yet
     retirement_key, issued_utc_ms = fleet_folder.retirement_key(fleet_path), round(now.timestamp() * 1000)
     documents = [

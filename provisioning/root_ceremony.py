@@ -59,8 +59,8 @@ def begin(
     place = UpdatePlace(fleet_path, now)
     if place.root is not None:
         raise ConfigRejected(
-            f"{place.path(fleet_folder.UPDATE_ROOT.name)}: the fleet has its root already; "
-            "`kestrel-provision fleet root rotate` makes the next one"
+            f"{place.path(fleet_folder.UPDATE_ROOT.name)}: the fleet has its root already; make "
+            "the next one with `kestrel-provision fleet root rotate`"
         )
     place.make_folders()
     plan = _planned(place, names, threshold)
@@ -97,12 +97,12 @@ def rotate(
             "root sign`, or remove this file to give it up"
         )
     if (leaver is None) != (newcomer is None):
-        raise ConfigRejected("name both who leaves and who takes the key over, with --leaves and --joins")
+        raise ConfigRejected("a root key passes from one holder to another; give both, with --leaves and --joins")
     key_ids = list(root.signed.roles[Root.type].keyids)
     kept = [one for one in plan.holders if one.public_key is not None and one.key().keyid in key_ids]
     if leaver is not None and newcomer is not None:
         if leaver not in [one.name for one in kept]:
-            raise ConfigRejected(f"{leaver} holds no root key; those who do are {', '.join(one.name for one in kept)}")
+            raise ConfigRejected(f"{leaver} holds no root key; name one of {', '.join(one.name for one in kept)}")
         place.make_folders()
         plan, joined = _joined(place, plan, newcomer, [one.name for one in kept], ask)
         kept = [one for one in kept if one.name != leaver] + [joined]
@@ -121,7 +121,9 @@ def sign(fleet_path: Path, key_path: Path, now: dt.datetime, ask: Passphrases) -
     place = UpdatePlace(fleet_path, now)
     waiting = place.waiting()
     if waiting is None:
-        raise ConfigRejected(f"{place.waiting_path}: no root waits for a signature; `fleet root rotate` makes one")
+        raise ConfigRejected(
+            f"{place.waiting_path}: no root waits for a signature; make one with `kestrel-provision fleet root rotate`"
+        )
     plan = place.holders()
     numbered = {one.file_name(): one.name for one in plan.holders}
     key = root_keys.load(key_path, ask.known(numbered.get(key_path.name, f"the holder of {key_path.name}")))
@@ -161,10 +163,12 @@ def _planned(place: UpdatePlace, names: Sequence[str], threshold: int | None) ->
             )
         return begun
     if not 1 <= len(names) <= HOLDERS_AT_MOST or len(set(names)) != len(names):
-        raise ConfigRejected(f"name 1 to {HOLDERS_AT_MOST} different holders of root keys, separated by commas")
+        raise ConfigRejected(f"root keys have 1 to {HOLDERS_AT_MOST} different holders; name them, separated by commas")
     needed = min(DEFAULT_THRESHOLD, len(names)) if threshold is None else threshold
     if not 1 <= needed <= len(names):
-        raise ConfigRejected(f"{needed} of {len(names)} holders cannot sign; ask for 1 to {len(names)} signatures")
+        raise ConfigRejected(
+            f"a root with {len(names)} holders cannot need {needed} signatures; ask for 1 to {len(names)}"
+        )
     plan = Holders(
         threshold=needed, holders=tuple(Holder(number=at, name=name) for at, name in enumerate(names, start=1))
     )

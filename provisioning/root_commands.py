@@ -67,7 +67,10 @@ def hold(fleet_path: Path, options: argparse.Namespace) -> None:
 
     names = options.root_holders or ()
     if names and options.root_keys not in {None, len(names)}:
-        raise ConfigRejected(f"--root-holders names {len(names)} people and --root-keys says {options.root_keys}")
+        raise ConfigRejected(
+            f"--root-holders names {len(names)} people and --root-keys says {options.root_keys}; give as "
+            "many names as keys"
+        )
     progress = root_ceremony.begin(fleet_path, names, options.root_threshold, present(), _passphrases(options))
     _tell(fleet_path, progress)
 
@@ -204,7 +207,7 @@ class _FromTerminal:
                 continue
             if _typed("The same once more: ") == first:
                 return first
-            sys.stderr.write("These two were not the same; once more, both of them.\n")
+            sys.stderr.write("These two passphrases were not the same; type both again.\n")
 
 
 def _typed(prompt: str) -> str:

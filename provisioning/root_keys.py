@@ -62,5 +62,5 @@ def load(path: Path, passphrase: str) -> Ed25519PrivateKey:
             f"{path}: this passphrase does not open it, or it is no key file; try again, or bring the holder's own file"
         ) from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigRejected(f"{path}: holds no Ed25519 key; bring the holder's own file")
+        raise ConfigRejected(f"{path}: holds a key of another kind; bring the holder's own file")
     return key

@@ -22,7 +22,7 @@ from firmware.sealing import uuid7
 
 LOOK_EVERY_S: Final = 0.2
 
-WAITS: Final = "it waits in the outbox and goes by itself when there is signal"
+WAITS: Final = "leave it, it waits in the outbox and goes by itself when there is signal"
 _NO_RECEIPT: Final = (
     "the broker has taken it, but no receiver has confirmed it: ask the office whether `kestrel-cloud receive` runs; "
     f"{WAITS}"

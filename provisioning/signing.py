@@ -204,7 +204,7 @@ def _checked(request: UnitRequest) -> list[x509.CertificateSigningRequest]:
         raise ConfigRejected("the request has not one key for each use; make it again on the unit")
     for one in asked:
         if not isinstance(one.public_key(), Ed25519PublicKey):
-            raise ConfigRejected("the request is for a key that is not Ed25519; make it again on the unit")
+            raise ConfigRejected("the request is for another kind of key; make it again on the unit")
         if not one.is_signature_valid:
             raise ConfigRejected("the request is not signed by the key that it names; make it again on the unit")
         if one.subject != certificates.name_of(request.device_id):

@@ -89,7 +89,7 @@ def _new(options: argparse.Namespace) -> None:
     made = _of_flags(flags) if options.survey is None else site_files.of_survey(options.survey)
     fleet_sites.refuse_place(made.site, [], is_far_meant=False)
     if options.out.exists():
-        raise ConfigRejected(f"{options.out} is there already; it stays as it is, choose another name")
+        raise ConfigRejected(f"{options.out} is there already, and it stays as it is; choose another name")
     durable_files.write(options.out, site_files.encode(made, shown=site_files.SHOWN))
     sys.stdout.write(
         f"Site file {options.out} written. Change in it what differs at this site, then `kestrel-provision site check "

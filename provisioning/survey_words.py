@@ -35,7 +35,7 @@ _RECEPTION = {
     Reception.USABLE: "usable; an antenna outside the box would save energy",
     Reception.POOR: f"poor (below {USABLE_DBM:.0f} dBm, or lost at times): use a directional antenna or another "
     "carrier",
-    Reception.NONE: "no cell at all: another carrier or another pole",
+    Reception.NONE: "no cell at all: take another carrier or another pole",
     Reception.UNTOLD: "there is a cell, but the modem does not say how strong it is: go by whether reads arrive",
 }
 

@@ -257,4 +257,4 @@ def _request(
 
 def _refuse_unit(unit_folder: Path) -> None:
     if (unit_folder / identity.CONFIG_NAME).exists():
-        raise ConfigRejected(f"{unit_folder}: there is a unit already; it stays as it is, choose another folder")
+        raise ConfigRejected(f"{unit_folder}: there is a unit already, and it stays as it is; choose another folder")

@@ -194,7 +194,7 @@ def _key(path: Path) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError):
-        raise ConfigRejected(f"{path}: not a private key in PEM; bring the fleet's own file") from None
+        raise ConfigRejected(f"{path}: holds no private key; bring the fleet's own file") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigRejected(f"{path}: not an Ed25519 key; bring the fleet's own file")
+        raise ConfigRejected(f"{path}: holds a key of another kind; bring the fleet's own file")
     return key

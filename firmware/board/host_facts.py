@@ -67,7 +67,10 @@ def ruleset() -> bytes | Unseen:
     """Return the kernel's packet filter as nft lists it: what is in force, whatever the files say."""
     program = shutil.which("nft", path=NFT_PLACES)
     if program is None:
-        return Unseen(why="nft is not installed, so the kernel's rules cannot be listed", how="`apt install nftables`")
+        return Unseen(
+            why="nft is not installed, so the kernel's rules cannot be listed",
+            how="install it with `apt install nftables`",
+        )
     try:
         done = subprocess.run(  # noqa: S603  a fixed program with fixed words, no shell
             [program, "-j", "list", "ruleset"], capture_output=True, timeout=NFT_LIMIT_S, check=True
@@ -131,7 +134,8 @@ def service(proc: Path = PROC) -> ServiceFacts | Unseen:
     found = [one for status in _statuses(proc) if (one := _service_facts(status))]
     if not found:
         return Unseen(
-            why=f"no process of {SERVICE} is seen", how=f"`systemctl start {SERVICE.removesuffix('.service')}`"
+            why=f"no process of {SERVICE} is seen",
+            how=f"start it with `systemctl start {SERVICE.removesuffix('.service')}`",
         )
     return max(found, key=lambda one: (one.uid == 0, one.capabilities, not one.no_new_privileges, -one.seccomp))
 

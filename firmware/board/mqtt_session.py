@@ -154,7 +154,7 @@ class Session:
                 self._say_goodbye()
         finally:
             self._is_connected = False
-            self._end(Lost("the connection was closed"))
+            self._end(Lost("the connection was closed; wait, this unit calls again"))
             self._doorbell.close()
             self._bell_push.close()
 
@@ -325,7 +325,7 @@ class Session:
             self._end(_no_mqtt())
         elif self._is_connected:
             cause = _LOCAL_CAUSES.get(reason.value, LinkCause.LOST)
-            self._end(Lost("the connection to the broker is gone", cause))
+            self._end(Lost("the connection to the broker is gone; check the modem's signal", cause))
         else:
             self._end(self._closed_at_the_door())
 
@@ -336,7 +336,10 @@ class Session:
         alert, or as a closed connection (RFC 8446, section 4.4.2.4 and appendix E.1).
         """
         if self._is_resumed and self._sessions.tls.forget():
-            return Lost("the broker did not go on with the last TLS session", LinkCause.TLS_SESSION_REFUSED)
+            return Lost(
+                "the broker did not go on with the last TLS session; wait, this unit calls again",
+                LinkCause.TLS_SESSION_REFUSED,
+            )
         detail = f" ({self._alert})" if self._alert else ""
         said = f"the broker closed the connection before it let this unit in{detail}; "
         advice = "check that the unit's certificate is of this fleet, valid today and not revoked"

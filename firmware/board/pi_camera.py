@@ -124,7 +124,8 @@ class PiCamera:
             self._heard_s = now_s
         elif now_s - self._heard_s > SILENT_AFTER_S:
             why = self._broken or nonsense or "check ribbon cable and supply"
-            hint = f"no good shot for {now_s - self._heard_s:.0f} s ({why}); the stream and then the service restart"
+            silent_s = now_s - self._heard_s
+            hint = f"no good shot for {silent_s:.0f} s ({why}); wait, the camera restarts, or check its ribbon cable"
             raise DeviceFault(FaultCode.CAMERA_SILENT, hint)
         elif nonsense:
             hint = f"the sensor says what cannot be ({nonsense}); check the ribbon cable and `dmesg | grep imx296`"
@@ -153,7 +154,8 @@ class PiCamera:
         except (RuntimeError, OSError, TimeoutError) as error:
             if isinstance(error, TimeoutError):
                 self._camera.cancel_all_and_flush()
-            hint = f"the camera cannot be started again ({type(error).__name__} {error}); the service restarts itself"
+            what = f"{type(error).__name__} {error}"
+            hint = f"the camera cannot be started again ({what}); wait, the service restarts itself"
             raise DeviceFault(FaultCode.CAMERA_ABSENT, hint) from error
         self._broken = ""
         self._heard_s = self._clock.monotonic_s()
@@ -259,6 +261,6 @@ def _vendor() -> Callable[[], Any]:
     try:
         vendor: Callable[[], Any] = importlib.import_module("picamera2").Picamera2
     except ImportError as error:
-        hint = f"picamera2 cannot be loaded ({error}); on a Raspberry Pi run `apt install python3-picamera2`"
+        hint = f"picamera2 cannot be loaded ({error}); install it with `apt install python3-picamera2`"
         raise DeviceFault(FaultCode.CAMERA_ABSENT, hint) from error
     return vendor

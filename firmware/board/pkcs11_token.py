@@ -238,7 +238,9 @@ def _pkcs11() -> Any:
     try:
         import pkcs11  # noqa: PLC0415
     except ImportError:
-        raise ConfigRejected("python-pkcs11 is missing; run `pip install 'kestrel-camera[pkcs11]'`") from None
+        raise ConfigRejected(
+            "the library python-pkcs11 is missing; run `pip install 'kestrel-camera[pkcs11]'`"
+        ) from None
     return pkcs11
 
 
@@ -250,7 +252,7 @@ def _open(config: TokenConfig) -> Any:
         library = pkcs11.lib(config.module)
     except (RuntimeError, OSError):
         raise ConfigRejected(
-            f"{config.module}: not a PKCS #11 library; install the token's own or correct token.module"
+            f"{config.module}: not the library of a secure element; install the token's own or correct token.module"
         ) from None
     try:
         token = library.get_token(token_label=config.token_label)

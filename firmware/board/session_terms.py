@@ -59,7 +59,7 @@ def refusal(reason: ReasonCode) -> Refused | Lost:
     cause = cause_of(reason.value) or LinkCause.NO_MQTT
     if TREATMENTS[cause].is_refusal:
         return Refused(None, f"the broker does not let this unit in ({reason}); {TREATMENTS[cause].advice}", cause)
-    return Lost(f"the broker is not ready for this unit ({reason})", cause)
+    return Lost(f"the broker is not ready for this unit ({reason}); wait, this unit calls again", cause)
 
 
 def ending(reason: ReasonCode) -> Refused | Lost:
@@ -67,7 +67,7 @@ def ending(reason: ReasonCode) -> Refused | Lost:
     cause = cause_of(reason.value) or LinkCause.ENDED
     if TREATMENTS[cause].is_refusal:
         return Refused(None, f"the broker ended the connection ({reason}); {TREATMENTS[cause].advice}", cause)
-    return Lost(f"the broker ended the connection ({reason})", cause)
+    return Lost(f"the broker ended the connection ({reason}); wait, this unit calls again", cause)
 
 
 def _unusable(what: str) -> Refused:

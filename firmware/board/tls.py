@@ -117,7 +117,7 @@ def _only_certificate(path: Path) -> str:
     try:
         certificates = x509.load_pem_x509_certificates(path.read_bytes())
     except (ValueError, OSError, x509.InvalidVersion):
-        raise ConfigRejected(f"{path}: not a certificate in PEM; {MAKE_AGAIN}") from None
+        raise ConfigRejected(f"{path}: holds no certificate; {MAKE_AGAIN}") from None
     if len(certificates) != 1:
         raise ConfigRejected(f"{path}: holds {len(certificates)} certificates in place of one; {MAKE_AGAIN}")
     return certificates[0].public_bytes(Encoding.PEM).decode()
@@ -129,7 +129,7 @@ def _check_list(path: Path) -> None:
         content = path.read_bytes()
         x509.load_pem_x509_crl(content)
     except (ValueError, OSError):
-        raise ConfigRejected(f"{path}: not a list of revoked certificates in PEM; {BRING_LIST}") from None
+        raise ConfigRejected(f"{path}: not a list of revoked certificates; {BRING_LIST}") from None
     if content.count(b"-----BEGIN ") != 1:  # OpenSSL would trust a certificate that it finds there
         raise ConfigRejected(f"{path}: holds more than a list of revoked certificates; {BRING_LIST}")
 

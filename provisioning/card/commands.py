@@ -126,7 +126,7 @@ def _say_end(card: "mounted.Card", mended: int) -> None:
     if installing.unit_settings(card) is None:
         sys.stdout.write(
             "There is no unit on the card yet, so its firewall lets nothing out but DNS and time: make one with "
-            "`kestrel-provision unit`, then do this again.\n"
+            "`kestrel-provision unit new`, then do this again.\n"
         )
     elif mended:
         sys.stdout.write("Start the card, then ask it: `sudo /opt/kestrel/bin/kestrel --self-check`.\n")

@@ -178,7 +178,10 @@ def spoil_pin(token, path):
         (loosen, "other users may read the token's PIN"),
         (remove_pin, "the token's PIN cannot be read"),
         (spoil_pin, "refuses this PIN"),
-        (lambda token, _: msgspec.structs.replace(token, module="/usr/lib/nothing.so"), "not a PKCS #11 library"),
+        (
+            lambda token, _: msgspec.structs.replace(token, module="/usr/lib/nothing.so"),
+            "not the library of a secure element",
+        ),
     ],
 )
 def test_what_a_technician_can_mend_is_a_sentence_without_the_pin(token, spoil, sentence):

@@ -269,10 +269,10 @@ def remove_authority(folder):
     ("spoil", "sentence"),
     [
         (loosen, "other users may read this key; run `chmod 600"),
-        (spoil_key, "not a private key"),
+        (spoil_key, "holds no private key"),
         (replace_key, "does not belong to device.key"),
-        (replace_key_kind, "not an Ed25519 key"),
-        (spoil_certificate, "not a certificate"),
+        (replace_key_kind, "holds a key of another kind"),
+        (spoil_certificate, "holds no certificate"),
         (remove_authority, "cannot be read"),
     ],
 )

@@ -275,11 +275,11 @@ def test_a_ceremony_that_was_broken_off_goes_on_with_the_keys_that_were_made(fle
 @pytest.mark.parametrize(
     ("names", "threshold", "sentence"),
     [
-        ((), None, "name 1 to 10"),
+        ((), None, "1 to 10 different holders"),
         (("Ann", "Ann"), None, "different holders"),
-        (("Ann", "Bo"), 3, "3 of 2 holders cannot sign"),
-        (("Ann", "Bo"), 0, "0 of 2"),
-        (tuple(f"Holder {number}" for number in range(11)), None, "name 1 to 10"),
+        (("Ann", "Bo"), 3, "a root with 2 holders cannot need 3 signatures"),
+        (("Ann", "Bo"), 0, "a root with 2 holders cannot need 0"),
+        (tuple(f"Holder {number}" for number in range(11)), None, "1 to 10 different holders"),
         (("x" * 81,), None, "1 to 80 characters"),
     ],
 )
@@ -328,8 +328,8 @@ def test_a_rotation_that_was_broken_off_makes_no_second_key_for_who_joins(begun)
 @pytest.mark.parametrize(
     ("leaver", "newcomer", "sentence"),
     [
-        ("Bo Kim", None, "name both who leaves and who takes the key over"),
-        ("Eve", "Di Fox", "Eve holds no root key; those who do are Ann Lee, Bo Kim, Cy Roy"),
+        ("Bo Kim", None, "give both, with --leaves and --joins"),
+        ("Eve", "Di Fox", "Eve holds no root key; name one of Ann Lee, Bo Kim, Cy Roy"),
         ("Bo Kim", "Cy Roy", "Cy Roy holds a root key already"),
     ],
 )

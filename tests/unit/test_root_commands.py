@@ -90,7 +90,7 @@ def test_the_next_root_waits_and_says_for_whom(tmp_path, secrets, capsys):
     ("words", "sentence"),
     [
         (("--root-keys", "3", "--root-holders", "Ann,Bo"), "--root-holders names 2 people and --root-keys says 3"),
-        (("--root-holders", "Ann,Bo", "--root-threshold", "3"), "3 of 2 holders cannot sign"),
+        (("--root-holders", "Ann,Bo", "--root-threshold", "3"), "a root with 2 holders cannot need 3 signatures"),
         (("--root-holders", "Ann,Bo", "--passphrase-file", "nowhere"), "the passphrase cannot be read"),
         (("--root-holders", "Ann,Bo"), "a passphrase is asked for at a terminal"),
     ],

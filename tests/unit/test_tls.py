@@ -49,7 +49,7 @@ def test_each_flaw_of_a_certificate_is_a_sentence(code, hint):
 def test_files_that_tls_cannot_use_are_refused_before_anything_is_sent(tmp_path):
     for name in ("crt", "key"):
         (tmp_path / name).write_bytes(b"nothing")
-    with pytest.raises(ConfigRejected, match="not a certificate"):
+    with pytest.raises(ConfigRejected, match="holds no certificate"):
         tls_context(tmp_path / "ca", tmp_path / "crt", tmp_path / "key")
     authority = certificates.new_authority(dt.datetime(2026, 1, 1, tzinfo=dt.UTC)).certificate
     (tmp_path / "ca").write_bytes(certificates.certificate_pem(authority))

@@ -36,15 +36,18 @@ _EDGES: Final = re.compile(r"(\s*(?:kestrel-provision(?: [a-z-]+)*: )?)(.*?)(\s*
 """Around a sentence: spaces, and before it the program that says it."""
 
 _LINE_END: Final = re.compile(r"([\r\n]+)")
+_COLUMNS: Final = re.compile(r"( {2,})")
 _SEPARATOR: Final = re.compile(
-    r"( {2,}|: |; |, |(?<=[.!?]) (?=[^\W_a-z])| \(|\)[.;:]? ?|\[|\] ?| and no | and |(?<=[0-9]) (?=[a-z])| \.\.\.|^- )"
+    r"(: |; |, |(?<=[.!?]) (?=[^\W_a-z])| \(|\)[.;:]? ?|\[|\] ?| and no | and |(?<=[0-9]) (?=[a-z])| \.\.\.|^- )"
 )
-"""Where sentences and lists are put together: columns, after a colon, between sentences, around brackets."""
+"""Where sentences and lists are put together: after a colon, between sentences, around brackets."""
+
+_LED_IN: Final = re.compile(r"[^\W\d_]+: ")
 
 _PIECES_AT_MOST: Final = 24
 _DEEPEST: Final = 6
 _FEW_LETTERS: Final = 5
-"""A template with fewer of its own, such as "{first} to {last}", takes values of two words at most."""
+"""A template with fewer of its own, such as "{first} to {last}", takes values of two words at most; "Do: {this}" any."""
 
 
 class Language(enum.StrEnum):
@@ -71,7 +74,7 @@ class _Template:
         return match.groupdict()
 
     def _is_mostly_places(self) -> bool:
-        return len(_LETTER.findall(PLACE.sub("", self.english))) < _FEW_LETTERS
+        return not _LED_IN.match(self.english) and len(_LETTER.findall(PLACE.sub("", self.english))) < _FEW_LETTERS
 
 
 class Tongue:
@@ -124,7 +127,20 @@ class Tongue:
             if values is not None:
                 said = {name: self._value(name, value, depth - 1) for name, value in values.items()}
                 return PLACE.sub(lambda place: said[place[1]], template.spanish)  # noqa: B023  used at once
-        return None
+        return self._otherwise_written(text, depth)
+
+    def _otherwise_written(self, text: str, depth: int) -> str | None:
+        """Return a word in capitals, or what became a sentence of its own, said as it is where it is none; or None."""
+        if text.isupper():
+            said = self._fixed.get(text.lower())
+            return said and said.upper()
+        if not (text[:1].isupper() and text[1:2].islower()):
+            return None
+        small, end = text[0].lower() + text[1:], ""
+        if text.endswith("."):
+            small, end = small[:-1], "."
+        said = self._whole(small, depth)
+        return said and said[0].upper() + said[1:] + end
 
     def _value(self, name: str, value: str, depth: int) -> str:
         """Return what stands in a place; a folder called "units" keeps its name."""
@@ -132,6 +148,9 @@ class Tongue:
 
     def _pieces(self, text: str, depth: int) -> str:
         """Return `text` said piece by piece, the longest run of pieces that an entry fits first; columns are kept."""
+        columns = _COLUMNS.split(text)
+        if len(columns) > 1:
+            return self._columns(columns, depth)
         parts = _SEPARATOR.split(text)
         if len(parts) == 1 or len(parts) > 2 * _PIECES_AT_MOST:
             return text
@@ -144,10 +163,16 @@ class Tongue:
             start = end + 1
         return out
 
+    def _columns(self, columns: list[str], depth: int) -> str:
+        """Return a line's columns, every other one of which is the space between two; they stay where they are."""
+        out = ""
+        for english, gap in zip(columns[::2], [*columns[1::2], ""], strict=True):
+            said = self._line(english, depth)
+            out += said + (" " * max(2, len(gap) + len(english) - len(said)) if gap else "")
+        return out
+
     def _gap(self, gap: str, english: str, said: str) -> str:
-        """Return a separator after a run of pieces: columns stay where they are, "and" between words is said too."""
-        if gap.startswith("  "):
-            return " " * max(2, len(gap) + len(english) - len(said))
+        """Return a separator after a run of pieces; "and" between words is said too."""
         is_listed = said != english or " " not in english
         return gap.replace(gap.strip(), self._fixed.get(gap.strip(), gap.strip())) if is_listed else gap
 

@@ -21,6 +21,9 @@ STATE_COLUMNS: Final = 8
 PART_COLUMNS: Final = 12
 """Two more than the longest word of either language, for a gap of one space is none between columns."""
 
+CHARGING, DISCHARGING, AT_REST = "charging", "discharging", "at rest"
+WRITABLE, READ_ONLY, UNKNOWN = "writable", "read-only", "unknown"
+
 _TEXTS_ONLY = {"detail", "hint", "values"}
 """Sentences, which are in what is said and no measured values."""
 

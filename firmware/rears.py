@@ -57,7 +57,7 @@ class Rear:
     """
 
     clear: Image = field(repr=False)
-    cells: Image | None = field(repr=False)
+    cells: "Image | None" = field(repr=False)
     blurred_px: int
 
 

@@ -52,7 +52,7 @@ def test_a_photograph_arrives_opened_and_the_camera_ends_when_it_is_confirmed(
     assert plate not in out + err
     with ReadStore(tmp_path / "reads.db") as store:
         assert [read.plate for read in store.reads(10)] == [plate]
-    written = b"".join(path.read_bytes() for path in unit_folder.iterdir())
+    written = b"".join(path.read_bytes() for path in unit_folder.rglob("*") if path.is_file())
     assert plate.encode() not in written
 
 

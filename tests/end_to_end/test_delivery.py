@@ -22,7 +22,9 @@ def test_a_read_arrives_is_stored_and_its_receipt_empties_the_outbox(broker, mak
     assert "3 stored, 0 duplicates, 0 rejected" in lines[-1]
     with ReadStore(tmp_path / "reads.db") as store:
         assert [read.plate for read in store.reads(10)] == [PLATE] * 3
-    assert PLATE.encode() not in b"".join(path.read_bytes() for path in (tmp_path / "unit").iterdir())
+    assert PLATE.encode() not in b"".join(
+        path.read_bytes() for path in (tmp_path / "unit").rglob("*") if path.is_file()
+    )
 
 
 def test_a_backlog_goes_alerts_first_and_never_more_than_the_window(broker, make_unit, start_receiver):

@@ -3,11 +3,18 @@
 Minutes, and root: `make test-second-broker`.
 """
 
+import functools
+
 from killed_broker import KilledBroker
+from loopback_fleet import CLOCK
+from made_vehicles import PICTURE
 from mqtt_visitor import Visitor
 
+from cloud.picture_rows import Purpose
+from cloud.store import ReadStore
 from firmware.faults import FaultCode
-from firmware.records import MessageClass
+from firmware.picture_requests import PictureOutcome
+from firmware.records import MessageClass, TakenVehicle
 from firmware.topics import read_topic, receipt_topic
 
 
@@ -128,3 +135,20 @@ def test_a_unit_that_it_does_not_know_is_refused(second_broker, make_unit):
     unit.put(1)
     assert unit.run_until(lambda: unit.fault_hint(FaultCode.BROKER_REFUSED), 30.0)
     assert unit.outbox.count() == 1
+
+
+def test_a_request_reaches_a_unit_on_the_topic_of_receipts_and_the_picture_comes(
+    second_broker, make_unit, start_receiver, tmp_path
+):
+    unit = make_unit()
+    second_broker.start()
+    start_receiver()
+    (read,) = unit.put(1)
+    vehicle = unit.sealer.seal_vehicle(PICTURE, read, clock_trusted=True)
+    unit.vehicles.taken.put(TakenVehicle(sealed=vehicle, is_alert=False))
+    assert unit.run_until(lambda: unit.outbox.count() == 0, 30.0)
+    purpose = Purpose(case_number="24-1177", reason="hit and run", name="Ana Lee")
+    with ReadStore(tmp_path / "reads.db") as store:
+        store.pictures.ask(unit.config.device_id, read.read_id, purpose, CLOCK.utc_ms())
+        has_come = functools.partial(store.pictures.outcome, unit.config.device_id, read.read_id)
+        assert unit.run_until(lambda: has_come() is PictureOutcome.HERE, 30.0)

@@ -162,7 +162,7 @@ def look_at_device(evidence, unit_folder):
                 for name in ("cmdline", "environ", "limits"):
                     evidence.processes[name] = (path / name).read_bytes()
     with contextlib.suppress(OSError):  # a journal of SQLite comes and goes
-        evidence.alive.append(b"".join(path.read_bytes() for path in unit_folder.iterdir()))
+        evidence.alive.append(b"".join(path.read_bytes() for path in unit_folder.rglob("*") if path.is_file()))
 
 
 def whole_product(evidence, pictures, cwd):

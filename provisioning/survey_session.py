@@ -184,7 +184,7 @@ def _converted(given: dict[str, Any], kind: Any) -> Any:
     try:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
-        raise ConfigRejected(f"the site cannot be as it was given ({error}); correct that option") from error
+        raise ConfigRejected(f"the survey cannot be made so ({error}); correct that option") from error
 
 
 def _other(path: Path) -> Place:

@@ -27,6 +27,7 @@ from firmware.faults import ConfigRejected
 from firmware.papers import PaperKind
 from firmware.ports import Board
 from provisioning import accept_words, durable_files, handover_folder, handover_photos, handover_sources, round_trip
+from provisioning.check_progress import moving
 from provisioning.handover_page import Signed, page
 from provisioning.handover_photos import Picture
 from provisioning.handover_sources import NEVER_ACCEPTED, Gathered
@@ -37,7 +38,13 @@ SECONDS_AT_MOST = 3600.0
 
 def run(options: argparse.Namespace) -> RoundTrip:
     """Hand a unit over and print what becomes of it. Raises as `accepted`."""
-    return accepted(options, _say)
+    with moving() as make_room:
+
+        def say(sentence: str) -> None:
+            make_room()
+            _say(sentence)
+
+        return accepted(options, say)
 
 
 def accepted(options: argparse.Namespace, say: Callable[[str], None]) -> RoundTrip:

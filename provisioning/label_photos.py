@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from firmware.faults import ConfigRejected
-from provisioning import labels
+from provisioning import labels, speaking
+from provisioning.check_progress import moving
 from provisioning.labels import Label
 
 PHOTO_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".heic", ".webp"})
@@ -30,7 +31,9 @@ def given(text: str) -> Label:
         raise ConfigRejected(
             f"{path}: the label's photo cannot be read ({error.strerror}); give its path, or the name on the label"
         ) from error
-    return photographed(data)
+    speaking.begin("Reading the label in the photo ...")
+    with moving():
+        return photographed(data)
 
 
 def photographed(data: bytes) -> Label:

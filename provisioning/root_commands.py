@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firmware.faults import ConfigRejected
+from provisioning import speaking
 
 if TYPE_CHECKING:
     from provisioning.root_ceremony import Progress
@@ -89,6 +90,7 @@ def _begin(options: argparse.Namespace) -> None:
 
 
 def _sign(options: argparse.Namespace) -> None:
+    speaking.begin("Looking at the root that waits ...")
     from provisioning import root_ceremony  # noqa: PLC0415
     from provisioning.certificates import present  # noqa: PLC0415
 
@@ -103,6 +105,7 @@ def _sign(options: argparse.Namespace) -> None:
 
 
 def _rotate(options: argparse.Namespace) -> None:
+    speaking.begin("Making the next root ...")
     from provisioning import root_ceremony  # noqa: PLC0415
     from provisioning.certificates import present  # noqa: PLC0415
 
@@ -118,6 +121,7 @@ def _rotate(options: argparse.Namespace) -> None:
 
 
 def _refresh(options: argparse.Namespace) -> None:
+    speaking.begin("Signing anew what units are shown ...")
     from cloud import fleet_folder  # noqa: PLC0415
     from provisioning import root_ceremony  # noqa: PLC0415
     from provisioning.certificates import present  # noqa: PLC0415

@@ -103,10 +103,15 @@ def test_a_command_without_camera_and_network_loads_neither(place, monkeypatch, 
         ("survey --name A --latitude 37 --longitude -122 --bearing 0 --out seen", "Sun, panel and line of sight"),
         ("accept unit --board sim --by B", "Reading what was surveyed, checked and aimed."),
         ("fleet root begin fleet --root-holders A,B,C", "Making the root keys ..."),
+        ("unit apply unit bundle --label label.jpg", "Reading the label in the photo ..."),
+        ("fleet root sign fleet root-1.p12", "Looking at the root that waits ..."),
+        ("fleet root rotate fleet", "Making the next root ..."),
+        ("fleet root refresh fleet", "Signing anew what units are shown ..."),
         ("fleet retire fleet k-unit0001 --reason lost", "Telling k-unit0001 to erase itself"),
     ],
 )
 def test_what_takes_long_says_first_what_begins(tmp_path, words, first):
+    (tmp_path / "label.jpg").write_bytes(b"a photo")
     said, cpu_s = first_words(tmp_path, words.split())
     assert said.startswith(first)
     assert cpu_s < CPU_AT_MOST_S

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from firmware.ocr import ALPHABET, BANDS, BLANK, COLUMNS, MARGIN_RATIO
 from firmware.records import Image
-from models.emblems import emblem, lay
+from models.emblems import emblem, lay, picture_behind
+from models.stacks import STACKED_LONG_RATIO, STACKED_RATIO, bolder, set_bars, stack_places
 
 Float = npt.NDArray[np.float32]
 Rng = np.random.Generator
@@ -26,7 +27,9 @@ LONG_GLYPH_HEIGHT_RATIO = (0.4, 0.94)  # the same of plates with nothing but one
 LONG_ASPECT = 3.0
 SMALLEST_HEIGHT_PX = 90
 THIN_PAIR_RATIO = 0.06  # of the plates with two thin characters side by side, which are easily taken for one
-EMBLEM_RATIO, LONG_EMBLEM_RATIO = 0.06, 0.35  # of the plates that bear a picture among their characters
+TWIN_RATIO = 0.06  # of the plates with the same character twice side by side, which a decoder easily takes for one
+EMBLEM_RATIO, LONG_EMBLEM_RATIO = 0.1, 0.35  # of the plates that bear a picture or small print among their characters
+BEHIND_RATIO = 0.2  # of the US plates with a picture behind their characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,19 +268,26 @@ class Lettering:
         slots, stacked = laid_out(blank, glyphs, rng)
         canvas = blank.image.astype(np.float32)
         ink = blank.ink + rng.normal(0, 8, 3).astype(np.float32)
+        if not blank.is_long and rng.random() < BEHIND_RATIO:
+            picture_behind(canvas, slots, ink, rng)
         emboss = rng.uniform(-45, 45) if rng.random() < 0.6 else 0.0
         for place, (glyph, slot) in enumerate(zip(glyphs, slots, strict=True)):
             if glyph is NO_CHARACTER:
                 set_emblem(canvas, slot, ink, rng)
             else:
-                set_glyph(canvas, glyph, slot, ink, emboss, fill=place in stacked)
+                heavier = bolder(glyph.alpha, rng) if place in stacked else glyph.alpha
+                set_glyph(canvas, Glyph(char=glyph.char, alpha=heavier), slot, ink, emboss, fill=place in stacked)
+        set_bars(canvas, [slots[place] for place in sorted(stacked)], ink, rng)
         return np.clip(canvas, 0, 255).astype(np.uint8), text, blank.region
 
     def _text(self, blank: Blank, rng: Rng) -> str:
         text = self._serial(blank, rng)
-        if len(text) < 2 or rng.random() >= THIN_PAIR_RATIO:
+        draw = rng.random()
+        if len(text) < 2 or draw >= THIN_PAIR_RATIO + TWIN_RATIO:
             return text
-        at = int(rng.integers(len(text) - 1))
+        at = int(rng.integers(len(text) - 1)) if rng.random() < 0.5 else 0
+        if draw < TWIN_RATIO:
+            return text[: at + 1] + text[at] + text[at + 2 :]
         return text[:at] + "".join(str(rng.choice(self._thin)) for _ in range(2)) + text[at + 2 :]
 
     def _serial(self, blank: Blank, rng: Rng) -> str:
@@ -316,7 +326,7 @@ def laid_out(blank: Blank, glyphs: list[Glyph], rng: Rng) -> tuple[list[tuple[in
     set as personal ones are: each character as far from the next, so that an I takes less room than a W.
     """
     slots = list(blank.slots)
-    stacked_ratio = 0.04 if blank.is_long else 0.32
+    stacked_ratio = STACKED_LONG_RATIO if blank.is_long else STACKED_RATIO
     stack = int(rng.choice((2, 2, 3))) if len(glyphs) >= 4 and rng.random() < stacked_ratio else 1
     places = len(glyphs) - stack + 1
     left, right = slots[0][0], slots[-1][0] + slots[-1][2]
@@ -330,7 +340,7 @@ def laid_out(blank: Blank, glyphs: list[Glyph], rng: Rng) -> tuple[list[tuple[in
     if stack == 1:
         return slots, set()
     at = int(rng.choice((0, 0, 0, places - 1, int(rng.integers(places)))))
-    slots[at : at + 1] = _stack(slots[at], stack, rng)
+    slots[at : at + 1] = stack_places(slots[at], stack, rng)
     return slots, set(range(at, at + stack))
 
 
@@ -347,19 +357,6 @@ def _evenly_apart(
     begin = middle - (wide.sum() + gap * (len(glyphs) - 1)) / 2
     begins = begin + np.concatenate([[0.0], np.cumsum(wide + gap)[:-1]])
     return [(max(0, round(x)), top, max(3, round(w)), tall) for x, w in zip(begins, wide, strict=True)]
-
-
-def _stack(slot: tuple[int, int, int, int], count: int, rng: Rng) -> list[tuple[int, int, int, int]]:
-    """Return the places of a stack that fills `slot`, straight or as stairs down to the right."""
-    x, y, w, h = slot
-    y, h = y + int(rng.normal(0, 0.04) * h), int(h * rng.uniform(0.85, 1.12))
-    each = h / count
-    tall = int(each * rng.uniform(0.78, 0.95))
-    is_stair = rng.random() < 0.25
-    wide = int(min(0.65 * w if is_stair else w, tall * rng.uniform(0.6, 1.1)))
-    shift = 0.0 if is_stair else float(rng.uniform(0, 1)) * (w - wide)
-    step = (w - wide) / (count - 1) if is_stair else 0.0
-    return [(int(x + shift + i * step), int(y + i * each), max(3, wide), max(4, tall)) for i in range(count)]
 
 
 def set_emblem(canvas: Float, slot: tuple[int, int, int, int], ink: Float, rng: Rng) -> None:

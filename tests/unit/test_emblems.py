@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.emblems import emblem, lay
+from models.emblems import CONTRAST_MIN, emblem, lay, picture_behind
 
 INK = np.array([20, 20, 60], np.float32)
 
@@ -12,7 +12,7 @@ INK = np.array([20, 20, 60], np.float32)
 def test_an_emblem_covers_a_good_part_of_its_own_height(seed):
     colour, cover = emblem(40, INK, np.random.default_rng(seed))
     assert colour.shape == (*cover.shape[:2], 3)
-    assert cover.shape[0] == 40
+    assert 10 <= cover.shape[0] <= 40  # small print is lower than the characters beside it
     assert 0 <= cover.min() <= cover.max() <= 1
     assert 0.02 < cover.mean() < 0.95
 
@@ -32,3 +32,15 @@ def test_what_reaches_beyond_the_picture_is_cut_off(left, top):
     expected = np.full((50, 100, 3), 200, np.float32)
     expected[y : y + 20, x : x + 30] = 0
     assert np.array_equal(canvas, expected)
+
+
+def test_a_picture_behind_the_characters_stands_out_from_their_ink_and_touches_one_of_their_places():
+    places = [(20, 30, 20, 40), (60, 30, 20, 40), (100, 30, 20, 40)]
+    for seed in range(30):
+        canvas = np.full((100, 160, 3), 255, np.float32)
+        picture_behind(canvas, places, INK, np.random.default_rng(seed))
+        drawn = (canvas != 255).any(axis=2)
+        assert any(drawn[y : y + h, x : x + w].any() for x, y, w, h in places)
+        assert drawn.mean() < 0.6
+        darkest = canvas[drawn].mean(axis=0)
+        assert np.linalg.norm(darkest - INK) > CONTRAST_MIN / 2

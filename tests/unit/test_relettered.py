@@ -1,5 +1,7 @@
 """Lettering taken off a plate and put on another: where it stood, what is left, and that the new text is there."""
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -71,6 +73,8 @@ def test_a_relettered_plate_keeps_its_region_and_bears_ink_in_each_place(monkeyp
 
     monkeypatch.setattr(relettered, "laid_out", noted)
     monkeypatch.setattr(relettered, "EMBLEM_RATIO", 0.0)
+    monkeypatch.setattr(relettered, "BEHIND_RATIO", 0.0)
+    monkeypatch.setattr("models.stacks.BARS_RATIO", 0.0)
     blanks = [blank_of(plate_with(text), text, CENTRES, region) for region, text in enumerate(("H4K8", "71XE"))]
     lettering = Lettering([blank for blank in blanks if blank])
     assert len(lettering) == 2
@@ -117,10 +121,19 @@ def test_an_emblem_takes_a_place_and_no_letter_of_the_text(monkeypatch):
 
 def test_pairs_of_thin_characters_are_set_though_the_serial_has_none(monkeypatch):
     monkeypatch.setattr(relettered, "THIN_PAIR_RATIO", 1.0)
+    monkeypatch.setattr(relettered, "TWIN_RATIO", 0.0)
     blank = blank_of(plate_with("H1K8"), "H1K8", CENTRES, 0)
     assert blank is not None
     texts = [Lettering([blank]).plate(np.random.default_rng(seed))[1] for seed in range(20)]
     assert all("11" in text for text in texts)
+
+
+def test_twins_stand_side_by_side_though_the_serial_has_none(monkeypatch):
+    monkeypatch.setattr(relettered, "TWIN_RATIO", 1.0)
+    blank = blank_of(plate_with("H1K8"), "H1K8", CENTRES, 0)
+    assert blank is not None
+    texts = [Lettering([blank]).plate(np.random.default_rng(seed))[1] for seed in range(20)]
+    assert all(any(a == b for a, b in pairwise(text)) for text in texts)
 
 
 def test_a_stack_takes_one_place_of_the_row():

@@ -343,5 +343,5 @@ def _sandbox(_config: DeviceConfig, facts: Facts) -> Check:
 
 
 def _listed(words: Sequence[str], most: int = 3) -> str:
-    more = f" and {len(words) - most} more" if len(words) > most else ""
-    return "; ".join(words[:most]) + more
+    more = [f"and {len(words) - most} more"] if len(words) > most else []
+    return "; ".join([*words[:most], *more])

@@ -12,6 +12,8 @@ from typing import Any
 from provisioning.checking import PartName
 
 WAVE_AT_MOST_S = 120.0
+NAMES = ", ".join(f"`{part}`" for part in PartName)
+"""In any language as they are typed in."""
 
 
 def add_to(subjects: Any) -> None:
@@ -21,7 +23,7 @@ def add_to(subjects: Any) -> None:
         "unit_folder", type=Path, nargs="?", metavar="UNIT", help="the unit's folder (default: /var/lib/kestrel)"
     )
     parser.add_argument("--board", choices=["pi", "sim"], default="pi", help="sim: practise on a simulated unit")
-    parser.add_argument("--only", type=_parts, metavar="PART,...", help=f"of {', '.join(PartName)}")
+    parser.add_argument("--only", type=_parts, metavar="PART,...", help=f"only these parts, of {NAMES}")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the reports there too")
     parser.add_argument(
         "--wave",
@@ -55,10 +57,11 @@ def _check(options: argparse.Namespace) -> int:
 
 def _parts(text: str) -> list[PartName]:
     """Return the parts of a list with commas. Raises ArgumentTypeError."""
-    try:
-        return [PartName(name.strip()) for name in text.split(",")]
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{error}; the parts are {', '.join(PartName)}") from None
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in list(PartName):
+            raise argparse.ArgumentTypeError(f"there is no part {name!r}; the parts are {NAMES}")
+    return [PartName(name) for name in names]
 
 
 def _seconds(text: str) -> float:

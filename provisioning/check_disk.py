@@ -12,7 +12,7 @@ from firmware.faults import DeviceFault
 from firmware.outbox import Outbox
 from firmware.outgoing import BYTES_PER_MB, SECONDS_PER_DAY
 from firmware.self_check import DiskFacts, State
-from provisioning.check_words import Finding, halves, said
+from provisioning.check_words import READ_ONLY, UNKNOWN, WRITABLE, Finding, halves, said
 from provisioning.checking import Bench, PartReport
 
 WRITES = 9
@@ -56,7 +56,7 @@ def _judged(bench: Bench, *, write_ms: float, waiting: int, wear: str) -> PartRe
         return said(Finding.DISK_NOTED, detail=check.found, hint=check.hint)
     free_mb = facts.free_bytes / BYTES_PER_MB if isinstance(facts, DiskFacts) else 0.0
     root = root_of(MOUNTS.read_text())
-    return said(Finding.DISK_GOOD, free_mb=free_mb, write_ms=write_ms, waiting=waiting, root=root, wear=wear)
+    return said(Finding.DISK_GOOD, free_mb=free_mb, write_ms=write_ms, waiting=waiting, system=root, wear=wear)
 
 
 def durable_write_ms(folder: Path, monotonic_s: Callable[[], float]) -> float:
@@ -89,8 +89,8 @@ def root_of(mounts: str) -> str:
         fields = line.split()
         if len(fields) >= 4 and fields[1] == "/":
             is_read_only = "ro" in fields[3].split(",") or re.fullmatch("overlay|overlayroot", fields[2]) is not None
-            return "read-only" if is_read_only else "writable"
-    return "unknown"
+            return READ_ONLY if is_read_only else WRITABLE
+    return UNKNOWN
 
 
 def _waiting(bench: Bench) -> int:

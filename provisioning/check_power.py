@@ -10,7 +10,7 @@ import datetime as dt
 from firmware.exposure import Phase
 from firmware.faults import DeviceFault
 from firmware.records import PowerSample
-from provisioning.check_words import Finding, halves, said
+from provisioning.check_words import AT_REST, CHARGING, DISCHARGING, Finding, halves, said
 from provisioning.checking import Bench, Look, PartName, PartReport
 from provisioning.sun import Place, sun_at
 
@@ -108,7 +108,7 @@ def battery_of(sample: PowerSample, cells: int = 4) -> PartReport:
             return said(finding, **values, limit_v=limit_v)
     if amperes is None:
         return said(Finding.BATTERY_VOLTS_ONLY, **values)
-    flow = "charging" if is_charging else "discharging" if is_discharging else "at rest"
+    flow = CHARGING if is_charging else DISCHARGING if is_discharging else AT_REST
     return said(Finding.BATTERY_GOOD, **values, flow=flow)
 
 

@@ -52,7 +52,7 @@ UNIT_WORDS: Final[dict[Finding, Words]] = {
     Finding.DISK_GOOD: Words(
         PartName.DISK, _PASS,
         "{free_mb:,.0f} MB free, a durable write takes {write_ms:.0f} ms, the outbox opens ({waiting} waiting); "
-        "the system's part is {root}; wear: {wear}",
+        "the system's part is {system}; wear: {wear}",
     ),
     Finding.DISK_SLOW: Words(
         PartName.DISK, _WARN, "a durable write takes {write_ms:.0f} ms, {limit_ms:.0f} at most",

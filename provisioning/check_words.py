@@ -17,6 +17,13 @@ __all__ = ["WORDS", "Finding", "Words", "halves", "line", "said"]
 WORDS: Final[dict[Finding, Words]] = {**UNIT_WORDS, **OUTSIDE_WORDS}
 
 
+STATE_COLUMNS: Final = 8
+PART_COLUMNS: Final = 12
+"""Two more than the longest word of either language, for a gap of one space is none between columns."""
+
+CHARGING, DISCHARGING, AT_REST = "charging", "discharging", "at rest"
+WRITABLE, READ_ONLY, UNKNOWN = "writable", "read-only", "unknown"
+
 _TEXTS_ONLY = {"detail", "hint", "values"}
 """Sentences, which are in what is said and no measured values."""
 
@@ -52,7 +59,8 @@ def halves(sentence: str) -> dict[str, Measured]:
 
 def line(one: PartReport) -> str:
     """Return a report for the terminal: a line, and under it cause and next step where there is something to do."""
-    lines = [f"{one.state.upper():<6} {one.part:<9} {one.found}"]
+    lines = [f"{one.state.upper():<{STATE_COLUMNS}}{one.part:<{PART_COLUMNS}}{one.found}"]
     if one.next_step:
-        lines += [f"{'':17}Why: {one.cause}", f"{'':17}Do:  {one.next_step}"]
+        indent = " " * (STATE_COLUMNS + PART_COLUMNS)
+        lines += [indent + text for text in (f"Why: {one.cause}", f"Do this: {one.next_step}")]
     return "\n".join(lines) + "\n"

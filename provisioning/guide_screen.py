@@ -294,8 +294,9 @@ class GuideApp(App[int]):
         self.query_one("#steps", Static).update(Text("\n\n").join(lines))
         job = guide.job
         state = job.file.state
-        said = ["KESTREL", words.PRACTICE if job.is_practice else "", state.device_id, state.site and state.site.name]
-        self._set("#head", "   ".join(part for part in said if part))
+        practice = self._said(words.PRACTICE) if job.is_practice else ""
+        head = ["KESTREL", practice, state.device_id, state.site and state.site.name]  # a site's name is in no language
+        self.query_one("#head", Static).update("   ".join(part for part in head if part))
 
     def _say_result(self, outcome: Outcome | None) -> None:
         self._set("#result", "" if outcome is None else outcome.sentence)

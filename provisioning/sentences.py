@@ -25,12 +25,16 @@ SPOKEN: Final = (
     "cloud/fleet_folder.py",
     "cloud/opening_keys.py",
     "cloud/handover.py",
+    "hw_sim/amiss_parts.py",
+    "hw_sim/modem.py",
+    "hw_sim/practice.py",
 )
 SPOKEN_FIRMWARE: Final = (
-    "agency_keys", "board/gpio_pins", "board/logind", "board/modem", "board/pi_camera", "board/pkcs11_token",
-    "board/shot", "board/tls", "command_line", "config", "erasure", "identity", "key_files", "lane", "link_causes",
-    "outbox_file", "presence", "receipts", "recovery", "retirement", "self_check", "signed_document", "sole_use",
-    "strict_json", "tflite", "wire",
+    "agency_keys", "board/gpio_pins", "board/host_facts", "board/logind", "board/modem", "board/mqtt_session",
+    "board/pi_camera", "board/pkcs11_token", "board/power_meter", "board/session_terms", "board/shot",
+    "board/system_bus", "board/tls", "command_line", "config", "erasure", "firewall_rules", "identity", "key_files",
+    "lane", "link_causes", "modem_records", "outbox_file", "presence", "receipts", "recovery", "retirement",
+    "self_check", "signed_document", "sole_use", "strict_json", "tflite", "uplink", "wall_clock", "wire",
 )  # fmt: skip
 """What a technician can meet of the firmware's: its refusals, and the hints of its faults."""
 
@@ -48,24 +52,34 @@ FOR_PROGRAMS: Final = frozenset({
     "PRETTY_NAME",
     "Size: {st_size}",
     "\"lane\": [{corners}]",
+    "ct direction",
+    "ct state",
+    "handle",
+    "icmp type",
+    "ip daddr . tcp dport",
+    "ip6 daddr . tcp dport",
+    "meta iif",
+    "meta iifname",
+    "meta oif",
+    "meta oifname",
+    "meta {key}",
+    "tcp dport",
+    "udp dport",
     "add element {name} { {one} timeout {kept_days}d }",
     "deb [signed-by={keyring}] {address} {one} main",
     "delete element {name} { {one} }",
     "inet kestrel called{version}",
     "install ok installed",
+    "pole.jpg, road.jpg",
+    "topic deny kestrel/v1/#",
+    "user {device_id}",
 })  # fmt: skip
 """Texts that look like sentences and are none."""
 
-TO_BE_TRANSLATED: Final[frozenset[str]] = frozenset(
-    f"provisioning/check_{name}.py"
-    for name in (
-        "camera", "command", "disk", "lines", "machine", "modem", "outside_words", "power", "session", "time",
-        "unit_words", "words",
-    )
-)  # fmt: skip
+TO_BE_TRANSLATED: Final[frozenset[str]] = frozenset()
 """Files without Spanish yet. Empty when a version is made."""
 
-ENUMS: Final = frozenset({"State", "Part"})
+ENUMS: Final = frozenset({"Part", "PartName", "PartState", "Registration", "State"})
 """Those whose values are shown as they are."""
 
 SHOWN_ARGUMENTS: Final = frozenset({"help", "description", "epilog", "title"})

@@ -36,15 +36,19 @@ _EDGES: Final = re.compile(r"(\s*(?:kestrel-provision(?: [a-z-]+)*: )?)(.*?)(\s*
 """Around a sentence: spaces, and before it the program that says it."""
 
 _LINE_END: Final = re.compile(r"([\r\n]+)")
+_COLUMNS: Final = re.compile(r"( {2,})")
 _SEPARATOR: Final = re.compile(
-    r"( {2,}|: |; |, |(?<=[.!?]) (?=[^\W_a-z])| \(|\)[.;:]? ?|\[|\] ?| and no | and |(?<=[0-9]) (?=[a-z])| \.\.\.|^- )"
+    r"(: |; |, |(?<=[.!?]) (?=[^\W_a-z])| \(|\)[.;:]? ?|\[|\] ?| and no | and |(?<=[0-9]) (?=[a-z])| \.\.\.|^- )"
 )
-"""Where sentences and lists are put together: columns, after a colon, between sentences, around brackets."""
+"""Where sentences and lists are put together: after a colon, between sentences, around brackets."""
 
+_LED_IN: Final = re.compile(r"[^\W\d_]+: ")
+
+_MANY_WORDS: Final = re.compile(r" .* |[;:] |;$")
 _PIECES_AT_MOST: Final = 24
 _DEEPEST: Final = 6
 _FEW_LETTERS: Final = 5
-"""A template with fewer of its own, such as "{first} to {last}", takes values of two words at most."""
+"""A template with fewer of its own, as "{first} to {last}", takes values of two words at most; "Why: {this}" any."""
 
 
 class Language(enum.StrEnum):
@@ -66,12 +70,20 @@ class _Template:
     def values(self, text: str) -> dict[str, str] | None:
         """Return what stands in the places if `text` fits; None if not, or if it fits because so little is fixed."""
         match = _pattern(self.english).fullmatch(text) if self.longest in text else None
-        if match is None or (self._is_mostly_places() and any(one.count(" ") > 1 for one in match.groups())):
+        if match is None or any("  " in one for one in match.groups()):  # columns, each of which is said by itself
+            return None
+        if self._is_mostly_places() and any(_MANY_WORDS.search(one) for one in match.groups()):
             return None
         return match.groupdict()
 
+    def filled(self, english: Mapping[str, str], spanish: Mapping[str, str]) -> str:
+        """Return the Spanish with its values, which in a dotted name stay English."""
+        return PLACE.sub(
+            lambda place: (english if place.string[: place.start()].endswith(".") else spanish)[place[1]], self.spanish
+        )
+
     def _is_mostly_places(self) -> bool:
-        return len(_LETTER.findall(PLACE.sub("", self.english))) < _FEW_LETTERS
+        return not _LED_IN.match(self.english) and len(_LETTER.findall(PLACE.sub("", self.english))) < _FEW_LETTERS
 
 
 class Tongue:
@@ -81,8 +93,9 @@ class Tongue:
         """Speak `language`; `entries` are Spanish templates by English ones (default: those of the catalogues)."""
         self.language = language
         given = entries if entries is not None or language is Language.ENGLISH else catalogue()
-        self._fixed = {english: spanish for english, spanish in (given or {}).items() if not PLACE.search(english)}
-        self._templates = sorted(map(_template, _with_places(given or {})), key=lambda one: -one.fixed)
+        self._entries = dict(given or {})
+        self._fixed = {english: spanish for english, spanish in self._entries.items() if not PLACE.search(english)}
+        self._templates = _sorted({one: self._entries[one] for one in self._entries if one not in self._fixed})
         self._known: dict[str, str] = {}
 
     def said(self, text: str) -> str:
@@ -119,12 +132,40 @@ class Tongue:
         """Return `text` said by one entry, that with most text of its own; None if none fits."""
         if text in self._fixed:
             return self._fixed[text]
-        for template in self._templates:
+        said = self._fitted(self._templates, text, depth)
+        return self._otherwise_written(text, depth) if said is None else said
+
+    def _fitted(self, templates: Iterable[_Template], text: str, depth: int) -> str | None:
+        for template in templates:
             values = template.values(text)
             if values is not None:
                 said = {name: self._value(name, value, depth - 1) for name, value in values.items()}
-                return PLACE.sub(lambda place: said[place[1]], template.spanish)  # noqa: B023  used at once
+                return template.filled(values, said)
         return None
+
+    def _otherwise_written(self, text: str, depth: int) -> str | None:
+        """Return a word in capitals, a sentence that is none in the catalogue, or half of one that is; or None."""
+        if text.isupper():
+            said = self._fixed.get(text.lower())
+            return said and said.upper()
+        if text.endswith("."):
+            said = self._whole(text[:-1], depth)
+            return said and f"{said}."
+        if text[:1].isupper() and text[1:2].islower():
+            said = self._whole(text[0].lower() + text[1:], depth)
+            return said and said[0].upper() + said[1:]
+        return self._fitted(self._halves, text, depth) if " " in text else None
+
+    @functools.cached_property
+    def _halves(self) -> list[_Template]:
+        """What was wrong and what to do, of each sentence that has both, for they are shown apart as well."""
+        found: dict[str, str] = {}
+        for whole in self._entries.items():
+            for english, spanish in zip(*(text.split("; ", 1) for text in whole), strict=False):
+                has_words = len(_LETTER.findall(PLACE.sub("", english))) > _FEW_LETTERS
+                if has_words and "; " in whole[1] and set(PLACE.findall(english)) == set(PLACE.findall(spanish)):
+                    found.setdefault(english, spanish)
+        return _sorted(found)
 
     def _value(self, name: str, value: str, depth: int) -> str:
         """Return what stands in a place; a folder called "units" keeps its name."""
@@ -132,6 +173,9 @@ class Tongue:
 
     def _pieces(self, text: str, depth: int) -> str:
         """Return `text` said piece by piece, the longest run of pieces that an entry fits first; columns are kept."""
+        columns = _COLUMNS.split(text)
+        if len(columns) > 1:
+            return self._columns(columns, depth)
         parts = _SEPARATOR.split(text)
         if len(parts) == 1 or len(parts) > 2 * _PIECES_AT_MOST:
             return text
@@ -144,10 +188,16 @@ class Tongue:
             start = end + 1
         return out
 
+    def _columns(self, columns: list[str], depth: int) -> str:
+        """Return a line's columns, every other one of which is the space between two; they stay where they are."""
+        out = ""
+        for english, gap in zip(columns[::2], [*columns[1::2], ""], strict=True):
+            said = self._line(english, depth)
+            out += said + (" " * max(2, len(gap) + len(english) - len(said)) if gap else "")
+        return out
+
     def _gap(self, gap: str, english: str, said: str) -> str:
-        """Return a separator after a run of pieces: columns stay where they are, "and" between words is said too."""
-        if gap.startswith("  "):
-            return " " * max(2, len(gap) + len(english) - len(said))
+        """Return a separator after a run of pieces; "and" between words is said too."""
         is_listed = said != english or " " not in english
         return gap.replace(gap.strip(), self._fixed.get(gap.strip(), gap.strip())) if is_listed else gap
 
@@ -187,8 +237,9 @@ def _plain(text: str) -> str:
     return " ".join(html.unescape(text).split())
 
 
-def _with_places(entries: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    return ((english, spanish) for english, spanish in entries.items() if PLACE.search(english))
+def _sorted(entries: Mapping[str, str]) -> list[_Template]:
+    """Return entries as templates, those with most text of their own first."""
+    return sorted(map(_template, entries.items()), key=lambda one: -one.fixed)
 
 
 def _template(entry: tuple[str, str]) -> _Template:

@@ -63,11 +63,11 @@ def test_a_value_that_the_words_need_and_nobody_gave_is_a_bug():
 
 
 def test_a_line_shows_why_and_what_to_do_only_where_there_is_something_to_do():
-    assert line(said(Finding.LID_GOOD)) == "PASS   lid       the contact says that the lid is shut\n"
+    assert line(said(Finding.LID_GOOD)) == "PASS    lid         the contact says that the lid is shut\n"
     first, why, do = line(said(Finding.SIM_MISSING)).splitlines()
-    assert first == "FAIL   modem     the modem finds no SIM card"
+    assert first == "FAIL    modem       the modem finds no SIM card"
     assert why.strip().startswith("Why: There is none in it")
-    assert do.strip().startswith("Do:  Take the supply away")
+    assert do.strip().startswith("Do this: Take the supply away")
 
 
 def test_a_fault_without_a_hint_is_for_the_office():

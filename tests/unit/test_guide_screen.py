@@ -213,6 +213,6 @@ def test_a_run_that_is_begun_again_says_so(tmp_path):
 def test_the_screen_speaks_spanish_where_the_catalogue_does(tmp_path):
     async def played(screen):
         assert "Paso 1 de 7" in screen.text()
-        assert "Reloj y lugar" in screen.text()
+        assert "Hora y lugar" in screen.text()
 
     on_screen(guide_in(tmp_path, language=Language.SPANISH), played)

@@ -151,7 +151,7 @@ def test_a_unit_that_another_program_works_as_is_left_alone(make_unit, tmp_path)
     [
         (
             ["--board", "sim", "--amiss", "camera=gone"],
-            "--amiss camera=gone is no fault that can be practised; there are camera=absent",
+            "--amiss camera=gone is no fault that can be practised; give one of camera=absent",
         ),
         (["--amiss", "camera=absent"], "--amiss belongs to --board sim"),
         (["nowhere", "--board", "sim"], "cannot be read"),
@@ -166,4 +166,4 @@ def test_what_cannot_be_meant_is_one_sentence(options, sentence, capsys):
 def test_a_part_that_is_no_part_is_refused(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["check", "--only", "camera,wings"])
-    assert "the parts are identity, disk" in capsys.readouterr().err
+    assert "the parts are `identity`, `disk`" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -29,6 +29,8 @@ from provisioning import (
 from provisioning.certificates import present
 from provisioning.labels import Label
 from provisioning.requests import UnitRequest
+
+_FOLDERS: Final = {"fleet_folder": "the fleet's folder", "unit_folder": "the unit's folder"}
 
 
 def add_to(subjects: Any) -> None:
@@ -98,7 +100,7 @@ def _add_stock(commands: Any) -> None:
 
 def _add_folders(parser: argparse.ArgumentParser, *names: str) -> None:
     for name in names:
-        parser.add_argument(name, type=Path, help=f"the {name.partition('_')[0]}'s folder")
+        parser.add_argument(name, type=Path, help=_FOLDERS[name])
 
 
 def _add_label_option(parser: argparse.ArgumentParser) -> None:

@@ -32,7 +32,7 @@ def made_record(**values):
             "checks": (
                 Checked(part="camera", state="pass", found="150 frames, none late.", measured={"frames": 150}),
                 Checked(
-                    part="modem", state="warn", found="Weak.", cause="The antenna is inside.", next_step="Move it."
+                    part="modem", state="warn", found="weak", cause="The antenna is inside.", next_step="Move it."
                 ),
             ),
             "aim": (Number(name="Gain", value="1.0"),),

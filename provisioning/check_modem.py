@@ -14,7 +14,7 @@ from firmware.modem_records import (
     Registration,
 )
 from firmware.ports import Clock, Modem
-from provisioning.check_words import Finding, halves, said
+from provisioning.check_words import STRONG, USABLE, Finding, halves, said
 from provisioning.checking import Bench
 from provisioning.part_reports import PartReport
 from provisioning.signal_log import GOOD_DBM, USABLE_DBM
@@ -105,7 +105,7 @@ def _with_network(answer: ModemStatus) -> PartReport:
         technology=technology,
         registration=str(answer.registration),
         rsrp_dbm=level,
-        reception="good" if level >= GOOD_DBM else "usable",
+        reception=STRONG if level >= GOOD_DBM else USABLE,
     )
 
 

@@ -22,6 +22,7 @@ PART_COLUMNS: Final = 12
 """Two more than the longest word of either language, for a gap of one space is none between columns."""
 
 CHARGING, DISCHARGING, AT_REST = "charging", "discharging", "at rest"
+STRONG, USABLE = "good", "usable"
 WRITABLE, READ_ONLY, UNKNOWN = "writable", "read-only", "unknown"
 
 _TEXTS_ONLY = {"detail", "hint", "values"}

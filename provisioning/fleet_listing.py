@@ -64,14 +64,14 @@ def listing(fleet_path: Path, now: dt.datetime) -> Listing:
 def table(units: list[Listed], now: dt.datetime, columns: int = COLUMNS) -> str:
     """Return the units as lines of `columns` characters, or what their names need, under a heading."""
     width = max([12, *(len(unit.device_id) for unit in units)])
-    space = max(SITE_WIDTH_MIN, columns - width - 52)
-    lines = [f"{'unit':<{width}}  {'state':<7}  {'certificate until':<17}  {'enrolled':<10}  {'seen':<8}  site"]
+    space = max(SITE_WIDTH_MIN, columns - width - 53)
+    lines = [f"{'unit':<{width}}  {'state':<8}  {'certificate until':<17}  {'enrolled':<10}  {'seen':<8}  {'site'}"]
     for unit in units:
         days = unit.certificate_days_left
         left = "" if days is None else f"{days:>5}d{'!' if days < WARN_DAYS else ''}"
         until = "--" if days is None else unit.certificate_until_utc[:10]
         lines.append(
-            f"{unit.device_id:<{width}}  {unit.state:<7}  {until:<10}{left:<7}  {unit.enrolled_utc[:10]}  "
+            f"{unit.device_id:<{width}}  {unit.state:<8}  {until:<10}{left:<7}  {unit.enrolled_utc[:10]}  "
             f"{_seen(unit, now):<8}  {_fitted(unit.site_name, space)}".rstrip()
         )
         if unit.ended_utc:

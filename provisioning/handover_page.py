@@ -87,7 +87,7 @@ class _Sheet(FPDF):
         self.set_y(-MARGIN_MM)
         self.set_text_color(GREY)
         self.set_font(FONT, size=7)
-        record, page = self._say("record"), self._say("page")
+        record, page = self._say("Hand-over record"), self._say("page")
         self.cell(w=WIDTH_MM * 0.8, text=f"{self._record.device_id}   {record} {record_sha256(self._record)[:16]}")
         self.cell(w=WIDTH_MM * 0.2, text=f"{page} {self.page_no()}", align="R")
 
@@ -192,7 +192,7 @@ def _sources(sheet: _Sheet, sources: Sequence[Source]) -> None:
     sheet.ln(1.5)
     for one in sources:
         made = moment(one.made_utc).astimezone(dt.UTC)
-        state = sheet.said("good" if one.passed else "not good")
+        state = sheet.said(STATES["pass"] if one.passed else "not good")
         sheet.set_x(MARGIN_MM)
         sheet.row(
             (
@@ -215,10 +215,15 @@ def _checks(sheet: _Sheet, checks: Sequence[Checked]) -> None:
             (
                 (sheet.said(one.part), 30, True),
                 (sheet.said(STATES[one.state]), 24, is_amiss),
-                (sheet.said(f"{one.found} {one.cause}".strip() if is_amiss else one.found), WIDTH_MM - 54, False),
+                (_found(sheet, one) if is_amiss else sheet.said(one.found), WIDTH_MM - 54, False),
             ),
             shaded=number % 2 == 0,
         )
+
+
+def _found(sheet: _Sheet, one: Checked) -> str:
+    """Return what is wrong with a part and the likely cause, each said by itself."""
+    return f"{sheet.said(one.found)}. {sheet.said(one.cause)}" if one.cause else sheet.said(one.found)
 
 
 def _numbers(sheet: _Sheet, tables: Sequence[tuple[str, Sequence[Number]]]) -> None:

@@ -6,7 +6,12 @@ from typing import Final
 
 _AT: Final = re.compile(r" - at `\$\.?([^`]*)`\Z")
 
-_BOUNDS: Final = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
+_BOUNDS: Final = {
+    ">=": "at least {number}",
+    "<=": "at most {number}",
+    ">": "more than {number}",
+    "<": "less than {number}",
+}
 _UNITS: Final = {"str": "characters", "array": "entries"}
 _KINDS: Final = {
     "int": "a whole number",
@@ -25,11 +30,13 @@ _SENTENCES: Final[tuple[tuple[re.Pattern[str], Callable[[str, re.Match[str]], st
     ),
     (
         re.compile(r"Expected `(?:int|float)[^`]*` (>=|<=|>|<) ([-0-9.e+]+)"),
-        lambda key, bound: f"{key} must be {_BOUNDS[bound[1]]} {float(bound[2]):g}; correct it",
+        lambda key, bound: f"{key} must be {_BOUNDS[bound[1]].format(number=f'{float(bound[2]):g}')}; correct it",
     ),
     (
         re.compile(r"Expected `(str|array)` of length (>=|<=) (\d+)"),
-        lambda key, bound: f"{key} must have {_BOUNDS[bound[2]]} {bound[3]} {_UNITS[bound[1]]}; correct it",
+        lambda key, bound: (
+            f"{key} must have {_BOUNDS[bound[2]].format(number=f'{bound[3]} {_UNITS[bound[1]]}')}; correct it"
+        ),
     ),
     (
         re.compile(r"Expected `([^`]+)`, got `(\w+)`"),

@@ -143,28 +143,33 @@ class Tongue:
         return None
 
     def _otherwise_written(self, text: str, depth: int) -> str | None:
-        """Return a word in capitals, a sentence that is none in the catalogue, or half of one that is; or None."""
+        """Return a word in capitals, or a part of a sentence that stands alone, said as it is elsewhere; or None."""
         if text.isupper():
             said = self._fixed.get(text.lower())
             return said and said.upper()
-        if text.endswith("."):
-            said = self._whole(text[:-1], depth)
-            return said and f"{said}."
-        if text[:1].isupper() and text[1:2].islower():
-            said = self._whole(text[0].lower() + text[1:], depth)
-            return said and said[0].upper() + said[1:]
-        return self._fitted(self._halves, text, depth) if " " in text else None
+        end = "." if text.endswith(".") else ""
+        said = self._hint(text.removesuffix(end), depth)
+        return said and said + end
+
+    def _hint(self, text: str, depth: int) -> str | None:
+        """Return the end of a sentence that became one of its own, and may have got a capital for that; or None."""
+        is_capital = text[:1].isupper() and text[1:2].islower()
+        for one in (text, text[0].lower() + text[1:]) if is_capital else (text,):
+            said = self._fixed.get(one) or self._fitted(self._begun if " " in one else (), one, depth)
+            if said is not None:
+                return said if one is text else said[0].upper() + said[1:]
+        return None
 
     @functools.cached_property
-    def _halves(self) -> list[_Template]:
-        """What was wrong and what to do, of each sentence that has both, for they are shown apart as well."""
+    def _begun(self) -> list[_Template]:
+        """What begins with words of its own: sentences, and of those that say what to do too, each half by itself."""
         found: dict[str, str] = {}
         for whole in self._entries.items():
             for english, spanish in zip(*(text.split("; ", 1) for text in whole), strict=False):
                 has_words = len(_LETTER.findall(PLACE.sub("", english))) > _FEW_LETTERS
                 if has_words and "; " in whole[1] and set(PLACE.findall(english)) == set(PLACE.findall(spanish)):
                     found.setdefault(english, spanish)
-        return _sorted(found)
+        return [one for one in _sorted(found | self._entries) if not one.english.startswith("{")]
 
     def _value(self, name: str, value: str, depth: int) -> str:
         """Return what stands in a place; a folder called "units" keeps its name."""

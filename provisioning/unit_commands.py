@@ -6,7 +6,7 @@ A command loads what it needs when it runs: another one need not wait for that.
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from firmware.faults import ConfigRejected
 from provisioning import broker_options, site_command
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from firmware.config import TokenConfig
     from provisioning.labels import Label
     from provisioning.requests import UnitRequest
+
+_FOLDERS: Final = {"fleet_folder": "the fleet's folder", "unit_folder": "the unit's folder"}
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -83,7 +85,7 @@ def _add_stock(commands: Any) -> None:
 
 def _add_folders(parser: argparse.ArgumentParser, *names: str) -> None:
     for name in names:
-        parser.add_argument(name, type=Path, help=f"the {name.partition('_')[0]}'s folder")
+        parser.add_argument(name, type=Path, help=_FOLDERS[name])
 
 
 def _add_label_option(parser: argparse.ArgumentParser) -> None:

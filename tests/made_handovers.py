@@ -31,9 +31,7 @@ def made_record(**values):
             "sources": (Source(name=Step.AIM, made_utc="2026-11-22T18:00:00Z", sha256="ab" * 32, passed=True),),
             "checks": (
                 Checked(part="camera", state="pass", found="150 frames, none late.", measured={"frames": 150}),
-                Checked(
-                    part="modem", state="warn", found="Weak.", cause="The antenna is inside.", next_step="Move it."
-                ),
+                Checked(part="modem", state="warn", found="weak", cause="The antenna is inside.", next_step="Move it."),
             ),
             "aim": (Number(name="Gain", value="1.0"),),
             "survey": (Number(name="Panel at least", value="27 W"),),

@@ -1,11 +1,15 @@
 """What `check` says: a table in which no finding is without words, and no fault without cause and next step."""
 
+import re
 import string
 
 import pytest
 
-from provisioning.check_words import WORDS, Finding, halves, line, said
+from provisioning.check_words import PART_COLUMNS, STATE_COLUMNS, WORDS, Finding, halves, line, said
 from provisioning.part_reports import PartName, PartState
+from provisioning.tongue import Language, Tongue
+
+SPANISH = Tongue(Language.SPANISH)
 
 TO_BE_DONE = {PartState.WARN, PartState.FAIL}
 PLACES = {"detail": "what was found", "hint": "what to do", "values": "12.8 V"}
@@ -73,3 +77,34 @@ def test_a_line_shows_why_and_what_to_do_only_where_there_is_something_to_do():
 def test_a_fault_without_a_hint_is_for_the_office():
     assert halves("it is broken; mend it") == {"detail": "it is broken", "hint": "mend it"}
     assert halves("it is broken")["hint"] == "report this sentence to the office"
+
+
+@pytest.mark.parametrize("finding", list(Finding))
+def test_every_finding_is_said_in_spanish_and_its_columns_stay(finding):
+    values = filled(WORDS[finding]) | {
+        "detail": "the connection was closed",
+        "hint": "check its wires: `i2cdetect -y 1`",
+    }
+    report = said(finding, **{name: "charging" if value == "seven" else value for name, value in values.items()})
+    english, spanish = line(report).splitlines(), SPANISH.said(line(report)).splitlines()
+    starts = [0, STATE_COLUMNS, STATE_COLUMNS + PART_COLUMNS]
+    for text in (english[0], spanish[0]):
+        assert all(text[at] != " " and text[at - 2 : at].isspace() for at in starts[1:]), text
+        assert not text[:1].isspace()
+    assert spanish[0][: starts[1]].rstrip() == SPANISH.said(report.state.upper())
+    assert spanish[0][starts[1] : starts[2]].rstrip() == SPANISH.said(report.part)
+    assert len(spanish) == len(english)
+    for before, after in zip(english, spanish, strict=True):
+        assert after[starts[2] :] != before[starts[2] :] or not re.search("[a-z]{3}", before[starts[2] :])
+    for label, after in zip(("Causa: ", "Qué hacer: "), spanish[1:], strict=False):
+        assert after[starts[2] :].startswith(label)
+        assert after[: starts[2]].isspace()
+
+
+def test_names_of_parts_and_states_are_said_and_fit_their_columns():
+    for names, columns in ((PartName, PART_COLUMNS), (PartState, STATE_COLUMNS)):
+        words = {SPANISH.said(name) for name in names}
+        assert len(words) == len(names)
+        assert all(len(word) <= columns - 2 for word in words)
+    assert len({SPANISH.said(state.upper()) for state in PartState}) == len(PartState)
+    assert SPANISH.said("the parts are `lamp`, `time`") == "las partes son `lamp`, `time`"  # as they are typed in

@@ -76,7 +76,7 @@ def test_a_technician_reads_every_unit_at_80_columns(fleet_path, add, capsys, mo
     lines = said.out.splitlines()
     assert max(len(line) for line in lines) <= 80
     day = f"{NOW + dt.timedelta(days=3650, hours=5):%Y-%m-%d}"
-    assert lines[1] == f"k-aaaa0001    active   {day} 3650d   {utc(days=3)[:10]}  --        North gate"
+    assert lines[1] == f"k-aaaa0001    active    {day} 3650d   {utc(days=3)[:10]}  --        North gate"
     assert "   12d!" in lines[2]
     assert lines[2].endswith("…")
     assert lines[3].split()[:3] == ["k-cccc0003", "revoked", "--"]

@@ -1,11 +1,17 @@
 """The guided run's screen, driven by keys alone: the real app on a terminal of 80 x 24 without a screen behind it."""
 
+import re
+import textwrap
+
 import pytest
 from guided_units import ANSWERS, assert_made_once, guide_in, job_in, on_screen, played_step, state_of
 
+from firmware.config import SiteConfig
+from provisioning import guide_words as words
 from provisioning.aim_terminal import Colours
+from provisioning.guide_parts import CHOICE_COLUMNS
 from provisioning.guiding import Guide
-from provisioning.tongue import Language
+from provisioning.tongue import Language, Tongue
 
 
 def guide_of(tmp_path, step):
@@ -208,6 +214,57 @@ def test_a_run_that_is_begun_again_says_so(tmp_path):
 
     on_screen(guide_in(tmp_path), first)
     on_screen(guide_in(tmp_path), second)
+
+
+def test_both_languages_fit_the_columns_of_80(tmp_path):
+    tongue = Tongue(Language.SPANISH)
+    guide = guide_in(tmp_path)
+    fields = [asked.label for step in guide.steps for asked in guide.questions(step)]
+    choices = [words.START, words.AGAIN, words.CHANGE, words.SKIP, words.STOP, words.END]
+    choices += [words.next_is(step.title) for step in guide.steps]
+    for texts, columns in (
+        ([step.title for step in guide.steps], 15),
+        ([*fields, words.REASON_LABEL], 14),
+        (choices, CHOICE_COLUMNS),
+        ([words.FORM_FOOT, words.CHOICE_FOOT, words.WORK_FOOT, words.AIM_FOOT], 77),
+    ):
+        assert len(texts) > 3
+        for text in texts:
+            assert len(text) <= columns, text
+            assert len(tongue.said(text)) <= columns, tongue.said(text)
+            assert tongue.said(text) != text
+
+
+def test_what_to_do_and_how_it_ended_fit_the_screen_in_spanish(tmp_path):
+    tongue = Tongue(Language.SPANISH)
+    guide = guide_in(tmp_path)
+    for text in [step.to_do for step in guide.steps] + [words.ended(is_whole=False), words.ended(is_whole=True)]:
+        assert tongue.said(text) != text
+        assert len(textwrap.wrap(tongue.said(text), 54)) <= 2, text
+
+
+def test_the_whole_screen_is_spanish_and_a_sites_name_stays(tmp_path):
+    async def played(screen):
+        await screen.type("North gate")
+        await screen.press("enter", *"99")
+        await screen.press("enter", *"12", "enter", *"8", "enter", *"Ana", "enter")
+        text = screen.text()
+        assert "Hora y lugar" in text
+        assert "Latitud" in text
+        assert "cambiadas" in text
+        assert not set(re.findall("[a-z]+", text)) & {"the", "is", "wrong", "latitude", "place", "and", "your"}
+        await screen.press("escape")
+        assert "PARAR AQU" in screen.text()
+
+    guide = guide_in(tmp_path, language=Language.SPANISH)
+    guide.job.file.change(site=SiteConfig(name="North gate", latitude_deg=1.0, longitude_deg=2.0))
+
+    async def named(screen):
+        assert "North gate" in screen.text().splitlines()[0]
+        assert "PR\u00c1CTICA" in screen.text().splitlines()[0]
+
+    on_screen(guide_in(tmp_path / "new", language=Language.SPANISH), played)
+    on_screen(guide, named)
 
 
 def test_the_screen_speaks_spanish_where_the_catalogue_does(tmp_path):

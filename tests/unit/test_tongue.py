@@ -185,3 +185,35 @@ def test_what_is_written_is_said_but_for_screens_and_loses_accents_that_a_termin
             sys.stdout.flush()
         sys.stdout.flush()
         assert raw.getvalue().decode(encoding) == shown
+
+
+CHECKS = {
+    "warn": "aviso",
+    "exposure": "exposición",
+    "{missed} of {shots} pictures were lost": "se perdieron {missed} de {shots} imágenes",
+    "Why: {cause}": "Causa: {cause}",
+    "{first} to {last}": "{first} a {last}",
+    "the {what}'s meter does not answer; check its plug, and power.{what}": "el medidor de {what} no responde; revise "
+    "su conector, y power.{what}",
+    "battery": "batería",
+    "it is dark": "está oscuro",
+    "look again": "mire otra vez",
+    "{path}: the unit is {state}; wait": "{path}: la unidad está {state}; espere",
+    "it is known: the unit is revoked": "ya se sabe: la unidad está revocada",
+}
+
+
+@pytest.mark.parametrize(
+    ("english", "spanish"),
+    [
+        ("WARN    exposure    2 of 9 pictures were lost", "AVISO   exposición  se perdieron 2 de 9 imágenes"),
+        ("Why: It is dark.", "Causa: Está oscuro."),
+        ("Done: it is dark; to print: /a", "Done: está oscuro; to print: /a"),
+        ("Look again.", "Mire otra vez."),
+        ("the battery's meter does not answer", "el medidor de batería no responde"),
+        ("Check its plug, and power.battery.", "Revise su conector, y power.battery."),
+        ("Done: it is known: the unit is revoked", "Done: ya se sabe: la unidad está revocada"),
+    ],
+)
+def test_columns_hints_and_halves_of_sentences_are_said_by_themselves(english, spanish):
+    assert Tongue(Language.SPANISH, CHECKS).said(english) == spanish

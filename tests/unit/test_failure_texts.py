@@ -21,8 +21,8 @@ from provisioning import accept_words, aim_words, sentences, site_words, survey_
 from provisioning.card.findings import Refusal
 from provisioning.card.wording import REFUSALS
 from provisioning.check_words import WORDS
-from provisioning.checking import PartName, PartState
 from provisioning.handover_sources import Flaw, Shortcoming
+from provisioning.part_reports import PartName, PartState
 from provisioning.signal_log import Reception
 from provisioning.tongue import Language, Tongue
 
@@ -176,8 +176,8 @@ def wrong_commands(text):
 
 def refusal_of(words):
     """Return why the tool does not take these words as a command, or an empty text; values are not judged."""
-    at = PARSER
     given = list(words)
+    at = PARSERS.get(given[0] if given else "", PARSERS["fleet"])
     while given and (subjects := subjects_of(at)):
         if given[0] not in subjects:
             return f"there is no command {given[0]}"
@@ -201,9 +201,9 @@ def parsers(one):
         yield from parsers(below)
 
 
-PARSER = tool._parser(Tongue(Language.ENGLISH))
-OPTIONS = {option for one in parsers(PARSER) for option in one._option_string_actions}
-COMMAND_NAMES = set(subjects_of(PARSER))
+PARSERS = {subject: tool._parser(Tongue(Language.ENGLISH), subject) for subject in tool.SUBJECTS}
+OPTIONS = {option for whole in PARSERS.values() for one in parsers(whole) for option in one._option_string_actions}
+COMMAND_NAMES = set(tool.SUBJECTS)
 NAMES_IN_MARKS = {"full", "handover", *PartName}
 """What stands in back-ticks and is a part, a folder or a light."""
 

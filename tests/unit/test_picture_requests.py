@@ -37,10 +37,11 @@ def test_a_request_comes_out_as_it_went_in():
 @pytest.mark.parametrize(
     ("document", "device_id"),
     [
-        (sign_request(REQUEST, Ed25519PrivateKey.generate()), DEVICE),  # a stranger's
-        (sign_request(REQUEST, RECEIPT_KEY), "k-test0002"),  # for another unit
-        (sign_receipt(Receipt(device_id=DEVICE, ranges=(), issued_utc_ms=1), RECEIPT_KEY), DEVICE),  # a receipt
+        (sign_request(REQUEST, Ed25519PrivateKey.generate()), DEVICE),
+        (sign_request(REQUEST, RECEIPT_KEY), "k-test0002"),
+        (sign_receipt(Receipt(device_id=DEVICE, ranges=(), issued_utc_ms=1), RECEIPT_KEY), DEVICE),
     ],
+    ids=["a stranger's", "for another unit", "a receipt"],
 )
 def test_foreign_requests_are_refused(document, device_id):
     with pytest.raises(DocumentRejected) as refused:

@@ -153,8 +153,8 @@ def test_what_is_out_of_bounds_is_said_in_spanish(tmp_path, capsys):
     ]
     assert main([*survey, "--latitude", "37", "--days", "99"]) == 2
     assert capsys.readouterr().err == (
-        "kestrel-provision: el estudio no se puede hacer así (se esperaba `float` de 30.0 o menos, en `$.days`); corrija esa "
-        "opción\n"
+        "kestrel-provision: el estudio no se puede hacer así (se esperaba `float` de 30.0 o menos, en "
+        "`$.days`); corrija esa opción\n"
     )
 
 

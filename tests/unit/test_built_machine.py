@@ -41,7 +41,9 @@ def built(tmp_path):
 
 def test_what_the_plan_allows_reaches_the_reads(built):
     board, stages, machine, folder = built
-    assert list(stages) == ["capture", "reading", "spending", "power", "health", "uplink", "guard", "expiry", "clock"]
+    assert list(stages) == [
+        "capture", "reading", "vehicles", "spending", "power", "health", "uplink", "guard", "expiry", "clock",
+    ]  # fmt: skip
     assert machine.reading.tracker._picture.get() is FULL_PICTURE
     board.meter._sent_bytes = 490_000_000
     stages["spending"].step(0.0)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from firmware.records import Grey, Image, Light
 from hw_sim.camera import Scene
-from hw_sim.sensors import Subject
+from hw_sim.scene_around import SceneAround
 from hw_sim.world import Mount
 
 
@@ -58,37 +58,20 @@ def hung(amiss: Amiss | None, mount: Mount | None = None) -> Mount:
             return mount
 
 
-class AmissScene:
+class AmissScene(SceneAround):
     """A scene through an iris that is shut, or with a light in view; else the scene itself."""
 
     def __init__(self, inside: Scene, amiss: Amiss | None) -> None:
-        self._inside, self._amiss = inside, amiss
-
-    @property
-    def end_s(self) -> float:
-        """When all has been shown."""
-        return self._inside.end_s
-
-    @property
-    def unreadable(self) -> int:
-        """How many parts of the scene could not be shown."""
-        return self._inside.unreadable
+        super().__init__(inside)
+        self._amiss = amiss
 
     def picture_at(self, elapsed_s: float, light: Light) -> Image:
         """Return the exposure, uint8 (H, W, 3) BGR."""
-        return self._with_glare(self._inside.picture_at(elapsed_s, self._through_iris(light)), light)
+        return self._with_glare(super().picture_at(elapsed_s, self._through_iris(light)), light)
 
     def small_at(self, elapsed_s: float, light: Light) -> Grey:
         """Return the small picture of the same exposure, uint8 (H / 4, W / 4)."""
-        return self._with_glare(self._inside.small_at(elapsed_s, self._through_iris(light)), light)
-
-    def subjects(self, from_s: float, to_s: float) -> list[Subject]:
-        """Return what passes the sensors' line."""
-        return self._inside.subjects(from_s, to_s)
-
-    def close(self) -> None:
-        """Give back what the scene holds."""
-        self._inside.close()
+        return self._with_glare(super().small_at(elapsed_s, self._through_iris(light)), light)
 
     def _through_iris(self, light: Light) -> Light:
         """Return the light of which as many electrons come as through the iris: a shorter time has the same noise."""

@@ -20,6 +20,7 @@ from hw_sim.camera import CameraFaults, Scene, SimCamera
 from hw_sim.lid import SimLid
 from hw_sim.modem import ModemFailure, SimModem
 from hw_sim.power import PowerAmiss, SimPower
+from hw_sim.scene_around import SceneAround
 from hw_sim.sensors import PirRules, Sensor, SimIrBeam, SimRadar, Stuck, Subject
 from hw_sim.world import Mount
 
@@ -204,48 +205,31 @@ class UnsetClock:
         return self._clock.boot_id()
 
 
-class OtherwiseSeen:
+class OtherwiseSeen(SceneAround):
     """A scene before a sensor that shows one picture for ever, exposes as it likes, or sees no light or no lamp."""
 
     def __init__(self, inside: Scene, faults: Faults) -> None:
-        self._inside, self._faults = inside, faults
+        super().__init__(inside)
+        self._faults = faults
         self._picture: Image | None = None
         self._small: Grey | None = None
         self._light: Light | None = None
 
-    @property
-    def end_s(self) -> float:
-        """When all has been shown."""
-        return self._inside.end_s
-
-    @property
-    def unreadable(self) -> int:
-        """How many parts of the scene could not be shown."""
-        return self._inside.unreadable
-
     def picture_at(self, elapsed_s: float, light: Light) -> Image:
         """Return the exposure, uint8 (H, W, 3) BGR."""
         if PartFault.CAMERA_FROZEN not in self._faults:
-            return self._inside.picture_at(elapsed_s, self._used(light))
+            return super().picture_at(elapsed_s, self._used(light))
         if self._picture is None:
-            self._picture = self._inside.picture_at(elapsed_s, light)
+            self._picture = super().picture_at(elapsed_s, light)
         return self._picture.copy()
 
     def small_at(self, elapsed_s: float, light: Light) -> Grey:
         """Return the small picture of the same exposure, uint8 (H / 4, W / 4)."""
         if PartFault.CAMERA_FROZEN not in self._faults:
-            return self._inside.small_at(elapsed_s, self._used(light))
+            return super().small_at(elapsed_s, self._used(light))
         if self._small is None:
-            self._small = self._inside.small_at(elapsed_s, light)
+            self._small = super().small_at(elapsed_s, light)
         return self._small.copy()
-
-    def subjects(self, from_s: float, to_s: float) -> list[Subject]:
-        """Return what passes the sensors' line."""
-        return self._inside.subjects(from_s, to_s)
-
-    def close(self) -> None:
-        """Give back what the scene holds."""
-        self._inside.close()
 
     def _used(self, light: Light) -> Light:
         if PartFault.EXPOSURE_IGNORED in self._faults:

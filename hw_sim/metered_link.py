@@ -10,7 +10,7 @@ import uuid
 from firmware.budget import MESSAGE_OVERHEAD_BYTES
 from firmware.ports import Link
 from firmware.records import LinkEvent, Received, Traffic
-from hw_sim.link_around import LinkAround
+from provisioning.link_around import LinkAround
 
 
 class MeteredLink(LinkAround):

@@ -30,13 +30,13 @@ from firmware.sealing import Sealer
 from firmware.stage import Mailbox
 from firmware.uplink import UplinkStage
 from hw_sim.cell import Conditions, Coverage, Spell
-from hw_sim.link_around import LinkAround
 from hw_sim.link_reads import ReadSource, Verdict
 from hw_sim.network import SimulatedCell
 from hw_sim.runner import VirtualClock, VirtualTime, VirtualTimers
 from hw_sim.simulated_broker import BrokerRules, SimBroker, SimReceiver
 from hw_sim.watched_link import WatchedLink
 from provisioning import durable_files
+from provisioning.link_around import LinkAround
 
 DEVICE_ID: Final = "k-cell0001"
 PICTURE_BYTES: Final = 1500

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from firmware.ports import Link
 from firmware.records import Acked, Connected, LinkEvent, Lost, Refused
-from hw_sim.link_around import LinkAround
+from provisioning.link_around import LinkAround
 
 
 class WatchedLink(LinkAround):

@@ -5,7 +5,6 @@ The read goes the way of all reads, through outbox, uplink, broker and receiver,
 
 import dataclasses
 import socket
-import threading
 from typing import Final
 
 from firmware.faults import ConfigRejected, DeviceFault, KestrelError
@@ -16,6 +15,7 @@ from firmware.records import Connected, LinkEvent, Lost, Refused
 from provisioning import round_trip
 from provisioning.check_words import Finding, halves, said
 from provisioning.checking import Bench
+from provisioning.link_around import LinkAround
 from provisioning.part_reports import PartReport
 from provisioning.round_trip import RoundTrip
 
@@ -43,29 +43,18 @@ class Hopeless(KestrelError):
     """The broker has said what waiting does not mend."""
 
 
-class NotingLink:
+class NotingLink(LinkAround):
     """The Link port around another one: notes why a session came to nothing, and gives up where waiting is no use."""
 
     def __init__(self, link: Link) -> None:
+        super().__init__(link)
         self.cause: LinkCause | None = None
         self.reason = ""
-        self._link, self._losses = link, 0
-
-    def listen(self, wake: threading.Event) -> None:
-        """As the port says."""
-        self._link.listen(wake)
-
-    def connect(self) -> None:
-        """As the port says."""
-        self._link.connect()
-
-    def publish(self, topic: str, payload: bytes, token: int, expiry_s: int) -> bool:
-        """As the port says."""
-        return self._link.publish(topic, payload, token, expiry_s)
+        self._losses = 0
 
     def events(self) -> list[LinkEvent]:
         """As the port says. Raises Hopeless."""
-        events = self._link.events()
+        events = super().events()
         for event in events:
             match event:
                 case Connected():
@@ -76,10 +65,6 @@ class NotingLink:
                     if cause in _FINAL or (cause is LinkCause.UNREACHABLE and self._losses >= UNREACHABLE_TIMES):
                         raise Hopeless(reason)
         return events
-
-    def disconnect(self) -> None:
-        """As the port says."""
-        self._link.disconnect()
 
 
 def look(bench: Bench) -> PartReport:

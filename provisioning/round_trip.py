@@ -5,7 +5,6 @@ document, and is confirmed as ever; nothing is lost when time is up, since all t
 """
 
 import dataclasses
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from firmware.papers import PaperKind, parts_of
 from firmware.ports import Board, Clock, Link, System
 from firmware.records import Acked, Connected, LinkEvent, Lost, Refused
 from firmware.sealing import uuid7
+from provisioning.link_around import LinkAround
 
 LOOK_EVERY_S: Final = 0.2
 
@@ -88,30 +88,18 @@ def _put(way_out: Outgoing, clock: Clock, system: System, document: bytes, kind:
     return sequences
 
 
-class _WatchedLink:
+class _WatchedLink(LinkAround):
     """A link that notes what the broker said about it."""
 
     def __init__(self, link: Link) -> None:
+        super().__init__(link)
         self.acknowledged: set[int] = set()
         self.was_connected = False
         self.reason = ""  # of the last thing that came to nothing
-        self._link = link
-
-    def listen(self, wake: threading.Event) -> None:
-        """As the port says."""
-        self._link.listen(wake)
-
-    def connect(self) -> None:
-        """As the port says."""
-        self._link.connect()
-
-    def publish(self, topic: str, payload: bytes, token: int, expiry_s: int) -> bool:
-        """As the port says."""
-        return self._link.publish(topic, payload, token, expiry_s)
 
     def events(self) -> list[LinkEvent]:
         """As the port says; note what matters."""
-        events = self._link.events()
+        events = super().events()
         for event in events:
             match event:
                 case Connected():
@@ -121,10 +109,6 @@ class _WatchedLink:
                 case Lost(reason=reason) | Refused(reason=reason):
                     self.reason = reason
         return events
-
-    def disconnect(self) -> None:
-        """As the port says."""
-        self._link.disconnect()
 
 
 class _Trip:

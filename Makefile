@@ -33,8 +33,8 @@ test: $(VENV)/.dev mosquitto tools softhsm compiler message-bus
 	$(BIN)/python -m pytest
 
 # The pictures of the documentation, each made by the program that it shows.
-docs: $(VENV)/.base mosquitto
-	$(BIN)/python -m provisioning.guide_pictures --out docs
+docs: $(VENV)/.base mosquitto page-drawer
+	$(BIN)/python -m provisioning.pictures --out docs
 
 check: test
 
@@ -120,7 +120,7 @@ $(VENV)/.train: $(VENV)/.dev
 	@$(PIP) --editable '.[train]'
 	@touch $@
 
-.PHONY: mosquitto tools softhsm compiler message-bus emulator machine python3-venv fonts
+.PHONY: mosquitto tools softhsm compiler message-bus emulator machine python3-venv fonts page-drawer
 # Debian starts a broker of its own when it installs one; nobody here asked for that one.
 mosquitto:
 	@command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || { \
@@ -156,6 +156,13 @@ message-bus:
 	@command -v dbus-daemon >/dev/null || { \
 	    echo "Installing Debian's dbus-daemon (a message bus) ..."; \
 	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends dbus-daemon; \
+	}
+
+# What draws a page of a PDF as a picture, for the documentation.
+page-drawer:
+	@command -v pdftoppm >/dev/null || { \
+	    echo "Installing Debian's poppler-utils (pdftoppm draws the hand-over's page) ..."; \
+	    $(SUDO) apt-get update -q && $(SUDO) apt-get install -y -q --no-install-recommends poppler-utils; \
 	}
 
 emulator:

@@ -45,6 +45,7 @@ setup(
     },
     install_requires=[
         "fpdf2>=2.8",  # the page of a hand-over
+        "pillow>=10",  # which that needs anyway; the palette of its picture in the documentation
         "numpy>=1.26",
         "opencv-python-headless>=4.10",
         "ai-edge-litert>=2.0",

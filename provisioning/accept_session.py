@@ -44,11 +44,13 @@ def run(options: argparse.Namespace) -> RoundTrip:
             make_room()
             _say(sentence)
 
-        return accepted(options, say)
+        trip = accepted(options, say)
+        say(accept_words.outcome(trip))
+        return trip
 
 
 def accepted(options: argparse.Namespace, say: Callable[[str], None]) -> RoundTrip:
-    """Hand a unit over and say what became of it.
+    """Hand a unit over, say how it goes, and return what became of it: to say that is the caller's.
 
     Raises ConfigRejected for what is missing or amiss, DeviceFault for a part that does not work or a service that is
     running, and OSError.
@@ -76,7 +78,6 @@ def accepted(options: argparse.Namespace, say: Callable[[str], None]) -> RoundTr
         trip = round_trip.send(
             folder, board, settings, document, PaperKind.HANDOVER, timeout_s=options.seconds, on_progress=say
         )
-    say(accept_words.outcome(trip))
     for path in files:
         say(f"Kept as {path}")
     return trip

@@ -1,26 +1,19 @@
-"""The full-screen guided run as pictures for the documentation: `python -m provisioning.guide_pictures --out docs`.
+"""The full-screen guided run as pictures for the documentation, driven by keys on the simulated board."""
 
-Driven by keys on the simulated board with a fixed seed, on a fleet and a unit that are gone afterwards.
-"""
-
-import argparse
 import asyncio
 import contextlib
-import re
-import sys
-import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
 from textual.pilot import Pilot
 
 from hw_sim.practice_office import PracticeOffice
-from provisioning import guide_steps
+from provisioning import guide_steps, screen_pictures
 from provisioning.aim_terminal import Colours
 from provisioning.guide_screen import GuideApp
 from provisioning.guide_state import StateFile
-from provisioning.guiding import Guide, Job, Mark
+from provisioning.guiding import AimView, Guide, Job, Mark
 from provisioning.tongue import Language, Tongue
 
 SIZE: Final = (80, 24)
@@ -29,20 +22,19 @@ DEVICE_ID: Final = "k-4496zh0r"  # a unit of its own each time would make other 
 LIMIT_S: Final = 180.0
 TRIES_AT_MOST: Final = 3
 LOOK_EVERY_S: Final = 0.1
+SHOWN_AFTER_S: Final = 0.3
+VEHICLE_STD: Final = 25.0
+"""Deviation of a picture's levels; with the lane's lines on an empty road it is about 15."""
 ANSWERS: Final = ("North gate", "37.77", "-122.42", "250", "A. Ruiz")
-FONT_ELSEWHERE: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # a picture asks no server for its letters
 KEY_NAMES: Final = {"-": "minus", ".": "full_stop"}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the pictures; return 0. Raises OSError."""
-    parser = argparse.ArgumentParser(
-        prog="python -m provisioning.guide_pictures", description="Writes pictures of the guided run."
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the pictures, SVG")
-    out = parser.parse_args(arguments).out.absolute()
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="kestrel-pictures-") as name, contextlib.chdir(name):
+def write(out: Path, folder: Path) -> Path:
+    """Write the pictures of a run in an empty folder; return the page of its hand-over, a PDF.
+
+    Raises TimeoutError and OSError.
+    """
+    with contextlib.chdir(folder):
         fleet, unit = Path("practice/fleet"), Path("practice/unit")
         file = StateFile(unit)
         with file.held(), PracticeOffice(fleet) as office:
@@ -57,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 seed=SEED,
             )
             asyncio.run(_drawn(Guide(job, guide_steps.steps()), out))
-    return 0
+        return next(file.folder.glob("accepted-*.pdf")).absolute()
 
 
 async def _drawn(guide: Guide, out: Path) -> None:
@@ -66,10 +58,8 @@ async def _drawn(guide: Guide, out: Path) -> None:
     async with app.run_test(size=SIZE) as pilot:
 
         def picture(name: str) -> None:
-            path = out / f"guide-{name}.svg"
-            drawn = FONT_ELSEWHERE.sub("", app.export_screenshot(title="kestrel-provision guide"))
-            path.write_text(drawn.replace("Fira Code", "DejaVu Sans Mono"), encoding="utf-8")
-            sys.stdout.write(f"{path}\n")
+            drawn = app.export_screenshot(title="kestrel-provision guide --board sim")
+            screen_pictures.write(out / f"guide-{name}.svg", screen_pictures.mended(drawn))
 
         for text in ANSWERS:
             await pilot.press(*(KEY_NAMES.get(sign, sign) for sign in text))
@@ -89,14 +79,22 @@ async def _drawn(guide: Guide, out: Path) -> None:
             if name == "check":
                 picture(name)
         await pilot.press("enter", "enter")
-        await _until(pilot, lambda: app.work is not None and app.work.view is not None and app.work.view.is_good)
-        await pilot.pause(1.0)
+        view = None
+        while view is None or app.work is None or app.work.view is not view:  # until the screen has caught up with it
+            await _until(pilot, lambda: app.work is not None and _is_good_with_a_vehicle(app.work.view))
+            view = None if app.work is None else app.work.view
+            await pilot.pause(SHOWN_AFTER_S)
         picture("aim")
         await pilot.press("enter")
         await _until(pilot, lambda: app.work is None)
         await pilot.press("enter", *"yes", "enter", "enter")
         await _until(pilot, lambda: app.work is None)
         picture("accepted")
+
+
+def _is_good_with_a_vehicle(view: AimView | None) -> bool:
+    """Say whether the aim is good and more is to be seen than the road, whose grey is even."""
+    return view is not None and view.is_good and view.picture is not None and float(view.picture.std()) > VEHICLE_STD
 
 
 async def _until(pilot: "Pilot[int]", is_so: Callable[[], bool]) -> None:
@@ -108,7 +106,3 @@ async def _until(pilot: "Pilot[int]", is_so: Callable[[], bool]) -> None:
 
     waiting: Awaitable[None] = looking()
     await asyncio.wait_for(waiting, LIMIT_S)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -40,7 +40,16 @@ SPOKEN_FIRMWARE: Final = (
 
 SILENT: Final = frozenset(
     f"provisioning/{name}.py"
-    for name in ("sentences", "tongue", "guide_pictures", "live_page", "host/install", "host/rendering")
+    for name in (
+        "sentences",
+        "tongue",
+        "pictures",
+        "guide_pictures",
+        "screen_pictures",
+        "live_page",
+        "host/install",
+        "host/rendering",
+    )
 )
 """Files whose texts are for programs."""
 

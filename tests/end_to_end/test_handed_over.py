@@ -52,7 +52,7 @@ def test_a_unit_is_handed_over_and_the_office_has_the_record(office, fleet_path,
     photo.write_bytes(made_photo())
     assert accept(unit_folder, "--photo", photo, "--out", tmp_path / "out") == 0
     said = capsys.readouterr()
-    assert "the unit is handed over" in said.out
+    assert said.out.count("the unit is handed over") == 1
     receiver.stop()
     lines = [line for line in receiver.output.getvalue().splitlines() if device_id in line]
     assert len(lines) == 1

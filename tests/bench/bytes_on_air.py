@@ -24,6 +24,7 @@ from firmware.board.pkcs11_token import key_store
 from firmware.config import SiteConfig
 from firmware.faults import FaultBook
 from firmware.health_report import Spent, Thrift
+from firmware.link_causes import LinkCause
 from firmware.outbox import Outbox
 from firmware.records import MessageClass
 from firmware.sealing import Sealer, uuid7
@@ -148,7 +149,7 @@ class MeasuredUnit:
         """Lose the connection as a modem does, and make it again."""
         with self._cable.unit.entered():
             self.link.disconnect()
-        self.uplink._offline(CLOCK.monotonic_s(), 0.0)
+        self.uplink._offline(CLOCK.monotonic_s(), LinkCause.LOST)
         self.connect()
 
 

@@ -30,6 +30,7 @@ from firmware.identity import (
     OUTBOX_NAME,
     REBOOTED_NAME,
     SIGNING_CERTIFICATE_NAME,
+    UPDATE_ROOT_NAME,
     VEHICLES_FOLDER,
 )
 from firmware.key_files import KEY_NAME, NEXT_KEY_NAME
@@ -46,6 +47,7 @@ OTHER_NAMES: Final = (
     CERTIFICATE_NAME,
     SIGNING_CERTIFICATE_NAME,
     AUTHORITY_NAME,
+    UPDATE_ROOT_NAME,
     REBOOTED_NAME,
 )
 """In this order: what the agency would miss least goes last. After them the configuration, which knows of the token."""

@@ -28,6 +28,7 @@ CONFIG_NAME = "config.json"
 CERTIFICATE_NAME = "device.crt"
 SIGNING_CERTIFICATE_NAME = "signing.crt"
 AUTHORITY_NAME = "fleet-ca.crt"
+UPDATE_ROOT_NAME = "update-root.json"  # whom updates are to be believed; only where the fleet says so
 OUTBOX_NAME = "outbox.db"
 ACCOUNT_NAME = "data-plan.json"
 REBOOTED_NAME = "rebooted"  # left by a reboot of the unit's own

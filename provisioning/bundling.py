@@ -10,7 +10,7 @@ import datetime as dt
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,9 +25,6 @@ from provisioning.labels import Label
 from provisioning.requests import UnitRequest
 from provisioning.site_files import SitePlan
 from provisioning.sun import Place
-
-UPDATE_ROOT_NAME: Final = "update-root.json"
-"""The root of trust for updates in the unit's folder, if the fleet has one."""
 
 
 def make(
@@ -78,7 +75,7 @@ def apply(
     settings = _settings(contents, present, plan, is_far_meant=is_far_meant)
     unit.take(unit_folder, msgspec.structs.replace(contents.answer, config=settings), now)
     if contents.update_root is not None:
-        durable_files.write(unit_folder / UPDATE_ROOT_NAME, contents.update_root.encode())
+        durable_files.write(unit_folder / identity.UPDATE_ROOT_NAME, contents.update_root.encode())
     return settings
 
 

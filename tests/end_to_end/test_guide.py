@@ -74,7 +74,7 @@ def test_from_nothing_to_accepted_in_one_run_that_is_killed_in_the_middle_and_ca
     begun_s = CLOCK.monotonic_s()
     with plain(tmp_path, site) as first:
         for line in first.stdout:
-            if line.split()[:2] == ["PASS", "camera"]:
+            if line.split()[1:2] == ["camera"]:  # whatever it says of it: a full machine loses pictures
                 first.kill()
                 break
     practice = tmp_path / "practice"

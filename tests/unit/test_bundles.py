@@ -295,7 +295,7 @@ def test_the_root_of_trust_for_updates_comes_along_if_the_fleet_has_one(fleet_pa
         office()
     path.write_text('{"signatures": [], "signed": {"_type": "root"}}')
     bundling.apply(stock, office(), NOW)
-    assert (stock / bundling.UPDATE_ROOT_NAME).read_bytes() == path.read_bytes()
+    assert (stock / identity.UPDATE_ROOT_NAME).read_bytes() == path.read_bytes()
 
 
 def test_what_the_office_keeps_of_a_unit_in_stock_has_no_place(fleet_path, office):

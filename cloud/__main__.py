@@ -5,6 +5,7 @@ import datetime as dt
 import signal
 import sys
 import threading
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,9 +56,10 @@ def _list(options: argparse.Namespace) -> None:
     purpose = picture_looks.purpose_of(options)
     with ReadStore(_store_path(options)) as store:
         reads = store.reads(options.last)
-        outcomes = [store.pictures.outcome(read.device_id, read.read_id) for read in reads]
+        outcomes = _outcomes(store, reads) if options.ids or options.pictures else {}
         sys.stdout.write(HEADING + (f"  {'read id':<36}  vehicle\n" if options.ids else "\n"))
-        for read, outcome in zip(reads, outcomes, strict=True):
+        for read in reads:
+            outcome = outcomes.get((read.device_id, read.read_id))
             vehicle = "--" if outcome is None else outcome.name.lower()
             sys.stdout.write(line(read) + (f"  {read.read_id}  {vehicle}\n" if options.ids else "\n"))
         if options.pictures is None:
@@ -67,8 +69,14 @@ def _list(options: argparse.Namespace) -> None:
             names = [(read.device_id, read.read_id) for read in reads]
             count = picture_looks.write_pictures(store, names, options.pictures, purpose)
             sys.stdout.write(f"{count} pictures of vehicles written, each logged with its case.\n")
-        elif count := outcomes.count(PictureOutcome.HERE):
+        elif count := list(outcomes.values()).count(PictureOutcome.HERE):
             sys.stdout.write(f"{count} pictures of vehicles are here too: say --case, --reason and --by to see them.\n")
+
+
+def _outcomes(store: ReadStore, reads: list[StoredRead]) -> dict[tuple[str, uuid.UUID], PictureOutcome | None]:
+    """Return what the units have answered about the vehicles of `reads`, by unit and read. Raises StoreRefused."""
+    with store.group():
+        return {(one.device_id, one.read_id): store.pictures.outcome(one.device_id, one.read_id) for one in reads}
 
 
 def _write_pictures(reads: list[StoredRead], folder: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from cloud.opening import open_vehicle
+from cloud.opening import malformed_is_bad_payload, open_vehicle
 from cloud.opening_keys import OpeningKeys
 from firmware import picture_requests, sealing
 from firmware.faults import DocumentRejected, RejectionCause
@@ -29,12 +29,9 @@ class OpenedAnswer:
 
 def opened(paper: Paper, device_id: str, keys: OpeningKeys, *public_keys: Ed25519PublicKey) -> OpenedAnswer:
     """Return the answer in `paper`, which came from `device_id`, whose keys these are. Raises DocumentRejected."""
-    try:
+    with malformed_is_bad_payload():
         answer = _answer(paper)
         picture = _picture(answer, device_id, keys, *public_keys) if answer.outcome is PictureOutcome.HERE else None
-    except DocumentRejected as rejected:
-        is_malformed = rejected.cause is RejectionCause.MALFORMED  # inside a good seal
-        raise DocumentRejected(str(rejected), RejectionCause.BAD_PAYLOAD if is_malformed else rejected.cause) from None
     return OpenedAnswer(paper=paper, answer=answer, picture=picture)
 
 

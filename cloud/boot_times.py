@@ -11,8 +11,8 @@ import enum
 import sqlite3
 from typing import Final
 
-from cloud.opening import MAX_PASSAGE_UTC_MS
 from firmware.records import Read
+from firmware.wire import MAX_CALENDAR_UTC_MS
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS starts (
@@ -49,7 +49,7 @@ def corrected_utc_ms(connection: sqlite3.Connection, read: Read) -> int | None:
         "SELECT offset_ms FROM starts WHERE device_id = ? AND boot_id = ?", (read.device_id, read.boot_id)
     ).fetchone()
     found = None if row is None else int(row[0]) + read.passage.last_boot_ms
-    return found if found is not None and 0 <= found <= MAX_PASSAGE_UTC_MS else None
+    return found if found is not None and 0 <= found <= MAX_CALENDAR_UTC_MS else None
 
 
 def learn(connection: sqlite3.Connection, read: Read) -> None:
@@ -68,5 +68,5 @@ def learn(connection: sqlite3.Connection, read: Read) -> None:
         connection.execute(
             """UPDATE reads SET corrected_utc_ms = last_boot_ms + ?
                WHERE device_id = ? AND boot_id = ? AND NOT clock_trusted AND last_boot_ms + ? BETWEEN 0 AND ?""",
-            (offset_ms, read.device_id, read.boot_id, offset_ms, MAX_PASSAGE_UTC_MS),
+            (offset_ms, read.device_id, read.boot_id, offset_ms, MAX_CALENDAR_UTC_MS),
         )

@@ -137,7 +137,7 @@ def fingerprint(public_key: Ed25519PublicKey) -> str:
 
 def signature_of(record: HandoverRecord, sign: Callable[[bytes], bytes]) -> bytes:
     """Return the signature of `record`; `sign` returns the Ed25519 signature of what it is given."""
-    return sign(RECORD_PREFIX + canonical(record))
+    return sign(_record_message(record))
 
 
 def sealed_with_page(

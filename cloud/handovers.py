@@ -7,6 +7,7 @@ from cloud import handover
 from cloud.handover import SignedHandover
 from cloud.store import ReadStore
 from firmware import durable_files
+from firmware.log_lines import printable
 from firmware.papers import PaperKind
 
 _HEADING = f"{'unit':<28}  {'accepted (UTC)':<20}  {'site':<20}  {'by':<20}  {'shortcomings':>12}  record"
@@ -47,11 +48,7 @@ def write_files(folder: Path, records: list[tuple[SignedHandover, bytes, bytes]]
 def _line(signed: SignedHandover) -> str:
     record = signed.record
     return (
-        f"{record.device_id:<28}  {record.accepted_utc:<20}  {_printable(record.site.name):<20.20}  "
-        f"{_printable(record.accepted_by):<20.20}  {len(record.despite):>12}  "
+        f"{record.device_id:<28}  {record.accepted_utc:<20}  {printable(record.site.name):<20.20}  "
+        f"{printable(record.accepted_by):<20.20}  {len(record.despite):>12}  "
         f"{handover.record_sha256(record)[:16]}"
     )
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)

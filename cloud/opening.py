@@ -4,6 +4,8 @@ Strict like every parser of this product: what a device signed and what only the
 by field, because a stolen device signs too.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -14,11 +16,21 @@ from firmware import agency_keys, health_report, papers, sealing, wire
 from firmware.faults import DocumentRejected, RejectionCause
 from firmware.health_report import Health
 from firmware.papers import Paper, PaperKind
-from firmware.records import Direction, MessageClass, Passage, Picture, PictureCoding, PlateText, Read, SealedRead, Site
+from firmware.records import (
+    MAX_VEHICLE_BYTES,
+    Direction,
+    MessageClass,
+    Passage,
+    Picture,
+    PictureCoding,
+    PlateText,
+    Read,
+    SealedRead,
+    Site,
+)
 from firmware.sealing import PayloadKey
 
 MAX_CHARACTERS: Final = 16
-MAX_PASSAGE_UTC_MS: Final = 253_370_764_800_000  # the year 9999: no calendar shows what lies beyond
 MAX_FRAMES: Final = 1_000_000
 _CODINGS: Final = frozenset(map(int, PictureCoding))
 _OPTIONAL: Final = frozenset({int(PayloadKey.PICTURE)})
@@ -30,10 +42,8 @@ def open_read(sealed: SealedRead, keys: OpeningKeys) -> Read:
     Raises DocumentRejected: sealed to other keys only, altered, moved under another header, or not a read inside.
     """
     plaintext = _decrypted(sealed, keys)
-    try:
+    with _within_the_seal():
         return _parsed(sealed, plaintext)
-    except DocumentRejected as rejected:
-        raise DocumentRejected(str(rejected), RejectionCause.BAD_PAYLOAD) from None
 
 
 def open_health(sealed: SealedRead, keys: OpeningKeys) -> Health:
@@ -42,12 +52,9 @@ def open_health(sealed: SealedRead, keys: OpeningKeys) -> Health:
     Raises DocumentRejected as `open_read` does.
     """
     plaintext = _decrypted(sealed, keys)
-    try:
+    with _within_the_seal():
         health = health_report.parse(plaintext)
-    except DocumentRejected as rejected:
-        raise DocumentRejected(str(rejected), RejectionCause.BAD_PAYLOAD) from None
-    if health.made_utc_ms != sealed.created_utc_ms:
-        raise DocumentRejected("payload: its moment is not the header's", RejectionCause.BAD_PAYLOAD)
+        _check_moment(health.made_utc_ms, sealed)
     return health
 
 
@@ -57,14 +64,11 @@ def open_paper(sealed: SealedRead, keys: OpeningKeys) -> Paper:
     Raises DocumentRejected as `open_read` does.
     """
     plaintext = _decrypted(sealed, keys)
-    try:
+    with _within_the_seal():
         paper = papers.parse(plaintext)
-    except DocumentRejected as rejected:
-        raise DocumentRejected(str(rejected), RejectionCause.BAD_PAYLOAD) from None
-    if paper.made_utc_ms != sealed.created_utc_ms:
-        raise DocumentRejected("payload: its moment is not the header's", RejectionCause.BAD_PAYLOAD)
-    if (paper.kind is PaperKind.VEHICLE) is not (sealed.message_class is MessageClass.PICTURE):
-        raise DocumentRejected("payload: a paper of another class than the header's", RejectionCause.BAD_PAYLOAD)
+        _check_moment(paper.made_utc_ms, sealed)
+        if (paper.kind is PaperKind.VEHICLE) is not (sealed.message_class is MessageClass.PICTURE):
+            raise DocumentRejected("payload: a paper of another class than the header's")
     return paper
 
 
@@ -76,11 +80,36 @@ def open_vehicle(sealed: SealedRead, keys: OpeningKeys) -> Picture:
             pass
         case _:
             raise DocumentRejected("picture: not a coding and its bytes")
-    if coding not in _CODINGS or not 1 <= len(data) <= sealing.MAX_VEHICLE_BYTES:
+    if coding not in _CODINGS or not 1 <= len(data) <= MAX_VEHICLE_BYTES:
         raise DocumentRejected("picture: of no known coding, or of an impossible length")
     if wire.encode([coding, data]) != plaintext:
         raise DocumentRejected("picture: not canonical CBOR")
     return Picture(PictureCoding(coding), data)
+
+
+@contextlib.contextmanager
+def malformed_is_bad_payload() -> Iterator[None]:
+    """Count what is malformed in here as what it is: something that was signed and sealed well."""
+    try:
+        yield
+    except DocumentRejected as rejected:
+        if rejected.cause is not RejectionCause.MALFORMED:
+            raise
+        raise DocumentRejected(str(rejected), RejectionCause.BAD_PAYLOAD) from None
+
+
+@contextlib.contextmanager
+def _within_the_seal() -> Iterator[None]:
+    """Count whatever is wrong with a payload as that."""
+    try:
+        yield
+    except DocumentRejected as rejected:
+        raise DocumentRejected(str(rejected), RejectionCause.BAD_PAYLOAD) from None
+
+
+def _check_moment(utc_ms: int, sealed: SealedRead) -> None:
+    if utc_ms != sealed.created_utc_ms:
+        raise DocumentRejected("payload: its moment is not the header's")
 
 
 def _decrypted(sealed: SealedRead, keys: OpeningKeys) -> bytes:
@@ -123,8 +152,8 @@ def _parsed(sealed: SealedRead, plaintext: bytes) -> Read:
 
 def _passage(fields: wire.Fields) -> Passage:
     return Passage(
-        first_utc_ms=fields.integer(PayloadKey.FIRST_UTC_MS, 0, MAX_PASSAGE_UTC_MS),
-        last_utc_ms=fields.integer(PayloadKey.LAST_UTC_MS, 0, MAX_PASSAGE_UTC_MS),
+        first_utc_ms=fields.integer(PayloadKey.FIRST_UTC_MS, 0, wire.MAX_CALENDAR_UTC_MS),
+        last_utc_ms=fields.integer(PayloadKey.LAST_UTC_MS, 0, wire.MAX_CALENDAR_UTC_MS),
         last_boot_ms=fields.integer(PayloadKey.LAST_BOOT_MS, 0, wire.MAX_UTC_MS),
         clock_trusted=fields.boolean(PayloadKey.CLOCK_TRUSTED),
         plate=_plate(fields.text_or_none(PayloadKey.PLATE, MAX_CHARACTERS)),

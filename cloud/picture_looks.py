@@ -19,7 +19,7 @@ import cv2
 from cloud import fleet_folder
 from cloud.picture_rows import LoggedLook, Purpose
 from cloud.plate_pictures import unpacked
-from cloud.registry import Registry, State
+from cloud.registry import UTC_FORMAT, Registry, State
 from cloud.store import ReadStore
 from firmware import durable_files
 from firmware.faults import ConfigRejected, DocumentRejected
@@ -105,7 +105,7 @@ def _line(look: LoggedLook) -> str:
     state = WAITING if look.outcome is None else ANSWERS[look.outcome]
     purpose = look.purpose
     return (
-        f"{at:%Y-%m-%dT%H:%M:%SZ}  {look.device_id:<28}  {look.read_id}  {look.what:<5}  {purpose.case_number:<16}  "
+        f"{at:{UTC_FORMAT}}  {look.device_id:<28}  {look.read_id}  {look.what:<5}  {purpose.case_number:<16}  "
         f"{purpose.name:<20}  {state}; {purpose.reason}"
     )
 

@@ -21,6 +21,7 @@ from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore
 from cloud.subscription import BrokerLost, BrokerRefused, Message, Subscription, share_group
 from firmware.board.tls import tls_context
+from firmware.log_lines import printable
 from firmware.papers import PaperKind
 from firmware.retirement import Cause
 from firmware.topics import device_of_retired_topic, device_of_status_topic
@@ -230,7 +231,7 @@ def _time_of_day(utc_ms: int) -> str:
 
 def _shortened(text: str, width: int) -> str:
     """Return text of a unit in exactly `width` columns; what could steer the terminal becomes a question mark."""
-    return "".join(char if char.isprintable() else "?" for char in text[:width]).ljust(width)
+    return printable(text[:width]).ljust(width)
 
 
 def summary(receiving: Receiving, store_path: Path) -> str:

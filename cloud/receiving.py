@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cloud import answers, handover
 from cloud.answers import OpenedAnswer
 from cloud.gaps import Gaps
-from cloud.opening import open_health, open_paper, open_read
+from cloud.opening import malformed_is_bad_payload, open_health, open_paper, open_read
 from cloud.opening_keys import OpeningKeys
 from cloud.paper_rows import StoredDocument
 from cloud.registry import Registry
@@ -262,13 +262,8 @@ class Receiving:
             if kind is PaperKind.HANDOVER:
                 handover.opened(document, sealed.device_id, *self._verifying_keys(sealed.device_id, received_utc_ms))
 
-        try:
+        with malformed_is_bad_payload():
             outcome, document = self._store.put_paper(sealed, paper, received_utc_ms, payload, check)
-        except DocumentRejected as rejected:
-            is_malformed = rejected.cause is RejectionCause.MALFORMED  # inside a good seal
-            raise DocumentRejected(
-                str(rejected), RejectionCause.BAD_PAYLOAD if is_malformed else rejected.cause
-            ) from None
         return TakenPaper(
             device_id=sealed.device_id,
             sequence=sealed.sequence,

@@ -10,6 +10,7 @@ import msgspec
 from cloud.registry import Registry, State
 from cloud.store import ReadStore
 from firmware.health_report import Health, PowerState, Thrift
+from firmware.log_lines import printable
 
 SILENT_MS: Final = 26 * 3_600_000
 """Without a word for so long a unit is silent: even one that saves bytes says one every twelve hours."""
@@ -72,7 +73,7 @@ def _line(fares: UnitFares, now_utc_ms: int) -> str:
     state = fares.state.value
     if _rank(fares, now_utc_ms) == 0:
         state = "SILENT"
-    begin = f"{fares.device_id:<28}  {_printable(fares.site_name):<20.20}  {state:<8}"
+    begin = f"{fares.device_id:<28}  {printable(fares.site_name):<20.20}  {state:<8}"
     health = fares.health
     if health is None or fares.at_utc_ms is None:
         return f"{begin}  {'never':>9}"
@@ -108,10 +109,6 @@ def _span(milliseconds: int) -> str:
         if seconds >= 2 * length_s:
             return f"{seconds // length_s} {name}"
     return f"{seconds} s"
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _named(value: object) -> object:

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Final
 
 from firmware import agency_keys, identity
-from firmware.config import DeviceConfig
+from firmware.budget import BYTES_PER_MB
+from firmware.config import DeviceConfig, UplinkConfig
 from firmware.faults import FaultBook
 from firmware.guard import GuardStage
 from firmware.identity import Identity
 from firmware.outbox import Outbox
-from firmware.ports import Board
+from firmware.ports import Board, Clock, System
 from firmware.sealing import Sealer
 from firmware.spending import SpendingStage
 from firmware.uplink import UplinkStage
 from firmware.vehicle_folder import VehicleFolder
 from firmware.vehicles import VehicleStage
 
-BYTES_PER_MB: Final = 1_000_000
 SECONDS_PER_DAY: Final = 86_400.0
 
 
@@ -38,6 +38,20 @@ class Outgoing:
     uplink: UplinkStage
 
 
+def open_outbox(folder: Path, config: UplinkConfig, *, clock: Clock, system: System) -> Outbox:
+    """Return the outbox of the unit in `folder`, as large and as lasting as it is configured.
+
+    Raises DeviceFault(STORAGE_REFUSED).
+    """
+    return Outbox(
+        folder / identity.OUTBOX_NAME,
+        capacity_bytes=config.outbox_mb * BYTES_PER_MB,
+        retention_s=config.retention_days * SECONDS_PER_DAY,
+        clock=clock,
+        system=system,
+    )
+
+
 def build(board: Board, config: DeviceConfig, folder: Path, faults: FaultBook) -> Outgoing:
     """Return the way out of the unit in `folder`.
 
@@ -45,13 +59,7 @@ def build(board: Board, config: DeviceConfig, folder: Path, faults: FaultBook) -
     """
     unit = identity.load(folder, config.device_id, board.keys)
     sealer = Sealer(config.device_id, unit.device_key, agency_keys.load(config.seal))
-    outbox = Outbox(
-        folder / identity.OUTBOX_NAME,
-        capacity_bytes=config.uplink.outbox_mb * BYTES_PER_MB,
-        retention_s=config.uplink.retention_days * SECONDS_PER_DAY,
-        clock=board.clock,
-        system=board.system,
-    )
+    outbox = open_outbox(folder, config.uplink, clock=board.clock, system=board.system)
     account = folder / identity.ACCOUNT_NAME
     guard = GuardStage(
         folder,

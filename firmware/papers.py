@@ -25,7 +25,6 @@ MAX_PARTS: Final = 32
 MAX_DOCUMENT_BYTES: Final = MAX_PART_BYTES * MAX_PARTS
 
 DIGEST_BYTES: Final = 32
-MAX_PAPER_UTC_MS: Final = 253_370_764_800_000  # the year 9999: no calendar shows what lies beyond
 
 
 class PaperKind(enum.IntEnum):
@@ -41,7 +40,7 @@ class Paper(msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_u
 
     version: Annotated[int, Meta(ge=VERSION, le=VERSION)] = VERSION
     kind: PaperKind
-    made_utc_ms: Annotated[int, Meta(ge=0, le=MAX_PAPER_UTC_MS)]
+    made_utc_ms: Annotated[int, Meta(ge=0, le=wire.MAX_CALENDAR_UTC_MS)]
     clock_trusted: bool
     digest: Annotated[bytes, Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
     part: Annotated[int, Meta(ge=0, lt=MAX_PARTS)]

@@ -16,7 +16,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from firmware.records import Box, Image, Picture, PictureCoding
+from firmware.records import MAX_VEHICLE_BYTES, Box, Image, Picture, PictureCoding
 
 WIDTHS_BESIDE: Final = 2.5
 """Plate widths (of 0.305 m) to both sides of the plate: 1.8 m in all, as wide as a car."""
@@ -40,9 +40,6 @@ WIDTH_PX: Final = 480
 
 CELL_SAMPLING: Final = 4
 """Every fourth pixel of every fourth row goes into a cell's colour: some 250 of them, in a tenth of the time."""
-
-LIMIT_BYTES: Final = 40_000
-"""With its seal for four agencies, X-Wing ones at that, still one part of a paper."""
 
 JPEG_QUALITIES: Final = (80, 65, 50, 35, 20)
 """JPEG costs 2 ms a vehicle where AVIF would cost 30 to 50."""
@@ -91,11 +88,11 @@ def picture_of(rear: Rear) -> Image:
 
 
 def packed(rear: Rear) -> Picture | None:
-    """Return `rear` as JPEG of at most LIMIT_BYTES, as good as fits, in memory; None if that cannot be."""
+    """Return `rear` as JPEG of at most MAX_VEHICLE_BYTES, as good as fits, in memory; None if that cannot be."""
     image = picture_of(rear)
     for quality in JPEG_QUALITIES:
         is_packed, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        if is_packed and data.size <= LIMIT_BYTES:
+        if is_packed and data.size <= MAX_VEHICLE_BYTES:
             return Picture(PictureCoding.JPEG, data.tobytes())
     return None
 

@@ -7,7 +7,7 @@ import enum
 import math
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from firmware.link_causes import LinkCause
 
@@ -160,6 +160,10 @@ class Picture:
 
     coding: PictureCoding
     data: bytes = field(repr=False)
+
+
+MAX_VEHICLE_BYTES: Final = 40_000
+"""Of the picture of a vehicle: with its seal for four agencies, X-Wing ones at that, still one part of a paper."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ from firmware.config import AGENCY_KEYS_AT_MOST
 from firmware.faults import DocumentRejected, RejectionCause
 from firmware.health_report import Health
 from firmware.papers import Paper, PaperKind
-from firmware.records import MessageClass, Picture, Read, Recipient, SealedRead
+from firmware.records import MAX_VEHICLE_BYTES, MessageClass, Picture, Read, Recipient, SealedRead
 from firmware.signed_document import is_signed
 
 SCHEMA_VERSION: Final = 4
@@ -47,9 +47,6 @@ MAX_WIRE_BYTES: Final = wire.MAX_DOCUMENT_BYTES
 
 MAX_PICTURE_BYTES: Final = 32_768
 """A crop above this is a mistake of whoever made it; below 4 KB is usual."""
-
-MAX_VEHICLE_BYTES: Final = 40_000
-"""Of the picture of a vehicle, which with its seal must be one part of a paper."""
 
 MAX_TEXT_CHARACTERS: Final = 80
 """Of the site's name, the region and the model version."""

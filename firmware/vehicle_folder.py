@@ -19,6 +19,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from firmware import durable_files, sealing
+from firmware.budget import BYTES_PER_MB
 from firmware.config import PicturesConfig
 from firmware.faults import DocumentRejected
 from firmware.log_lines import Phrase
@@ -27,7 +28,6 @@ from firmware.records import MessageClass, SealedRead
 
 LOG = logging.getLogger(__name__)
 
-BYTES_PER_MB: Final = 1_000_000
 MS_PER_HOUR: Final = 3_600_000
 
 LEFT_FREE_BYTES: Final = 4 * KEPT_FREE_BYTES

@@ -18,6 +18,7 @@ MAX_SEQUENCE: Final = 2**62 - 1
 """One more still fits the 63 bits of a database's integer."""
 
 MAX_UTC_MS: Final = 2**48 - 1  # what a UUIDv7 can hold
+MAX_CALENDAR_UTC_MS: Final = 253_370_764_800_000  # the year 9999: no calendar shows what lies beyond
 
 MAX_DOCUMENT_BYTES: Final = 65_536
 """Of one document; the envelope, which may be as long, is one and holds the others."""

@@ -27,7 +27,7 @@ from firmware.board.pkcs11_token import key_store
 from firmware.config import DeviceConfig, SiteConfig
 from firmware.faults import FaultBook
 from firmware.outbox import Outbox
-from firmware.outgoing import BYTES_PER_MB, SECONDS_PER_DAY
+from firmware.outgoing import open_outbox
 from firmware.stage import Mailbox
 from firmware.uplink import UplinkStage
 from hw_sim.broker import Broker, free_port
@@ -253,13 +253,7 @@ def _deliver_rest(places: Places) -> None:
 
 @contextmanager
 def _outbox(places: Places, settings: DeviceConfig) -> Iterator[Outbox]:
-    outbox = Outbox(
-        places.unit / identity.OUTBOX_NAME,
-        capacity_bytes=settings.uplink.outbox_mb * BYTES_PER_MB,
-        retention_s=settings.uplink.retention_days * SECONDS_PER_DAY,
-        clock=LinuxClock(),
-        system=LinuxSystem(),
-    )
+    outbox = open_outbox(places.unit, settings.uplink, clock=LinuxClock(), system=LinuxSystem())
     try:
         yield outbox
     finally:

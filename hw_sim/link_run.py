@@ -26,8 +26,7 @@ from firmware.board.mqtt_link import MqttLink
 from firmware.board.pkcs11_token import key_store
 from firmware.config import DeviceConfig, SiteConfig
 from firmware.faults import FaultBook, KestrelError
-from firmware.outbox import Outbox
-from firmware.outgoing import BYTES_PER_MB, SECONDS_PER_DAY
+from firmware.outgoing import open_outbox
 from firmware.ports import Clock
 from firmware.sealing import Sealer
 from firmware.stage import Mailbox
@@ -106,13 +105,7 @@ class LinkUnit:
         keys = key_store(settings.token, folder)
         own = identity.load(folder, settings.device_id, keys)
         self.clock = DatedClock(LinuxClock())
-        self.outbox = Outbox(
-            folder / identity.OUTBOX_NAME,
-            capacity_bytes=settings.uplink.outbox_mb * BYTES_PER_MB,
-            retention_s=settings.uplink.retention_days * SECONDS_PER_DAY,
-            clock=self.clock,
-            system=LinuxSystem(),
-        )
+        self.outbox = open_outbox(folder, settings.uplink, clock=self.clock, system=LinuxSystem())
         sealer = Sealer(settings.device_id, own.device_key, agency_keys.load(settings.seal))
         self.source = ReadSource(settings.device_id, sealer, self.outbox, self.clock, seed)
         self.link = WatchedLink(MqttLink(settings.uplink, own), self.clock.monotonic_s)

@@ -16,9 +16,9 @@ from firmware.faults import ConfigRejected
 from hw_sim import demonstration
 from hw_sim.broker import Broker
 from hw_sim.part_processes import PartEnded
+from hw_sim.practice_office import HERE
 from provisioning import durable_files
 
-HERE: Final = ("localhost", "127.0.0.1")
 FOLDER: Final = "office"
 LOOK_EVERY_S: Final = 0.2
 

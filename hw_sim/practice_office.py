@@ -18,7 +18,9 @@ from firmware.faults import ConfigRejected, KestrelError
 from hw_sim.broker import is_listening
 from provisioning import guide_words
 
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+HERE: Final = frozenset({"localhost", "127.0.0.1"})
+"""The broker's host of a fleet to practise with."""
+
 START_LIMIT_S: Final = 20.0
 STOP_LIMIT_S: Final = 20.0
 LOOK_EVERY_S: Final = 0.1
@@ -90,4 +92,4 @@ def practice_port(fleet: Path) -> int | None:
         shared = fleet_folder.load(fleet)
     except ConfigRejected:
         return None
-    return shared.port if shared.host in LOOPBACK else None
+    return shared.port if shared.host in HERE else None

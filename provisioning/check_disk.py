@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from firmware import identity, sole_use
+from firmware.budget import BYTES_PER_MB
 from firmware.faults import DeviceFault
-from firmware.outbox import Outbox
-from firmware.outgoing import BYTES_PER_MB, SECONDS_PER_DAY
+from firmware.outgoing import open_outbox
 from firmware.self_check import DiskFacts, State
 from provisioning.check_words import READ_ONLY, UNKNOWN, WRITABLE, Finding, halves, said
 from provisioning.checking import Bench
@@ -96,15 +96,9 @@ def root_of(mounts: str) -> str:
 
 def _waiting(bench: Bench) -> int:
     """Open the outbox as the service does; return how many messages wait in it. Raises DeviceFault."""
-    uplink, board, path = bench.settings.uplink, bench.board, bench.folder / identity.OUTBOX_NAME
-    with sole_use.held(path):
-        outbox = Outbox(
-            path,
-            capacity_bytes=uplink.outbox_mb * BYTES_PER_MB,
-            retention_s=uplink.retention_days * SECONDS_PER_DAY,
-            clock=board.clock,
-            system=board.system,
-        )
+    board = bench.board
+    with sole_use.held(bench.folder / identity.OUTBOX_NAME):
+        outbox = open_outbox(bench.folder, bench.settings.uplink, clock=board.clock, system=board.system)
         try:
             return outbox.count()
         finally:

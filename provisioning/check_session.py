@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 
 from cloud.handover import Step
+from cloud.registry import UTC_FORMAT
 from firmware import config, identity
 from firmware.app import MODELS_FOLDER
 from firmware.board import host_facts
@@ -166,7 +167,7 @@ def _keep(options: argparse.Namespace, bench: Bench, reports: list[PartReport]) 
     made = document(
         reports,
         device_id=bench.settings.device_id,
-        made_utc=f"{dt.datetime.fromtimestamp(bench.board.clock.utc_ms() / 1000, tz=dt.UTC):%Y-%m-%dT%H:%M:%SZ}",
+        made_utc=f"{dt.datetime.fromtimestamp(bench.board.clock.utc_ms() / 1000, tz=dt.UTC):{UTC_FORMAT}}",
         firmware=_firmware_version(),
     )
     data = msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n"

@@ -9,6 +9,7 @@ import msgspec
 from cloud import fleet_folder
 from cloud.registry import Registry, State, Unit, moment
 from firmware.faults import ConfigRejected
+from firmware.log_lines import printable
 from provisioning import clock_sense, fleet, revocation, update_warnings
 
 WARN_DAYS: Final = 30  # a unit itself says so from then on
@@ -109,8 +110,8 @@ def _seen(unit: Listed, now: dt.datetime) -> str:
 
 
 def _fitted(text: str, width: int) -> str:
-    printable = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return printable if len(printable) <= width else printable[: width - 1] + "…"
+    shown = printable(text)
+    return shown if len(shown) <= width else shown[: width - 1] + "…"
 
 
 def _warnings_of_the_fleet(fleet_path: Path, now: dt.datetime) -> list[str]:

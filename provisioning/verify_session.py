@@ -11,6 +11,7 @@ from cloud.handover import SignedHandover
 from cloud.registry import Registry
 from firmware import identity, strict_json
 from firmware.faults import ConfigRejected, DocumentRejected
+from firmware.log_lines import printable
 from firmware.papers import MAX_DOCUMENT_BYTES
 
 
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> None:
     record = signed.record
     sys.stdout.write(
         f"{path} is whole, and {page_path} is its page.\n"
-        f"It says that {record.device_id} was accepted by {_printable(record.accepted_by)} at {record.accepted_utc}.\n"
+        f"It says that {record.device_id} was accepted by {printable(record.accepted_by)} at {record.accepted_utc}.\n"
         f"{_whose(options, record.device_id)} Its key has the SHA-256 {handover.fingerprint(key)}.\n"
     )
     if record.despite:
@@ -65,7 +66,3 @@ def _read(path: Path, bytes_at_most: int) -> bytes:
         raise ConfigRejected(
             f"{path}: cannot be read ({error.strerror}); name the record, and its page with --page"
         ) from error
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)

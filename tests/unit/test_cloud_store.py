@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from made_reads import PLATE, START_UTC_MS, made_read, made_sealer, registry_entry
 
 from cloud.__main__ import main
-from cloud.opening import MAX_PASSAGE_UTC_MS
 from cloud.opening_keys import OpeningKey, OpeningKeys
 from cloud.receiver import line
 from cloud.receiving import RECEIPT_PERIOD_S, Receiving
@@ -27,6 +26,7 @@ from firmware.faults import RejectionCause
 from firmware.receipts import MAX_RANGES, verify_receipt
 from firmware.records import Direction
 from firmware.topics import read_topic
+from firmware.wire import MAX_CALENDAR_UTC_MS
 
 DEVICE = "k-test0001"
 DEVICE_KEY = Ed25519PrivateKey.generate()
@@ -100,9 +100,9 @@ def test_a_read_that_comes_again_is_stored_once(store):
 
 
 def test_a_time_that_no_calendar_shows_is_rejected_and_ends_nothing(receiving):
-    assert take(receiving, made_read(7, at_utc_ms=MAX_PASSAGE_UTC_MS + 1)) is None
+    assert take(receiving, made_read(7, at_utc_ms=MAX_CALENDAR_UTC_MS + 1)) is None
     assert receiving.stored == 0
-    assert take(receiving, made_read(8, at_utc_ms=MAX_PASSAGE_UTC_MS)).outcome is Outcome.STORED
+    assert take(receiving, made_read(8, at_utc_ms=MAX_CALENDAR_UTC_MS)).outcome is Outcome.STORED
 
 
 def test_another_read_with_a_used_number_is_told_apart_from_a_repetition(store):

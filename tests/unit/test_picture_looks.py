@@ -22,7 +22,7 @@ from firmware.faults import RejectionCause
 from firmware.papers import PaperKind, parts_of
 from firmware.picture_requests import PictureAnswer, PictureOutcome, verify_request
 from firmware.receipts import verify_receipt
-from firmware.records import MessageClass, Picture, PictureCoding
+from firmware.records import MAX_VEHICLE_BYTES, MessageClass, Picture, PictureCoding
 from firmware.sealing import uuid7
 from firmware.topics import read_topic
 
@@ -170,7 +170,7 @@ def test_what_a_stolen_unit_puts_in_a_picture_s_place_is_refused(receiving):
 def test_the_largest_picture_for_four_agencies_of_the_larger_suite_is_one_message():
     sealer = made_sealer(DEVICE_KEY, *(OpeningKey.generate(SuiteNumber.X_WING) for _ in range(4)))
     read = sealer.seal(made_read())
-    largest = Picture(PictureCoding.JPEG, bytes(sealing.MAX_VEHICLE_BYTES))
+    largest = Picture(PictureCoding.JPEG, bytes(MAX_VEHICLE_BYTES))
     (paper,) = parts_of_answer(here(sealer.seal_vehicle(largest, read, clock_trusted=True)))
     sealed = sealer.seal_paper(paper, read_id=READ_ID, sequence=2)
     assert len(sealing.to_wire(sealed)) <= sealing.MAX_WIRE_BYTES

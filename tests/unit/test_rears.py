@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from made_readings import a_drive, a_frame, a_reading
 
 from firmware import rears
-from firmware.rears import CELL_WIDTHS, CLEAR_HEIGHTS, LIMIT_BYTES, WIDTH_PX, picture_of, rear_around
+from firmware.rears import CELL_WIDTHS, CLEAR_HEIGHTS, MAX_VEHICLE_BYTES, WIDTH_PX, picture_of, rear_around
 from firmware.records import Box, PictureCoding
 from firmware.tracking import Tracker
 
@@ -81,7 +81,7 @@ def test_any_box_in_any_frame_makes_a_picture_within_bounds(sides_px, place, siz
 def test_a_picture_is_packed_within_its_limit_or_not_at_all():
     packed = rears.packed(rear_around(noise(), PLATE))
     assert (packed.coding, packed.data[:2]) == (PictureCoding.JPEG, b"\xff\xd8")
-    assert len(packed.data) <= LIMIT_BYTES
+    assert len(packed.data) <= MAX_VEHICLE_BYTES
     assert rears.packed(rears.Rear(noise(1, (4000, 480)), None, 0)) is None
 
 

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from made_health import made_health
 from made_reads import PLATE, START_UTC_MS, made_read, made_sealer, sealed_around
 
-from cloud.opening import MAX_PASSAGE_UTC_MS, open_health, open_read
+from cloud.opening import open_health, open_read
 from cloud.opening_keys import OpeningKey, OpeningKeys
 from firmware import health_report, sealing
 from firmware.agency_keys import SuiteNumber
 from firmware.faults import DocumentRejected, FaultCode, RejectionCause
 from firmware.health_report import FaultWord
 from firmware.records import Direction, MessageClass, Passage, Picture, PictureCoding, PlateText, Read, Site
+from firmware.wire import MAX_CALENDAR_UTC_MS
 
 AGENCY_KEY = OpeningKey.generate(SuiteNumber.X25519)
 RING = OpeningKeys([AGENCY_KEY])
@@ -25,7 +26,7 @@ DEVICE_KEY = Ed25519PrivateKey.generate()
 SEALER = made_sealer(DEVICE_KEY, AGENCY_KEY)
 
 utc_ms = st.integers(0, 2**48 - 1)
-calendar_ms = st.integers(0, MAX_PASSAGE_UTC_MS)
+calendar_ms = st.integers(0, MAX_CALENDAR_UTC_MS)
 score = st.integers(0, 255).map(lambda byte: byte / 255)
 degrees = st.floats(-90, 90)
 plates = st.text("ABCXYZ0189", min_size=2, max_size=10)

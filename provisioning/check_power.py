@@ -13,7 +13,8 @@ from firmware.records import PowerSample
 from provisioning.check_words import AT_REST, CHARGING, DISCHARGING, Finding, halves, said
 from provisioning.checking import Bench, Look
 from provisioning.part_reports import PartName, PartReport
-from provisioning.sun import Place, sun_at
+from provisioning.places import place_of
+from provisioning.sun import sun_at
 
 CELL_MOST_V, CELL_LOW_V, CELL_EMPTY_V = 3.7, 3.2, 3.0
 
@@ -132,7 +133,5 @@ def _is_day(bench: Bench) -> bool:
         return bench.light_phase == Phase.DAY
     if not bench.board.clock.is_trusted():
         return False
-    site = bench.settings.site
     moment = dt.datetime.fromtimestamp(bench.board.clock.utc_ms() / 1000, tz=dt.UTC)
-    place = Place(latitude_deg=site.latitude_deg, longitude_deg=site.longitude_deg)
-    return sun_at(place, moment).elevation_deg > DAY_DEG
+    return sun_at(place_of(bench.settings.site), moment).elevation_deg > DAY_DEG

@@ -18,7 +18,7 @@ from firmware import strict_json
 from firmware.config import SiteConfig
 from firmware.faults import ConfigRejected, DocumentRejected
 from provisioning import durable_files
-from provisioning.places import PlaceFlaw, nearest_km, place_flaw, refusal
+from provisioning.places import PlaceFlaw, nearest_km, place_flaw, place_of, refusal
 from provisioning.sun import Place
 
 MEANT_FAR: Final = frozenset(PlaceFlaw) - {PlaceFlaw.NULL_ISLAND}
@@ -69,7 +69,7 @@ def places(fleet_path: Path, *, but: str) -> list[Place]:
     """
     paths = sorted((fleet_path / fleet_folder.CONFIGURATIONS_FOLDER).glob("k-*.json"))
     sites = [_kept(path).site for path in paths if path.stem != but]
-    return [Place(latitude_deg=site.latitude_deg, longitude_deg=site.longitude_deg) for site in sites if site]
+    return [place_of(site) for site in sites if site]
 
 
 def middle(known: Sequence[Place]) -> tuple[int, int] | None:
@@ -91,8 +91,7 @@ def refuse_place(site: SiteConfig, others: Sequence[Place], *, is_far_meant: boo
     flaw = place_flaw(site.latitude_deg, site.longitude_deg, others)
     if flaw is None or (is_far_meant and flaw in MEANT_FAR):
         return
-    here = Place(latitude_deg=site.latitude_deg, longitude_deg=site.longitude_deg)
-    km = nearest_km(here, others) if others else 0.0
+    km = nearest_km(place_of(site), others) if others else 0.0
     if flaw is PlaceFlaw.FAR_FROM_FLEET:
         raise ConfigRejected(
             f"this place is {km:,.0f} km from the nearest other site of the fleet; check the digits of latitude and "

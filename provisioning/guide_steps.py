@@ -1,6 +1,5 @@
 """The table of the guided run's steps. Each calls what its own command calls, and adds nothing to that."""
 
-import shutil
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -10,7 +9,6 @@ from firmware.board.pkcs11_token import key_store
 from firmware.faults import ConfigRejected
 from provisioning import (
     bundling,
-    durable_files,
     fleet,
     guide_accept,
     guide_looks,
@@ -63,7 +61,7 @@ def _has_fleet(job: Job) -> bool:
 
 
 def _make_fleet(job: Job, report: Report) -> Outcome:
-    """Make a practice fleet beside its place, and move it there whole: one that is half made is made anew."""
+    """Make a practice fleet, or go on with one that is half made."""
     if job.fleet is None or not job.is_practice:
         raise ConfigRejected(
             f"{job.fleet}: no fleet is there; make it in the office with `kestrel-provision fleet init`, or leave "
@@ -72,12 +70,7 @@ def _make_fleet(job: Job, report: Report) -> Outcome:
     if _has_fleet(job):
         return Outcome(is_good=True, sentence=f"The fleet in {job.fleet} stays as it is.")
     report.say("The authority and the agency's keys are made.")
-    unfinished = job.fleet.with_name(f".{job.fleet.name}.unfinished")
-    if unfinished.exists():
-        shutil.rmtree(unfinished)
-    durable_files.make_folder(unfinished.parent)
-    made = fleet.init(unfinished, host="localhost", port=_free_port(), now=present())
-    unfinished.rename(job.fleet)
+    made = fleet.init(job.fleet, host="localhost", port=_free_port(), now=present())
     return Outcome(
         is_good=True, sentence=f"Practice fleet made in {job.fleet}; its broker will be port {made.port} here."
     )

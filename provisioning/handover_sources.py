@@ -21,8 +21,7 @@ from firmware.config import DeviceConfig, SiteConfig
 from firmware.faults import DocumentRejected
 from provisioning import handover_folder
 from provisioning.aim_advice import Advice
-from provisioning.places import nearest_km
-from provisioning.sun import Place
+from provisioning.places import nearest_km, place_of
 
 HOURS_AT_MOST: Final = {Step.SURVEY: 24.0 * 366, Step.CHECK: 12.0, Step.AIM: 48.0}
 """A site stays as it is for a season or two; an aim holds from one day's work to the next; a check is of today."""
@@ -229,15 +228,11 @@ def _judged(answer: _Answer, settings: DeviceConfig, now: dt.datetime) -> list[S
             found.append(Shortcoming(step=step, flaw=Flaw.FAILED, parts=failed))
         case _Aim(advised=advised) if advised.advice is not Advice.GOOD:
             found.append(Shortcoming(step=step, flaw=Flaw.FAILED, parts=(advised.advice.value,)))
-        case _Survey(site=site) if nearest_km(_place(site), [_place(settings.site)]) > SAME_PLACE_KM:
+        case _Survey(site=site) if nearest_km(place_of(site), [place_of(settings.site)]) > SAME_PLACE_KM:
             found.append(Shortcoming(step=step, flaw=Flaw.OTHER_PLACE))
         case _Survey(sight=sight) if sight.flaws:
             found.append(Shortcoming(step=step, flaw=Flaw.FAILED, parts=tuple(sight.flaws)))
     return found
-
-
-def _place(site: SiteConfig) -> Place:
-    return Place(latitude_deg=site.latitude_deg, longitude_deg=site.longitude_deg)
 
 
 def _checked(part: _Part) -> Checked:

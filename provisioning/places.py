@@ -6,8 +6,12 @@ Owns the comparison and its sentences; where the other sites are, others know.
 import enum
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from provisioning.sun import Place
+
+if TYPE_CHECKING:
+    from firmware.config import SiteConfig
 
 EARTH_KM = 6371.0
 FARTHEST_SITE_KM = 800.0
@@ -37,6 +41,11 @@ _SENTENCES = {
     "sign and the digits of latitude and longitude",
     PlaceFlaw.NULL_ISLAND: "0, 0 lies in the ocean off Africa; give the latitude and longitude of the site",
 }
+
+
+def place_of(site: "SiteConfig") -> Place:
+    """Return where a configured site is."""
+    return Place(latitude_deg=site.latitude_deg, longitude_deg=site.longitude_deg)
 
 
 def place_flaw(latitude_deg: float, longitude_deg: float, others: Sequence[Place]) -> PlaceFlaw | None:

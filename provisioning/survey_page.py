@@ -9,6 +9,7 @@ import math
 
 from provisioning import pinhole, survey_words
 from provisioning.pinhole import Pinhole
+from provisioning.places import place_of
 from provisioning.sun import Direction, Place, day_path
 from provisioning.surveying import FLARE_DEG, Survey
 
@@ -52,7 +53,7 @@ plates {mount.ahead_m:g} m ahead. Times are {zone}, without summer time.</p>
 
 def diagram(survey: Survey, utc_offset_h: float) -> str:
     """Return the sun's path over the year as SVG."""
-    place = Place(latitude_deg=survey.site.latitude_deg, longitude_deg=survey.site.longitude_deg)
+    place = place_of(survey.site)
     centre_deg = 180.0 if place.latitude_deg >= 0 else 0.0
     wide, high = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
     parts = [

@@ -73,7 +73,7 @@ def surveyed(options: argparse.Namespace, wait: Callable[[float], object]) -> li
     """
     site, mount, assumptions = _checked(options)
     horizon = horizon_of(options.horizon)
-    place = Place(latitude_deg=site.latitude_deg, longitude_deg=site.longitude_deg)
+    place = places.place_of(site)
     year = dt.datetime.now(dt.UTC).year
     survey = Survey(
         site=site, mount=mount, horizon=horizon, year=year,
@@ -197,4 +197,4 @@ def _other(path: Path) -> Place:
         raise ConfigRejected(f"{path}: cannot be read ({error.strerror}); leave it out of --others") from error
     except msgspec.DecodeError as error:
         raise ConfigRejected(f"{path} is no survey and no unit's configuration; leave it out of --others") from error
-    return Place(latitude_deg=site.latitude_deg, longitude_deg=site.longitude_deg)
+    return places.place_of(site)

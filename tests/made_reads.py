@@ -7,7 +7,7 @@ import os
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from cloud import registry
+from cloud import fleet_folder, registry
 from firmware import sealing
 from firmware.agency_keys import CONTENT_KEY_BYTES, AgencyKey, SuiteNumber, hpke_suite
 from firmware.config import AgencyKeyConfig, DeviceConfig, SealConfig, SiteConfig, UplinkConfig
@@ -122,6 +122,15 @@ def registry_entry(device_id, device_key):
         enrolled_utc="2027-01-15T08:00:00Z",
     )
     return registry.encode(entry)
+
+
+def registered(folder, device_key, *device_ids):
+    """Return the registry of a fleet's `folder`, made there, in which these units are active, all with one key."""
+    path = folder / fleet_folder.REGISTRY_FOLDER
+    path.mkdir()
+    for device_id in device_ids:
+        (path / f"{device_id}.json").write_bytes(registry_entry(device_id, device_key))
+    return registry.Registry(path)
 
 
 def sealed_around(sealed, plaintext, opening_key):

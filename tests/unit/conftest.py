@@ -3,6 +3,7 @@
 import pytest
 from fake_card import make_bundle, make_card
 from made_reads import KernelRandom, SetClock
+from modem_manager import ModemManager, private_bus
 from simulated_sensor import SIZE_PX, START_S, Wall
 
 from firmware.outbox import Outbox
@@ -57,3 +58,15 @@ def root(tmp_path):
 def folder(tmp_path):
     """A bundle for it."""
     return make_bundle(tmp_path / "bundle").folder
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory):
+    with private_bus(tmp_path_factory.mktemp("bus")) as (address, _):
+        yield address
+
+
+@pytest.fixture
+def manager(bus):
+    with ModemManager(bus) as service:
+        yield service

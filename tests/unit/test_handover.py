@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from made_handovers import DEVICE, LATITUDE, LONGITUDE, PAGE, made_document, made_file, made_record
-from made_reads import START_UTC_MS, made_sealer, registry_entry
+from made_reads import START_UTC_MS, made_sealer, registered
 
 from cloud import fleet_folder, handover
 from cloud.__main__ import main
@@ -28,9 +28,7 @@ AGENCY_KEY = OpeningKey.generate(SuiteNumber.X25519)
 
 @pytest.fixture
 def fleet(tmp_path):
-    folder = tmp_path / fleet_folder.REGISTRY_FOLDER
-    folder.mkdir()
-    (folder / f"{DEVICE}.json").write_bytes(registry_entry(DEVICE, KEY))
+    registered(tmp_path, KEY, DEVICE)
     (tmp_path / fleet_folder.RECEIVER_FOLDER).mkdir()
     return tmp_path
 

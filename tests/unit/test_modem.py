@@ -28,18 +28,6 @@ PATIENCE_S = 15.0
 UTC_MS = 1_800_028_800_000  # 2027-01-15T08:00:00-08:00
 
 
-@pytest.fixture(scope="module")
-def bus(tmp_path_factory):
-    with private_bus(tmp_path_factory.mktemp("bus")) as (address, _):
-        yield address
-
-
-@pytest.fixture
-def manager(bus):
-    with ModemManager(bus) as service:
-        yield service
-
-
 class Asked:
     """A modem, and the event that follows an order."""
 

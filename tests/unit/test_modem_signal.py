@@ -4,7 +4,7 @@ import threading
 
 import pytest
 from dbus_fast import Variant
-from modem_manager import IDENTITIES, MODEM_3GPP, ModemManager, private_bus
+from modem_manager import IDENTITIES, MODEM_3GPP
 
 from firmware.board.linux import LinuxClock
 from firmware.board.modem import ManagedModem
@@ -13,18 +13,6 @@ from hw_sim.modem import ModemFailure, ModemRules, SimModem
 from hw_sim.runner import VirtualClock
 from provisioning.signal_log import ModemSignal, Reception, summary_of
 from provisioning.survey_session import looks
-
-
-@pytest.fixture(scope="module")
-def bus(tmp_path_factory):
-    with private_bus(tmp_path_factory.mktemp("bus")) as (address, _):
-        yield address
-
-
-@pytest.fixture
-def manager(bus):
-    with ModemManager(bus) as service:
-        yield service
 
 
 @pytest.fixture

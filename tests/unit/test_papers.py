@@ -7,14 +7,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_reads import START_UTC_MS, made_read, made_sealer, registry_entry
+from made_reads import START_UTC_MS, made_read, made_sealer, registered
 
-from cloud import fleet_folder
 from cloud.opening_keys import OpeningKey, OpeningKeys
 from cloud.paper_rows import PARTS_KEPT_MS, TEST_KEPT_MS
 from cloud.receiver import paper_lines
 from cloud.receiving import Receiving, TakenPaper
-from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore, StoreRefused
 from firmware import papers, sealing
 from firmware.agency_keys import SuiteNumber
@@ -40,10 +38,8 @@ def store(tmp_path):
 
 @pytest.fixture
 def receiving(tmp_path, store):
-    folder = tmp_path / fleet_folder.REGISTRY_FOLDER
-    folder.mkdir()
-    (folder / f"{DEVICE}.json").write_bytes(registry_entry(DEVICE, DEVICE_KEY))
-    return Receiving(Registry(folder), store, OpeningKeys([AGENCY_KEY]), RECEIPT_KEY)
+    registry = registered(tmp_path, DEVICE_KEY, DEVICE)
+    return Receiving(registry, store, OpeningKeys([AGENCY_KEY]), RECEIPT_KEY)
 
 
 def made_parts(document, kind=PaperKind.TEST, made_utc_ms=START_UTC_MS):

@@ -6,15 +6,14 @@ import uuid
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from made_reads import START_UTC_MS, made_read, made_sealer, registry_entry
+from made_reads import START_UTC_MS, made_read, made_sealer, registered
 from made_vehicles import AGENCY_KEY, DEVICE, DEVICE_KEY, PICTURE, SEALER, parts_of_answer, sealed_vehicle
 
-from cloud import fleet_folder, picture_looks
+from cloud import picture_looks
 from cloud.opening_keys import OpeningKey, OpeningKeys
 from cloud.picture_rows import SEND_AGAIN_MS, Look, Purpose
 from cloud.receiver import answer_line
 from cloud.receiving import Receiving, TakenAnswer
-from cloud.registry import Registry
 from cloud.store import Outcome, ReadStore, StoreRefused
 from firmware import sealing, wire
 from firmware.agency_keys import SuiteNumber
@@ -40,10 +39,8 @@ def store(tmp_path):
 
 @pytest.fixture
 def receiving(tmp_path, store):
-    folder = tmp_path / fleet_folder.REGISTRY_FOLDER
-    folder.mkdir()
-    (folder / f"{DEVICE}.json").write_bytes(registry_entry(DEVICE, DEVICE_KEY))
-    return Receiving(Registry(folder), store, OpeningKeys([AGENCY_KEY]), RECEIPT_KEY)
+    registry = registered(tmp_path, DEVICE_KEY, DEVICE)
+    return Receiving(registry, store, OpeningKeys([AGENCY_KEY]), RECEIPT_KEY)
 
 
 def take(receiving, paper, sequence=1):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from made_health import made_health
-from made_reads import START_UTC_MS, made_read, made_sealer, registry_entry
+from made_reads import START_UTC_MS, made_read, made_sealer, registered
 
 from cloud import fleet_folder, units
 from cloud.__main__ import main
@@ -37,10 +37,7 @@ HOUR_MS = 3_600_000
 
 @pytest.fixture
 def fleet(tmp_path):
-    for device_id in (DEVICE, OTHER, THIRD):
-        folder = tmp_path / fleet_folder.REGISTRY_FOLDER
-        folder.mkdir(exist_ok=True)
-        (folder / f"{device_id}.json").write_bytes(registry_entry(device_id, DEVICE_KEY))
+    registered(tmp_path, DEVICE_KEY, DEVICE, OTHER, THIRD)
     (tmp_path / fleet_folder.RECEIVER_FOLDER).mkdir()
     return tmp_path
 

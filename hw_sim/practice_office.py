@@ -28,8 +28,11 @@ OUTPUT_NAME: Final = "practice-office.txt"
 HEARS: Final = b"Receiving"
 """What the receiver says when it hears the broker."""
 
-_TIED: Final = '"$@" & child=$!; read -r _; kill $child 2>/dev/null; wait $child'
-"""For sh(1): run a command until standard input ends."""
+_TIED: Final = (
+    'exec 3<&0; "$@" 3<&- </dev/null & child=$!; { read -r _ <&3; kill $child 2>/dev/null; } & reader=$!; '
+    "exec 3<&-; wait $child; kill $reader 2>/dev/null"
+)
+"""For sh(1): run a command until it ends or standard input does."""
 
 
 class OfficeAbsent(KestrelError):
@@ -60,9 +63,9 @@ class PracticeOffice:
             )  # fmt: skip
         waiting, deadline_s = threading.Event(), time.monotonic() + START_LIMIT_S
         while not (is_listening(port) and HEARS in output.read_bytes()):
-            if time.monotonic() > deadline_s or is_stopping():
+            if self._process.poll() is not None or time.monotonic() > deadline_s or is_stopping():
                 self.close()
-                raise OfficeAbsent(guide_words.office_absent(START_LIMIT_S, output))
+                raise OfficeAbsent(guide_words.office_absent(output))
             waiting.wait(LOOK_EVERY_S)
 
     def close(self) -> None:

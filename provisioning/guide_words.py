@@ -43,11 +43,11 @@ OFFICE_OPENS = "The practice office opens: a broker and a receiver on this machi
 BEGIN = "Seven steps from a blank card to a signed hand-over. Ctrl-C stops; start again, and it carries on."
 
 
-def office_absent(start_limit_s: float, output: Path) -> str:
+def office_absent(output: Path) -> str:
     """Return why there is nobody to talk to in practice; `output` holds what the office said."""
     return (
-        f"the practice office did not start in {start_limit_s:.0f} s; look into {output} for why (a missing mosquitto "
-        "is installed with `apt install mosquitto`), then try again"
+        f"the practice office did not start; look into {output} for why (a missing mosquitto is installed with "
+        "`apt install mosquitto`), then try again"
     )
 
 

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from firmware.faults import ConfigRejected
 from firmware.plates import normalised
 from firmware.records import Grey, Image
 from hw_sim.plate_faces import PlateFace
 from hw_sim.plate_paint import HEIGHT_INCHES, INCH_M, WIDTH_INCHES
+
+Float = npt.NDArray[np.float32]
 
 COLUMNS = ("image", "text", "region")
 _CUT = ("x", "y", "w", "h")  # pixels; all four or none
@@ -28,6 +31,7 @@ WIDTH_PX_MAX = 400
 """Larger photographs are reduced: a camera sees a plate at 130 to 250 pixels."""
 _SMALLEST_PX = 24
 _STROKE_RATIO = 0.085  # of the plate's width: more than a stroke is wide, less than a character
+_JOINT_RATIO = 0.15  # more than any character's solid part is wide
 _CONTRAST_MIN = 24.0
 _GROUND_INFRARED, _INK_INFRARED = 205.0, 55.0  # sRGB-coded reflectances of sheeting and of a serial's paint
 _GROUND_RETRO = 235.0
@@ -83,23 +87,41 @@ def seen_in_infrared(image: Image) -> tuple[Grey, Grey]:
 
     Graphics pale in infrared, and what a serial is painted with does not. What differs from the ground close by and is
     no wider than a stroke is taken for ink: a black-hat transform, or a top-hat where characters are lighter than
-    their ground (Serra, Image Analysis and Mathematical Morphology, 1982). The ground is what most of the plate's
-    middle is, parted by Otsu's threshold (1979).
+    their ground (Serra, Image Analysis and Mathematical Morphology, 1982). Where strokes meet, as in a bold W, ink is
+    wider: it is also what lies between strokes and is of their colour. The ground is what most of the
+    plate's middle is, parted by Otsu's threshold (1979).
     """
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     height, width = grey.shape
     middle = (slice(round(0.27 * height), round(0.73 * height)), slice(width // 12, width - width // 12))
     threshold, parted = cv2.threshold(grey[middle], 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     is_dark_on_light = float(parted.mean()) >= 0.5
-    reach = max(3, round(_STROKE_RATIO * width)) | 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     operation = cv2.MORPH_BLACKHAT if is_dark_on_light else cv2.MORPH_TOPHAT
-    marks = cv2.morphologyEx(grey, operation, kernel).astype(np.float32)
-    ink = np.clip(1.3 * marks / max(_CONTRAST_MIN, float(np.percentile(marks[middle], 90))) - 0.15, 0.0, 1.0)
+    marks = cv2.morphologyEx(grey, operation, _disc(_STROKE_RATIO * width)).astype(np.float32)
+    strokes = np.clip(1.3 * marks / max(_CONTRAST_MIN, float(np.percentile(marks[middle], 90))) - 0.15, 0.0, 1.0)
+    between = cv2.morphologyEx(strokes, cv2.MORPH_CLOSE, _disc(_JOINT_RATIO * width))
+    ink = np.maximum(strokes, np.minimum(between, _likeness_to_ink(image, strokes, middle)))
     light = 1.0 - ink if is_dark_on_light else ink
     ground = _GROUND_INFRARED * (0.75 + 0.25 * grey.astype(np.float32) / max(1.0, threshold + 60.0)).clip(0.0, 1.0)
     infrared = ground * light + _INK_INFRARED * (1.0 - light)
     return infrared.astype(np.uint8), (_GROUND_RETRO * light).astype(np.uint8)
+
+
+def _likeness_to_ink(image: Image, strokes: Float, middle: tuple[slice, slice]) -> Float:
+    """Return how alike each pixel's colour is to that of the strokes in the plate's middle, 0..1; the ground's is 0."""
+    colours = cv2.cvtColor(image, cv2.COLOR_BGR2LAB).astype(np.float32)
+    inked, bare = (colours[middle][chosen] for chosen in (strokes[middle] > 0.8, strokes[middle] < 0.1))
+    if not len(inked) or not len(bare):
+        return np.zeros_like(strokes)
+    ink, ground = np.median(inked, axis=0), np.median(bare, axis=0)
+    apart = max(1.0, float(np.linalg.norm(ink - ground)))
+    return np.asarray(np.clip(1.5 - 3.0 * np.linalg.norm(colours - ink, axis=2) / apart, 0.0, 1.0), np.float32)
+
+
+def _disc(width_px: float) -> npt.NDArray[np.uint8]:
+    """Return a round structuring element of this width, an odd number of pixels."""
+    side = max(3, round(width_px)) | 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
 
 
 def _read(csv_path: Path, root: Path) -> tuple[_Row, ...]:

@@ -92,6 +92,19 @@ def test_infrared_keeps_the_serial_and_retro_the_light_parts(look, is_dark_on_li
         assert (difference < -60) if is_dark_on_light else (difference > 60)
 
 
+def test_ink_stays_ink_where_strokes_meet_and_a_pale_picture_beside_it_does_not_become_ink():
+    image = np.full((150, 300, 3), (200, 205, 210), np.uint8)
+    for left in range(30, 270, 40):
+        image[45:105, left : left + 10] = (60, 30, 20)  # strokes
+    image[45:105, 150:160] = image[45:105, 170:180] = (60, 30, 20)
+    image[60:90, 150:180] = (60, 30, 20)  # where a W's strokes run into one, wider than a stroke
+    image[45:105, 205:225] = (160, 190, 120)  # a picture between two strokes
+    _, retro = seen_in_infrared(image)
+    assert retro[62:88, 152:178].max() < 60
+    assert retro[48:58, 162:168].min() > 150  # between its strokes is ground
+    assert retro[50:100, 208:222].mean() > 100
+
+
 def test_a_picture_of_nothing_has_no_false_ink():
     infrared, retro = seen_in_infrared(np.full((80, 160, 3), 190, np.uint8))
     assert np.ptp(infrared) == 0

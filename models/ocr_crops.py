@@ -18,14 +18,14 @@ Float = npt.NDArray[np.float32]
 Rng = np.random.Generator
 
 SHARES = {
-    "us_plates": 0.18,
-    "us_stacked": 0.06,
-    "relettered_us": 0.30,
-    "relettered_eu": 0.12,
+    "us_plates": 0.17,
+    "us_stacked": 0.08,
+    "relettered_us": 0.34,
+    "relettered_eu": 0.10,
     "eu_crops": 0.09,
     "br_gate": 0.03,
-    "scenes": 0.17,
-    "rendered": 0.05,
+    "scenes": 0.15,
+    "rendered": 0.04,
 }
 """How often a training crop comes from where. What has no crops leaves its share to the others."""
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from firmware.ocr import ALPHABET, BANDS, BLANK, COLUMNS, MARGIN_RATIO
 from firmware.records import Image
 from models.emblems import emblem, lay, picture_behind
-from models.stacks import STACKED_LONG_RATIO, STACKED_RATIO, bolder, set_bars, stack_places
+from models.stacks import Stack, bolder, drawn_stack, set_bars, stack_places
 
 Float = npt.NDArray[np.float32]
 Rng = np.random.Generator
@@ -262,10 +262,17 @@ class Lettering:
         pool = self._by_region[region] if rng.random() < 0.5 else self._blanks
         blank = pool[int(rng.integers(len(pool)))]
         text = self._text(blank, rng)
+        stack = drawn_stack(len(text), is_long=blank.is_long, rng=rng)
+        if stack:
+            text = text[: stack.at] + self._stacked(stack.count, rng) + text[stack.at + 1 :]
         glyphs = self._glyphs(blank, text, rng)
         if rng.random() < (LONG_EMBLEM_RATIO if blank.is_long else EMBLEM_RATIO):
-            glyphs.insert(int(rng.integers(1, len(glyphs) + 1)), NO_CHARACTER)
-        slots, stacked = laid_out(blank, glyphs, rng)
+            beside = [place for place in range(1, len(glyphs) + 1) if not stack or place not in stack.span[1:]]
+            at = int(rng.choice(beside))
+            glyphs.insert(at, NO_CHARACTER)
+            stack = stack and stack.after(at)
+        slots = laid_out(blank, glyphs, stack, rng)
+        stacked = stack.span if stack else ()
         canvas = blank.image.astype(np.float32)
         ink = blank.ink + rng.normal(0, 8, 3).astype(np.float32)
         if not blank.is_long and rng.random() < BEHIND_RATIO:
@@ -277,7 +284,7 @@ class Lettering:
             else:
                 heavier = bolder(glyph.alpha, rng) if place in stacked else glyph.alpha
                 set_glyph(canvas, Glyph(char=glyph.char, alpha=heavier), slot, ink, emboss, fill=place in stacked)
-        set_bars(canvas, [slots[place] for place in sorted(stacked)], ink, rng)
+        set_bars(canvas, [slots[place] for place in stacked], ink, rng)
         return np.clip(canvas, 0, 255).astype(np.uint8), text, blank.region
 
     def _text(self, blank: Blank, rng: Rng) -> str:
@@ -289,6 +296,13 @@ class Lettering:
         if draw < TWIN_RATIO:
             return text[: at + 1] + text[at] + text[at + 2 :]
         return text[:at] + "".join(str(rng.choice(self._thin)) for _ in range(2)) + text[at + 2 :]
+
+    def _stacked(self, count: int, rng: Rng) -> str:
+        """Return the characters of a stack: letters as a rule, now and then one of them throughout."""
+        draw = rng.random()
+        pool = self._letters if count == 1 or draw < 0.75 else self._digits if draw < 0.85 else self._characters
+        alike = draw < 0.15
+        return "".join(str(rng.choice(pool)) for _ in range(1 if alike else count)) * (count if alike else 1)
 
     def _serial(self, blank: Blank, rng: Rng) -> str:
         draw = rng.random()
@@ -319,29 +333,25 @@ class Lettering:
         return glyphs
 
 
-def laid_out(blank: Blank, glyphs: list[Glyph], rng: Rng) -> tuple[list[tuple[int, int, int, int]], set[int]]:
-    """Return a place left, top, width, height for each glyph, and which of them stand in a stack.
+def laid_out(blank: Blank, glyphs: list[Glyph], stack: Stack | None, rng: Rng) -> list[tuple[int, int, int, int]]:
+    """Return a place left, top, width, height for each glyph.
 
-    A stack of two or three takes one place of the row, at its head, its end or between. Without a stack some plates are
+    A stack takes one place of the row, and all others stay where the plate has its own. Without a stack some plates are
     set as personal ones are: each character as far from the next, so that an I takes less room than a W.
     """
     slots = list(blank.slots)
-    stacked_ratio = STACKED_LONG_RATIO if blank.is_long else STACKED_RATIO
-    stack = int(rng.choice((2, 2, 3))) if len(glyphs) >= 4 and rng.random() < stacked_ratio else 1
-    places = len(glyphs) - stack + 1
+    places = len(glyphs) - stack.count + 1 if stack else len(glyphs)
     left, right = slots[0][0], slots[-1][0] + slots[-1][2]
     top, tall = int(np.median([y for _, y, _, _ in slots])), int(np.median([h for *_, h in slots]))
-    if stack == 1 and not blank.is_long and rng.random() < 0.35:
-        return _evenly_apart(glyphs, (left, top, right, tall), blank.image.shape[1], rng), set()
+    if not stack and not blank.is_long and rng.random() < 0.35:
+        return _evenly_apart(glyphs, (left, top, right, tall), blank.image.shape[1], rng)
     if places != len(slots):
         pitch = (right - left) / places
         widest = min(0.88 * pitch, 0.75 * tall)
         slots = [(int(left + (i + 0.5) * pitch - widest / 2), top, int(widest), tall) for i in range(places)]
-    if stack == 1:
-        return slots, set()
-    at = int(rng.choice((0, 0, 0, places - 1, int(rng.integers(places)))))
-    slots[at : at + 1] = stack_places(slots[at], stack, rng)
-    return slots, set(range(at, at + stack))
+    if stack:
+        slots[stack.at : stack.at + 1] = stack_places(slots[stack.at], stack.count, rng)
+    return slots
 
 
 def _evenly_apart(

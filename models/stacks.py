@@ -1,6 +1,7 @@
-"""Small letters one above the other in a plate's row: where they stand, how bold they are, what divides them."""
+"""Small letters in a plate's row, most of them one above the other: where they stand, how bold, what divides them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
@@ -12,7 +13,7 @@ Float = npt.NDArray[np.float32]
 Rng = np.random.Generator
 Place = tuple[int, int, int, int]
 
-STACKED_RATIO: Final = 0.32
+STACKED_RATIO: Final = 0.36
 """Of the made-up US plates; a ninth of the photographed ones bear a stack, and no two states set it alike."""
 
 STACKED_LONG_RATIO: Final = 0.04
@@ -22,14 +23,46 @@ BARS_RATIO: Final = 0.12
 """Of the stacks with a bar between their characters."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Which characters of a text stand in one place of the row: `count` of them from `at` on."""
+
+    at: int
+    count: int
+
+    @property
+    def span(self) -> range:
+        """The places of its characters in the text."""
+        return range(self.at, self.at + self.count)
+
+    def after(self, inserted: int) -> "Stack":
+        """Return the stack where something was inserted before the character at this place of the text."""
+        return Stack(self.at + 1, self.count) if inserted <= self.at else self
+
+
+def drawn_stack(row: int, *, is_long: bool, rng: Rng) -> Stack | None:
+    """Return a stack for a row of this many places, or None: mostly at its head, of two or three, now and then one."""
+    if row < 2 or rng.random() >= (STACKED_LONG_RATIO if is_long else STACKED_RATIO):
+        return None
+    at = int(rng.choice((0, 0, 0, row - 1, int(rng.integers(row)))))
+    return Stack(at, int(rng.choice((1, 2, 2, 2, 2, 3, 3, 3))))
+
+
 def stack_places(slot: Place, count: int, rng: Rng) -> list[Place]:
-    """Return the places left, top, width, height in pixels of a stack that fills `slot`, straight or as stairs."""
+    """Return the places left, top, width, height in pixels of a stack about `slot`, straight or as stairs.
+
+    One small letter alone stands high, low or in the middle.
+    """
     x, y, w, h = slot
-    y, h = y + int(rng.normal(0, 0.05) * h), int(h * rng.uniform(0.72, 1.15))
+    if count == 1:
+        tall = int(h * rng.uniform(0.35, 0.62))
+        wide = int(min(w, tall * rng.uniform(0.6, 1.0)))
+        return [(x + (w - wide) // 2, y + int(float(rng.choice((0.0, 0.5, 1.0))) * (h - tall)), max(3, wide), tall)]
+    y, h = y + int(rng.normal(0, 0.05) * h), int(h * rng.uniform(0.8, 1.15))
     each = h / count
-    tall = int(each * rng.uniform(0.7, 0.97))
-    is_stair = rng.random() < 0.25
-    wide = int(min(0.65 * w if is_stair else w, tall * rng.uniform(0.6, 1.25)))
+    tall = int(each * rng.uniform(0.75, 0.97))
+    is_stair = rng.random() < 0.2
+    wide = int(min(0.65 * w if is_stair else w, tall * rng.uniform(0.65, 1.25)))
     shift = 0.0 if is_stair else float(rng.uniform(0, 1)) * (w - wide)
     step = (w - wide) / (count - 1) if is_stair else 0.0
     return [(int(x + shift + i * step), int(y + i * each), max(3, wide), max(4, tall)) for i in range(count)]

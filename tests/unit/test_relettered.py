@@ -66,10 +66,10 @@ def test_a_plate_without_clear_lettering_gives_no_blank(image):
 def test_a_relettered_plate_keeps_its_region_and_bears_ink_in_each_place(monkeypatch):
     laid = []
 
-    def noted(blank, glyphs, rng):
-        slots, stacked = laid_out(blank, glyphs, rng)
+    def noted(blank, glyphs, stack, rng):
+        slots = laid_out(blank, glyphs, stack, rng)
         laid.append((blank, slots))
-        return slots, stacked
+        return slots
 
     monkeypatch.setattr(relettered, "laid_out", noted)
     monkeypatch.setattr(relettered, "EMBLEM_RATIO", 0.0)
@@ -99,9 +99,9 @@ def test_a_relettered_plate_keeps_its_region_and_bears_ink_in_each_place(monkeyp
 def test_an_emblem_takes_a_place_and_no_letter_of_the_text(monkeypatch):
     laid = []
 
-    def noted(blank, glyphs, rng):
-        laid.append(glyphs)
-        return laid_out(blank, glyphs, rng)
+    def noted(blank, glyphs, stack, rng):
+        laid.append((glyphs, stack))
+        return laid_out(blank, glyphs, stack, rng)
 
     monkeypatch.setattr(relettered, "laid_out", noted)
     monkeypatch.setattr(relettered, "EMBLEM_RATIO", 1.0)
@@ -112,7 +112,8 @@ def test_an_emblem_takes_a_place_and_no_letter_of_the_text(monkeypatch):
     rng = np.random.default_rng(3)
     for _ in range(30):
         image, text, _ = lettering.plate(rng)
-        glyphs = laid.pop()
+        glyphs, stack = laid.pop()
+        assert all(glyphs[place].char for place in (stack.span if stack else ()))  # no emblem within a stack
         assert "".join(glyph.char for glyph in glyphs) == text
         assert len(glyphs) == len(text) + 1
         assert glyphs[0].char  # an emblem before the text would be a country's band
@@ -120,6 +121,7 @@ def test_an_emblem_takes_a_place_and_no_letter_of_the_text(monkeypatch):
 
 
 def test_pairs_of_thin_characters_are_set_though_the_serial_has_none(monkeypatch):
+    monkeypatch.setattr("models.stacks.STACKED_RATIO", 0.0)
     monkeypatch.setattr(relettered, "THIN_PAIR_RATIO", 1.0)
     monkeypatch.setattr(relettered, "TWIN_RATIO", 0.0)
     blank = blank_of(plate_with("H1K8"), "H1K8", CENTRES, 0)
@@ -129,6 +131,7 @@ def test_pairs_of_thin_characters_are_set_though_the_serial_has_none(monkeypatch
 
 
 def test_twins_stand_side_by_side_though_the_serial_has_none(monkeypatch):
+    monkeypatch.setattr("models.stacks.STACKED_RATIO", 0.0)
     monkeypatch.setattr(relettered, "TWIN_RATIO", 1.0)
     blank = blank_of(plate_with("H1K8"), "H1K8", CENTRES, 0)
     assert blank is not None
@@ -136,21 +139,35 @@ def test_twins_stand_side_by_side_though_the_serial_has_none(monkeypatch):
     assert all(any(a == b for a, b in pairwise(text)) for text in texts)
 
 
-def test_a_stack_takes_one_place_of_the_row():
+def test_a_stack_takes_one_place_of_the_row_and_leaves_all_others_where_they_were(monkeypatch):
+    monkeypatch.setattr("models.stacks.STACKED_RATIO", 1.0)
+    for name in ("EMBLEM_RATIO", "BEHIND_RATIO", "THIN_PAIR_RATIO", "TWIN_RATIO"):
+        monkeypatch.setattr(relettered, name, 0.0)
+    laid = []
+
+    def noted(blank, glyphs, stack, rng):
+        laid.append((stack, laid_out(blank, glyphs, stack, rng)))
+        return laid[-1][1]
+
+    monkeypatch.setattr(relettered, "laid_out", noted)
     blank = blank_of(plate_with("H4K8"), "H4K8", CENTRES, 0)
     assert blank is not None
+    lettering = Lettering([blank])
     rng = np.random.default_rng(6)
-    stacks = stairs = 0
-    for count in range(3, 9):
-        for _ in range(30):
-            slots, stacked = laid_out(blank, [blank.glyphs[place % 4] for place in range(count)], rng)
-            assert len(slots) == count
-            stacks += bool(stacked)
-            if stacked:
-                tops = [slots[place][1] for place in sorted(stacked)]
-                assert tops == sorted(set(tops))
-                lefts = [slots[place][0] for place in sorted(stacked)]
-                assert lefts == sorted(lefts)
-                stairs += len(set(lefts)) > 1
-    assert 20 < stacks < 90
-    assert 2 < stairs < stacks / 2
+    counts, stairs, own_row = set(), 0, 0
+    for _ in range(120):
+        _, text, _ = lettering.plate(rng)
+        stack, slots = laid.pop()
+        assert len(slots) == len(text)
+        low = [slots[place] for place in stack.span]
+        tops, lefts = [top for _, top, _, _ in low], [left for left, _, _, _ in low]
+        assert tops == sorted(set(tops))
+        assert lefts == sorted(lefts)
+        assert max(height for *_, height in low) < 0.65 * blank.slots[0][3]
+        counts.add(stack.count)
+        stairs += len(set(lefts)) > 1
+        beside = [slot for place, slot in enumerate(slots) if place not in stack.span]
+        own_row += len(beside) == 3 and set(beside) < set(blank.slots)
+    assert counts == {1, 2, 3}
+    assert 5 < stairs < 50
+    assert own_row > 60

@@ -33,7 +33,7 @@ class Asked:
 
     def __init__(self, address, **limits):
         self.wake = threading.Event()
-        self.modem = ManagedModem(LinuxClock(), bus_address=address, **({"answer_limit_s": 1.0} | limits))
+        self.modem = ManagedModem(LinuxClock(), bus_address=address, **({"answer_limit_s": 5.0} | limits))
         self.modem.listen(self.wake)
 
     def __call__(self, order):
@@ -262,7 +262,7 @@ def test_a_bus_that_dies_is_told_and_another_in_its_place_is_found(tmp_path):
 
 
 def test_a_bus_that_dies_while_it_is_asked(tmp_path):
-    one = Asked(f"unix:path={tmp_path}/bus", answer_limit_s=5.0)
+    one = Asked(f"unix:path={tmp_path}/bus")
     try:
         with private_bus(tmp_path) as (address, daemon), ModemManager(address) as manager:
             manager.silent.add("GetManagedObjects")

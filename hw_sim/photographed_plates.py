@@ -88,8 +88,8 @@ def seen_in_infrared(image: Image) -> tuple[Grey, Grey]:
     Graphics pale in infrared, and what a serial is painted with does not. What differs from the ground close by and is
     no wider than a stroke is taken for ink: a black-hat transform, or a top-hat where characters are lighter than
     their ground (Serra, Image Analysis and Mathematical Morphology, 1982). Where strokes meet, as in a bold W, ink is
-    wider: it is also what lies between strokes and is of their colour. The ground is what most of the
-    plate's middle is, parted by Otsu's threshold (1979).
+    wider: it is also what lies between strokes and is of their colour. The ground is what most of the plate's middle
+    is, parted by Otsu's threshold (1979).
     """
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     height, width = grey.shape

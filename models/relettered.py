@@ -301,8 +301,8 @@ class Lettering:
         """Return the characters of a stack: letters as a rule, now and then one of them throughout."""
         draw = rng.random()
         pool = self._letters if count == 1 or draw < 0.75 else self._digits if draw < 0.85 else self._characters
-        alike = draw < 0.15
-        return "".join(str(rng.choice(pool)) for _ in range(1 if alike else count)) * (count if alike else 1)
+        characters = [str(rng.choice(pool)) for _ in range(count)]
+        return characters[0] * count if draw < 0.15 else "".join(characters)
 
     def _serial(self, blank: Blank, rng: Rng) -> str:
         draw = rng.random()
